@@ -1,0 +1,22 @@
+//! The contract between the eBPF programs and the agent.
+//!
+//! Plain data only: `repr(C)`, fixed-width integers, explicit padding, sizes asserted at compile
+//! time. A flag is an integer and never a `bool`, so that no bit pattern the kernel side can write
+//! is undefined on the user side. The records say what happened on a socket, not which kind of hook
+//! saw it: every hook back end emits the same ones.
+
+#![no_std]
+
+mod limits;
+mod maps;
+mod records;
+
+pub use limits::{
+    CALL_PIECES, FRAGMENT_BYTES, MAX_CONNECTIONS, MAX_FDS, MAX_MESSAGES, MAX_PROCESSES,
+    MAX_THREADS, RING_BYTES, SOCKADDR_BYTES, WAKEUP_BYTES,
+};
+pub use maps::{Connection, FdEntry, FdKey, Process, USER_CONNECTION, map, program};
+pub use records::{
+    ChunkRecord, CloseRecord, DupRecord, EndRecord, OpenRecord, ProcessRecord, RecordHeader, call,
+    direction, flag, kind, loss, origin,
+};

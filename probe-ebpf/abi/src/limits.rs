@@ -1,0 +1,36 @@
+//! Every bound of the kernel side, with its unit and its reason.
+
+/// Payload bytes in one chunk record. A power of two, so that an offset into the scratch buffer
+/// can be masked for the verifier. Large enough that a 1 950 B audio message is one record.
+pub const FRAGMENT_BYTES: usize = 8 * 1024;
+
+/// Steps one captured call may take: one for each iovec entered and one for each copy made.
+/// 24 iovecs (the most grpc-core sends) and the 16 fragments of a 128 KiB receive (the most it
+/// reads) fit; what is beyond them becomes a gap of reason `CaptureLimit`.
+pub const CALL_PIECES: u32 = 56;
+
+/// Messages of one `sendmmsg`/`recvmmsg` that are captured. Stream sockets see these calls with one
+/// message, if at all; the rest becomes a gap of reason `CaptureLimit`.
+pub const MAX_MESSAGES: u32 = 4;
+
+/// Ring buffer size in bytes: at 100 streams of 50 frames a second and 2 KB each way, 1.6 s.
+pub const RING_BYTES: u32 = 16 * 1024 * 1024;
+
+/// Unread bytes in the ring above which the kernel side wakes the agent. Below it the agent comes
+/// by itself, so that a watched write does not pay for a wake-up.
+pub const WAKEUP_BYTES: u64 = RING_BYTES as u64 / 4;
+
+/// Watched processes, including their children.
+pub const MAX_PROCESSES: u32 = 4096;
+
+/// Stream sockets' file descriptors over all watched processes.
+pub const MAX_FDS: u32 = 65_536;
+
+/// Connections over all watched processes.
+pub const MAX_CONNECTIONS: u32 = 65_536;
+
+/// Threads of watched processes that have been inside a watched call. Least recently used go first.
+pub const MAX_THREADS: u32 = 32_768;
+
+/// Bytes kept of a socket address: `sockaddr_un` is 110, rounded up to a multiple of eight.
+pub const SOCKADDR_BYTES: usize = 112;

@@ -1,0 +1,81 @@
+//! Names of programs and maps, and what the shared maps hold.
+
+/// Map names, as in the object file.
+pub mod map {
+    /// Ring buffer of records.
+    pub const RECORDS: &str = "RECORDS";
+    /// Per-CPU counters of what was not recorded, indexed by [`crate::loss`].
+    pub const LOSSES: &str = "LOSSES";
+    /// Watched processes: tgid → [`crate::Process`].
+    pub const PROCESSES: &str = "PROCESSES";
+    /// Stream sockets of watched processes: [`crate::FdKey`] → [`crate::FdEntry`].
+    pub const FDS: &str = "FDS";
+    /// Connection id → [`crate::Connection`].
+    pub const CONNECTIONS: &str = "CONNECTIONS";
+    /// Calls in flight, by thread.
+    pub const CALLS: &str = "CALLS";
+}
+
+/// Program names, as in the object file.
+pub mod program {
+    /// Syscall entry, one program for each number of arguments that a tracepoint carries: a program
+    /// that reads past a tracepoint's own fields is refused (`EACCES`).
+    pub const ENTER: [&str; 4] = ["enter_args1", "enter_args2", "enter_args3", "enter_args4"];
+    /// Syscall return.
+    pub const EXIT: &str = "exit_any";
+    /// Entry of every syscall of the host, through one raw tracepoint.
+    pub const RAW_ENTER: &str = "raw_sys_enter";
+    /// Return of every syscall of the host, through one raw tracepoint.
+    pub const RAW_EXIT: &str = "raw_sys_exit";
+    /// A task was created (`task:task_newtask`).
+    pub const PROCESS_FORK: &str = "process_fork";
+    /// A program was executed (`sched:sched_process_exec`).
+    pub const PROCESS_EXEC: &str = "process_exec";
+    /// A task ended (`sched:sched_process_exit`).
+    pub const PROCESS_EXIT: &str = "process_exit";
+}
+
+/// Bit set in connection ids that the agent gave out (sockets older than the probe).
+pub const USER_CONNECTION: u64 = 1 << 63;
+
+/// Value of `PROCESSES`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Process {
+    /// Identity of the file descriptor table: the tgid that first had it. Processes that share a
+    /// table (`CLONE_FILES`) share this.
+    pub files: u32,
+    /// Zero; room for flags.
+    pub flags: u32,
+}
+
+/// Key of `FDS`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FdKey {
+    /// [`Process::files`].
+    pub files: u32,
+    /// File descriptor.
+    pub fd: i32,
+}
+
+/// Value of `FDS`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FdEntry {
+    /// Connection id. One connection may have several descriptors.
+    pub connection: u64,
+}
+
+/// Value of `CONNECTIONS`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connection {
+    /// Bytes moved so far by direction (see [`crate::direction`]), counted at the calls' return.
+    pub offset: [u64; 2],
+}
+
+const _: () = assert!(size_of::<Process>() == 8);
+const _: () = assert!(size_of::<FdKey>() == 8);
+const _: () = assert!(size_of::<FdEntry>() == 8);
+const _: () = assert!(size_of::<Connection>() == 16);

@@ -1,0 +1,279 @@
+//! Records of the ring buffer. Each starts with a [`RecordHeader`].
+//!
+//! Times are `bpf_ktime_get_ns`: nanoseconds of the kernel's monotonic clock.
+
+use crate::SOCKADDR_BYTES;
+
+/// Kinds of records. Families are ten apart, so that each has room to grow.
+pub mod kind {
+    /// Bytes moved: [`crate::ChunkRecord`].
+    pub const CHUNK: u16 = 1;
+    /// The peer closed its sending side (a receive returned 0): [`crate::EndRecord`].
+    pub const END: u16 = 2;
+    /// The process shut a side down: [`crate::EndRecord`].
+    pub const SHUTDOWN: u16 = 3;
+    /// The connection failed (reset, refused, timed out): [`crate::EndRecord`].
+    pub const FAILURE: u16 = 4;
+
+    /// A connection was accepted or started: [`crate::OpenRecord`].
+    pub const OPEN: u16 = 10;
+    /// A descriptor was closed: [`crate::CloseRecord`].
+    pub const CLOSE: u16 = 11;
+    /// A descriptor was duplicated: [`crate::DupRecord`].
+    pub const DUP: u16 = 12;
+
+    /// A watched process made a process: [`crate::ProcessRecord`].
+    pub const FORK: u16 = 20;
+    /// Any process executed a program: [`crate::ProcessRecord`].
+    pub const EXEC: u16 = 21;
+    /// A watched process ended: [`crate::ProcessRecord`].
+    pub const EXIT: u16 = 22;
+    /// A watched process's descriptors changed in a way no record describes (`close_range`).
+    pub const FDS_CHANGED: u16 = 23;
+}
+
+/// Directions of a stream, as the watched process sees it; also indices of
+/// [`crate::Connection::offset`].
+pub mod direction {
+    /// The watched process wrote.
+    pub const SENT: u8 = 0;
+    /// The watched process read.
+    pub const RECEIVED: u8 = 1;
+}
+
+/// How a connection began, in [`crate::OpenRecord::origin`].
+pub mod origin {
+    /// The watched process accepted it.
+    pub const ACCEPTED: u8 = 1;
+    /// The watched process connected.
+    pub const CONNECTED: u8 = 2;
+}
+
+/// Flags of [`crate::RecordHeader`].
+pub mod flag {
+    /// The payload could not be read from user memory; `captured` is less than `length`.
+    pub const READ_FAULT: u16 = 1;
+    /// The call moved more than one capture holds; `captured` is less than `length`.
+    pub const CAPTURE_LIMIT: u16 = 2;
+}
+
+/// Reasons for which something was not recorded; indices of the `LOSSES` map.
+pub mod loss {
+    /// The ring was full: a chunk record was not written.
+    pub const RING_FULL: u32 = 0;
+    /// The ring was full: a record other than a chunk was not written.
+    pub const RING_FULL_CONTROL: u32 = 1;
+    /// Bytes beyond the capture limit of a call (counted per call).
+    pub const CAPTURE_LIMIT: u32 = 2;
+    /// User memory could not be read.
+    pub const READ_FAULT: u32 = 3;
+    /// `PROCESSES`, `FDS` or `CONNECTIONS` was full.
+    pub const MAP_FULL: u32 = 4;
+    /// A call's return had no entry (the thread was already inside it when it became watched).
+    pub const NO_ENTRY: u32 = 5;
+    /// Number of reasons.
+    pub const COUNT: u32 = 6;
+}
+
+/// The call that moved the bytes.
+pub mod call {
+    /// `read`
+    pub const READ: u8 = 1;
+    /// `write`
+    pub const WRITE: u8 = 2;
+    /// `readv`
+    pub const READV: u8 = 3;
+    /// `writev`
+    pub const WRITEV: u8 = 4;
+    /// `recvfrom`
+    pub const RECVFROM: u8 = 5;
+    /// `sendto`
+    pub const SENDTO: u8 = 6;
+    /// `recvmsg`
+    pub const RECVMSG: u8 = 7;
+    /// `sendmsg`
+    pub const SENDMSG: u8 = 8;
+    /// `recvmmsg`
+    pub const RECVMMSG: u8 = 9;
+    /// `sendmmsg`
+    pub const SENDMMSG: u8 = 10;
+    /// `socket`
+    pub const SOCKET: u8 = 20;
+    /// `connect`
+    pub const CONNECT: u8 = 21;
+    /// `accept` or `accept4`
+    pub const ACCEPT: u8 = 22;
+    /// `close`
+    pub const CLOSE: u8 = 23;
+    /// `shutdown`
+    pub const SHUTDOWN: u8 = 24;
+    /// `dup`, `dup2`, `dup3` or `fcntl(F_DUPFD…)`
+    pub const DUP: u8 = 25;
+    /// `close_range`
+    pub const CLOSE_RANGE: u8 = 26;
+}
+
+/// Start of every record.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordHeader {
+    /// One of [`kind`].
+    pub kind: u16,
+    /// Of [`flag`].
+    pub flags: u16,
+    /// Bytes of the whole record, this header included.
+    pub size: u32,
+    /// When the call returned (or the event happened).
+    pub time_ns: u64,
+    /// Process (thread group) id in the host's pid namespace.
+    pub tgid: u32,
+    /// Thread id in the host's pid namespace.
+    pub tid: u32,
+}
+
+/// Bytes that one call moved, or one fragment of them. `captured` payload bytes follow.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChunkRecord {
+    /// `time_ns` is the call's return.
+    pub header: RecordHeader,
+    /// Connection id.
+    pub connection: u64,
+    /// Position of the first byte in the connection's stream of this direction.
+    pub offset: u64,
+    /// When the call was entered.
+    pub enter_ns: u64,
+    /// Stream bytes this record stands for.
+    pub length: u32,
+    /// Payload bytes that follow: the first `captured` of `length`.
+    pub captured: u32,
+    /// File descriptor the call named.
+    pub fd: i32,
+    /// One of [`direction`].
+    pub direction: u8,
+    /// One of [`call`].
+    pub call: u8,
+    /// Zero.
+    pub pad: u16,
+}
+
+/// A side of a connection ended, or the connection failed.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EndRecord {
+    /// Kind `END`, `SHUTDOWN` or `FAILURE`.
+    pub header: RecordHeader,
+    /// Connection id.
+    pub connection: u64,
+    /// Bytes moved so far in this direction.
+    pub offset: u64,
+    /// `errno` of a failure, `how` of a shutdown, else 0.
+    pub detail: i32,
+    /// One of [`direction`].
+    pub direction: u8,
+    /// Zero.
+    pub pad: [u8; 3],
+}
+
+/// A connection began.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenRecord {
+    /// Kind `OPEN`.
+    pub header: RecordHeader,
+    /// Connection id.
+    pub connection: u64,
+    /// When `connect` or `accept` was entered.
+    pub enter_ns: u64,
+    /// File descriptor of the connection.
+    pub fd: i32,
+    /// Listening descriptor that it was accepted from, else -1.
+    pub listener: i32,
+    /// What the call returned: a descriptor, 0, or minus `errno` (`EINPROGRESS` is usual).
+    pub result: i32,
+    /// Descriptor table of the process.
+    pub files: u32,
+    /// One of [`origin`].
+    pub origin: u8,
+    /// Zero.
+    pub pad: u8,
+    /// Bytes of `address` that hold the peer's address; 0 when the process did not ask for it.
+    pub address_length: u16,
+    /// Zero.
+    pub pad2: u32,
+    /// Peer address: a `sockaddr_in`, `sockaddr_in6` or `sockaddr_un` as user memory had it.
+    pub address: [u8; SOCKADDR_BYTES],
+}
+
+/// A descriptor of a connection was closed.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CloseRecord {
+    /// Kind `CLOSE`.
+    pub header: RecordHeader,
+    /// Connection id.
+    pub connection: u64,
+    /// Bytes moved by direction.
+    pub offset: [u64; 2],
+    /// Descriptor table of the process.
+    pub files: u32,
+    /// File descriptor.
+    pub fd: i32,
+}
+
+/// A descriptor of a connection was duplicated.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DupRecord {
+    /// Kind `DUP`.
+    pub header: RecordHeader,
+    /// Connection id, or 0 where the original is no connection: then `fd` only lost what it was.
+    pub connection: u64,
+    /// Descriptor table of the process.
+    pub files: u32,
+    /// The new descriptor.
+    pub fd: i32,
+}
+
+/// A process was made, executed a program, or ended.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProcessRecord {
+    /// `tgid` is the process itself (the child, for `FORK`).
+    pub header: RecordHeader,
+    /// Parent's tgid, for `FORK`.
+    pub parent: u32,
+    /// Descriptor table of the process.
+    pub files: u32,
+    /// Whether the descriptor table is shared with the parent (1) or a copy (0), for `FORK`.
+    pub shared_files: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
+const _: () = assert!(size_of::<RecordHeader>() == 24);
+const _: () = assert!(size_of::<ChunkRecord>() == 64);
+const _: () = assert!(size_of::<EndRecord>() == 48);
+const _: () = assert!(size_of::<OpenRecord>() == 24 + 16 + 16 + 8 + SOCKADDR_BYTES);
+const _: () = assert!(size_of::<CloseRecord>() == 56);
+const _: () = assert!(size_of::<DupRecord>() == 40);
+const _: () = assert!(size_of::<ProcessRecord>() == 40);
+
+impl Default for OpenRecord {
+    fn default() -> Self {
+        Self {
+            header: RecordHeader::default(),
+            connection: 0,
+            enter_ns: 0,
+            fd: -1,
+            listener: -1,
+            result: 0,
+            files: 0,
+            origin: 0,
+            pad: 0,
+            address_length: 0,
+            pad2: 0,
+            address: [0; SOCKADDR_BYTES],
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What reaches the core: typed records, parsed once at the door from the kernel's bytes or from a
+//! capture file, plus facts about processes and GPUs.
+
+mod connection;
+mod gpu;
+mod process;
+mod time;
+
+pub use connection::{
+    Address, Chunk, ConnectionId, Direction, Gap, GapReason, Hole, Joined, Opened, Piece, Side,
+};
+pub use gpu::{Gpu, GpuProcess, GpuReadings, GpuSample, GpuState, NvmlCall, NvmlState};
+pub use process::{Process, Role, Tgid};
+pub use time::KtimeNs;
+
+use serde::{Deserialize, Serialize};
+
+/// One input of the core. Live and replay differ only in where these come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Record<'a> {
+    /// A process is watched from now on, or what is known about it changed.
+    Process(Process),
+    /// A watched process ended.
+    ProcessEnded {
+        /// Which.
+        tgid: Tgid,
+        /// When.
+        at: KtimeNs,
+    },
+    /// A connection began or was found.
+    Opened(Opened),
+    /// Bytes moved on a connection.
+    #[serde(borrow)]
+    Chunk(Chunk<'a>),
+    /// Bytes that are known to be missing from a stream.
+    Gap(Gap),
+    /// The peer (`Received`) or the process (`Sent`) will send nothing more on a connection.
+    HalfClosed {
+        /// Which connection.
+        connection: ConnectionId,
+        /// Which direction ended.
+        direction: Direction,
+        /// When.
+        at: KtimeNs,
+    },
+    /// A connection's last descriptor was closed, it failed, or its process ended.
+    Closed {
+        /// Which connection.
+        connection: ConnectionId,
+        /// When.
+        at: KtimeNs,
+        /// `errno` where the kernel reported a failure (`ECONNRESET` …).
+        errno: Option<i32>,
+    },
+    /// Readings of every GPU.
+    Gpus(GpuSample),
+    /// Time passed.
+    Tick {
+        /// Now.
+        at: KtimeNs,
+    },
+}

@@ -1,0 +1,2 @@
+//! voxprobe.
+fn main() {}

@@ -1,0 +1,2 @@
+//! A small real voice system.
+fn main() {}

@@ -1,0 +1,2 @@
+//! voxprobe tasks.
+fn main() {}
