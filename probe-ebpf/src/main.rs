@@ -1,6 +1,31 @@
+//! voxprobe's kernel side: times the socket calls of watched processes and copies the bytes they
+//! moved into one ring buffer.
+//!
+//! Every program filters by process before it reads anything, keeps to sockets afterwards, and
+//! writes nothing but its own maps. What cannot be recorded is counted by reason in `LOSSES`.
+
 #![no_std]
 #![no_main]
+// The target has no stable inline assembly, and `core` gives it no atomic arithmetic.
+#![feature(asm_experimental_arch)]
+
+mod call;
+mod connection;
+mod emit;
+mod maps;
+mod message;
+mod payload;
+mod process;
+mod socket_sys;
+mod syscall;
+
+/// The helpers used here are GPL-only (`bpf_probe_read_user`).
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
 #[panic_handler]
-fn p(_: &core::panic::PanicInfo) -> ! {
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // Never reached: the verifier rejects a program that could panic.
     loop {}
 }

@@ -1,0 +1,76 @@
+//! What a thread's call in flight is about, kept from its entry to its return.
+
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
+use probe_abi::{FdEntry, FdKey, Process};
+
+use crate::maps::{CALLS, FDS, PROCESSES};
+
+/// A call in flight.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Call {
+    /// Connection of the descriptor; 0 when it has none.
+    pub connection: u64,
+    /// Kernel time of the entry, nanoseconds.
+    pub enter_ns: u64,
+    /// Second to fourth argument as the syscall got them.
+    pub args: [u64; 3],
+    /// First argument.
+    pub fd: i32,
+    /// Descriptor table of the process.
+    pub files: u32,
+    /// One of `probe_abi::call`; 0 when the thread is in no call that matters.
+    pub call: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
+/// The current process, if it is watched.
+#[inline(always)]
+pub fn watched() -> Option<&'static Process> {
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    // SAFETY: the agent writes entries once; a torn read of `files` is not possible (aligned u32).
+    unsafe { PROCESSES.get_ptr(tgid).map(|process| &*process) }
+}
+
+/// The stream socket behind a descriptor, if it is one.
+#[inline(always)]
+pub fn socket(files: u32, fd: i32) -> Option<FdEntry> {
+    // SAFETY: entries are eight aligned bytes, written at once.
+    unsafe { FDS.get_ptr(FdKey { files, fd }).map(|entry| *entry) }
+}
+
+/// Remembers a call until its return.
+#[inline(always)]
+pub fn begin(call: u8, files: u32, connection: u64, fd: i32, args: [u64; 3]) {
+    let call = Call {
+        connection,
+        // SAFETY: no argument, no side effect.
+        enter_ns: unsafe { bpf_ktime_get_ns() },
+        args,
+        fd,
+        files,
+        call: u32::from(call),
+        pad: 0,
+    };
+    let thread = bpf_get_current_pid_tgid();
+    match CALLS.get_ptr_mut(thread) {
+        // SAFETY: only this thread uses the entry.
+        Some(entry) => unsafe { *entry = call },
+        None => drop(CALLS.insert(thread, call, 0)),
+    }
+}
+
+/// The call the current thread returns from, if it was remembered.
+#[inline(always)]
+pub fn finish() -> Option<Call> {
+    let entry = CALLS.get_ptr_mut(bpf_get_current_pid_tgid())?;
+    // SAFETY: only this thread uses the entry.
+    let call = unsafe { *entry };
+    if call.call == 0 {
+        return None;
+    }
+    // SAFETY: as above.
+    unsafe { (*entry).call = 0 };
+    Some(call)
+}

@@ -1,0 +1,72 @@
+//! Writing records to the ring, and counting those that could not be written.
+
+use aya_ebpf::{
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_ringbuf_output},
+};
+use probe_abi::{RecordHeader, WAKEUP_BYTES, loss};
+
+use crate::maps::{LOSSES, RECORDS};
+
+/// Counts one thing that was not recorded.
+#[inline(always)]
+pub fn count_loss(reason: u32) {
+    if let Some(counter) = LOSSES.get_ptr_mut(reason) {
+        // SAFETY: the pointer is to this CPU's value, and preemption is off in a tracepoint.
+        unsafe { *counter += 1 }
+    }
+}
+
+/// The agent comes by every few milliseconds by itself; it is woken only when the ring fills up,
+/// because a wake-up costs the watched thread more than the record does.
+#[inline(always)]
+fn wakeup() -> u64 {
+    if RECORDS.query(u64::from(BPF_RB_AVAIL_DATA)) >= WAKEUP_BYTES {
+        u64::from(BPF_RB_FORCE_WAKEUP)
+    } else {
+        u64::from(BPF_RB_NO_WAKEUP)
+    }
+}
+
+/// A header for a record of type `T` that happens now, on the current thread.
+#[inline(always)]
+pub fn header<T>(kind: u16) -> RecordHeader {
+    let pid_tgid = bpf_get_current_pid_tgid();
+    RecordHeader {
+        kind,
+        flags: 0,
+        size: size_of::<T>() as u32,
+        // SAFETY: no argument, no side effect.
+        time_ns: unsafe { bpf_ktime_get_ns() },
+        tgid: (pid_tgid >> 32) as u32,
+        tid: pid_tgid as u32,
+    }
+}
+
+/// Writes a record of fixed size. `T` is one of `probe_abi`'s records: plain data without padding.
+#[inline(always)]
+pub fn control<T>(record: &T) {
+    // SAFETY: the record is `size_of::<T>()` initialised bytes.
+    let written = unsafe { output(core::ptr::from_ref(record).cast(), size_of::<T>() as u64) };
+    if !written {
+        count_loss(loss::RING_FULL_CONTROL);
+    }
+}
+
+/// Writes `size` bytes to the ring; false when it is full.
+///
+/// # Safety
+/// `bytes` points to at least `size` initialised bytes.
+#[inline(always)]
+pub unsafe fn output(bytes: *const u8, size: u64) -> bool {
+    // SAFETY: the map exists; the caller vouches for the bytes.
+    let result = unsafe {
+        bpf_ringbuf_output(
+            (&raw const RECORDS).cast_mut().cast(),
+            bytes.cast_mut().cast(),
+            size,
+            wakeup(),
+        )
+    };
+    result == 0
+}

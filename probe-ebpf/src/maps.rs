@@ -1,0 +1,44 @@
+//! The maps. Names are those of `probe_abi::map`.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
+};
+use probe_abi::{
+    Connection, FdEntry, FdKey, MAX_CONNECTIONS, MAX_FDS, MAX_PROCESSES, MAX_THREADS, Process,
+    RING_BYTES, loss,
+};
+
+use crate::{call::Call, payload::Scratch};
+
+/// Records for the agent.
+#[map]
+pub static RECORDS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
+
+/// What was not recorded, by `probe_abi::loss`.
+#[map]
+pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(loss::COUNT, 0);
+
+/// Watched processes by tgid. The agent adds and removes them; a fork adds the child.
+#[map]
+pub static PROCESSES: HashMap<u32, Process> = HashMap::with_max_entries(MAX_PROCESSES, 0);
+
+/// Stream sockets of watched processes.
+#[map]
+pub static FDS: HashMap<FdKey, FdEntry> = HashMap::with_max_entries(MAX_FDS, 0);
+
+/// Connections. Added when one begins; removed by the agent after its last descriptor.
+#[map]
+pub static CONNECTIONS: HashMap<u64, Connection> = HashMap::with_max_entries(MAX_CONNECTIONS, 0);
+
+/// The call each thread is in, by `pid_tgid`. An entry stays for the thread's next call.
+#[map]
+pub static CALLS: LruHashMap<u64, Call> = LruHashMap::with_max_entries(MAX_THREADS, 0);
+
+/// Where a record with payload is put together.
+#[map]
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// Connections begun on each CPU, for their ids.
+#[map]
+pub static BEGUN: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);

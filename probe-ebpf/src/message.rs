@@ -1,0 +1,189 @@
+//! A call that moves bytes returned: where its bytes are and where they stand in their stream.
+
+use aya_ebpf::{EbpfContext, helpers::bpf_probe_read_user};
+use aya_log_ebpf::debug;
+use probe_abi::{MAX_MESSAGES, call, direction, kind};
+
+use crate::{
+    call::Call,
+    connection,
+    maps::CONNECTIONS,
+    payload::{Source, capture},
+};
+
+/// Flags of receives that do not take the next bytes of the stream. Source: include/linux/socket.h.
+const MSG_OOB: u64 = 0x1;
+const MSG_PEEK: u64 = 0x2;
+const MSG_TRUNC: u64 = 0x20;
+const MSG_ERRQUEUE: u64 = 0x2000;
+
+/// Errors after which a connection is dead. Source: include/uapi/asm-generic/errno.h.
+const EPIPE: i64 = -32;
+const ECONNABORTED: i64 = -103;
+const ECONNRESET: i64 = -104;
+const ETIMEDOUT: i64 = -110;
+const ECONNREFUSED: i64 = -111;
+const EHOSTUNREACH: i64 = -113;
+
+/// `struct user_msghdr`. Source: include/linux/socket.h.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct UserMessage {
+    name: u64,
+    name_length: u32,
+    pad: u32,
+    iov: u64,
+    iov_count: u64,
+    control: u64,
+    control_length: u64,
+    flags: u64,
+}
+
+/// `struct mmsghdr`: a message and the bytes it moved.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct UserMultiMessage {
+    message: UserMessage,
+    length: u32,
+    pad: u32,
+}
+
+/// Whether a call with these arguments (second to fourth) would move its stream.
+#[inline(always)]
+pub fn moves_stream(kind: u8, args: &[u64; 3]) -> bool {
+    let flags = match kind {
+        call::RECVFROM | call::RECVMMSG => args[2],
+        call::RECVMSG => args[1],
+        _ => return true,
+    };
+    flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB) == 0
+}
+
+/// Whether a call sends.
+#[inline(always)]
+fn sends(kind: u8) -> bool {
+    matches!(
+        kind,
+        call::WRITE | call::WRITEV | call::SENDTO | call::SENDMSG | call::SENDMMSG
+    )
+}
+
+/// Any of the transferring calls returned.
+#[inline(always)]
+pub fn transferred<C: EbpfContext>(ctx: &C, pending: &Call, result: i64) {
+    let kind = pending.call as u8;
+    let direction = if sends(kind) { direction::SENT } else { direction::RECEIVED };
+    if result < 0 {
+        let dead = matches!(
+            result,
+            EPIPE | ECONNABORTED | ECONNRESET | ETIMEDOUT | ECONNREFUSED | EHOSTUNREACH
+        );
+        if dead {
+            debug!(ctx, "descriptor {} failed with {}", pending.fd, result);
+            connection::ended(kind::FAILURE, pending.connection, direction, -result as i32);
+        }
+        return;
+    }
+    if result == 0 {
+        // Zero bytes received is the end of the stream, unless zero were asked for.
+        let asked = match kind {
+            call::READ | call::RECVFROM => pending.args[1],
+            call::READV => pending.args[1],
+            call::RECVMSG => wanted(pending.args[0]),
+            _ => 0,
+        };
+        if direction == direction::RECEIVED && asked != 0 {
+            connection::ended(kind::END, pending.connection, direction, 0);
+        }
+        return;
+    }
+    // SAFETY: the pointer is checked; the address is only used by helpers that check it.
+    unsafe {
+        match kind {
+            call::READ | call::WRITE | call::SENDTO => {
+                one_buffer(pending, direction, result as u32, pending.args[0]);
+            }
+            call::RECVFROM => {
+                // MSG_TRUNC on TCP throws the bytes away: they moved, but are nowhere.
+                let discarded = pending.args[2] & MSG_TRUNC != 0;
+                let buffer = if discarded { 0 } else { pending.args[0] };
+                one_buffer(pending, direction, result as u32, buffer);
+            }
+            call::READV | call::WRITEV => {
+                many_buffers(pending, direction, result as u32, pending.args[0], pending.args[1]);
+            }
+            call::SENDMSG | call::RECVMSG => {
+                let message = bpf_probe_read_user(pending.args[0] as *const UserMessage);
+                let (iov, count) = message.map_or((0, 0), |m| (m.iov, m.iov_count));
+                let discarded = kind == call::RECVMSG && pending.args[1] & MSG_TRUNC != 0;
+                let count = if discarded { 0 } else { count };
+                many_buffers(pending, direction, result as u32, iov, count);
+            }
+            _ => several_messages(pending, direction, result as u32),
+        }
+    }
+}
+
+/// Bytes a `recvmsg` asked for: whether its message has any buffer at all.
+#[inline(always)]
+fn wanted(message: u64) -> u64 {
+    // SAFETY: a failing read says 0: then the end of the stream shows at the next receive.
+    unsafe { bpf_probe_read_user(message as *const UserMessage).map_or(0, |m| m.iov_count) }
+}
+
+/// Takes the next `length` bytes of a stream; `None` when the connection is unknown.
+#[inline(always)]
+fn advance(connection: u64, direction: u8, length: u32) -> Option<u64> {
+    let state = CONNECTIONS.get_ptr_mut(connection)?;
+    let mut offset = u64::from(length);
+    // Atomic, so that two threads that return at once take different positions.
+    // Minimum kernel version: 5.12 (BPF_FETCH).
+    // SAFETY: the value lives as long as the program runs, and the index is 0 or 1.
+    unsafe {
+        let counter = &raw mut (*state).offset[usize::from(direction & 1)];
+        core::arch::asm!(
+            "{0} = atomic_fetch_add((u64 *)({1} + 0), {0})",
+            inout(reg) offset,
+            in(reg) counter,
+            options(nostack),
+        );
+    }
+    Some(offset)
+}
+
+#[inline(always)]
+unsafe fn one_buffer(pending: &Call, direction: u8, length: u32, buffer: u64) {
+    if let Some(offset) = advance(pending.connection, direction, length) {
+        capture(&Source { call: pending, direction, offset, length, buffer, iov: 0, iov_count: 0 });
+    }
+}
+
+#[inline(always)]
+unsafe fn many_buffers(pending: &Call, direction: u8, length: u32, iov: u64, iov_count: u64) {
+    if let Some(offset) = advance(pending.connection, direction, length) {
+        let iov_count = if iov_count > 1024 { 1024 } else { iov_count as u32 };
+        capture(&Source { call: pending, direction, offset, length, buffer: 0, iov, iov_count });
+    }
+}
+
+/// `sendmmsg` and `recvmmsg`: `count` messages moved.
+#[inline(always)]
+unsafe fn several_messages(pending: &Call, direction: u8, count: u32) {
+    let first = pending.args[0];
+    for index in 0..MAX_MESSAGES {
+        if index >= count {
+            break;
+        }
+        let at = first + u64::from(index) * size_of::<UserMultiMessage>() as u64;
+        // SAFETY: a failing read ends the walk; what follows shows as a gap.
+        let Ok(multi) = (unsafe { bpf_probe_read_user(at as *const UserMultiMessage) }) else {
+            return;
+        };
+        if multi.length != 0 {
+            // SAFETY: as for one message.
+            unsafe {
+                many_buffers(pending, direction, multi.length, multi.message.iov, multi.message.iov_count);
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Processes: made, executing another program, ended.
+//!
+//! Classic tracepoints rather than BTF ones: they exist on every kernel and need no BTF, and these
+//! events are rare.
+
+use aya_ebpf::{EbpfContext, helpers::bpf_get_current_pid_tgid, macros::tracepoint, programs::TracePointContext};
+use aya_log_ebpf::debug;
+use probe_abi::{Process, ProcessRecord, kind, loss};
+
+use crate::{
+    call::watched,
+    emit::{control, count_loss, header},
+    maps::{CALLS, PROCESSES},
+};
+
+/// Source: include/uapi/linux/sched.h.
+const CLONE_FILES: u64 = 0x0000_0400;
+const CLONE_THREAD: u64 = 0x0001_0000;
+
+/// Fields of `task:task_newtask` (its `format` file): `pid`, `comm[16]`, `clone_flags`.
+const NEWTASK_PID: usize = 8;
+const NEWTASK_CLONE_FLAGS: usize = 32;
+
+/// A watched process made a process: the child is watched from its first instruction.
+#[tracepoint]
+pub fn process_fork(ctx: TracePointContext) -> u32 {
+    let Some(parent) = watched() else { return 0 };
+    let fields = ctx.as_ptr().cast::<u8>();
+    // SAFETY: the kernel checks at attach time that the tracepoint has these fields.
+    let (child, flags) = unsafe {
+        (
+            *fields.add(NEWTASK_PID).cast::<u32>(),
+            *fields.add(NEWTASK_CLONE_FLAGS).cast::<u64>(),
+        )
+    };
+    if flags & CLONE_THREAD != 0 {
+        return 0;
+    }
+    let shared = flags & CLONE_FILES != 0;
+    let files = if shared { parent.files } else { child };
+    if PROCESSES.insert(child, Process { files, flags: 0 }, 0).is_err() {
+        count_loss(loss::MAP_FULL);
+        return 0;
+    }
+    let mut header = header::<ProcessRecord>(kind::FORK);
+    let parent = header.tgid;
+    header.tgid = child;
+    header.tid = child;
+    debug!(&ctx, "process {} made process {}", parent, child);
+    control(&ProcessRecord { header, parent, files, shared_files: u32::from(shared), pad: 0 });
+    0
+}
+
+/// Any process executed a program: the agent decides whether to watch it.
+#[tracepoint]
+pub fn process_exec(_ctx: TracePointContext) -> u32 {
+    let header = header::<ProcessRecord>(kind::EXEC);
+    let files = watched().map_or(0, |process| process.files);
+    control(&ProcessRecord { header, parent: 0, files, shared_files: 0, pad: 0 });
+    0
+}
+
+/// A task ended. The agent removes the process when all of it is gone.
+#[tracepoint]
+pub fn process_exit(_ctx: TracePointContext) -> u32 {
+    let Some(process) = watched() else { return 0 };
+    let pid_tgid = bpf_get_current_pid_tgid();
+    // Absent when the thread never was in a call that matters.
+    let _absent = CALLS.remove(pid_tgid);
+    if (pid_tgid >> 32) as u32 == pid_tgid as u32 {
+        let header = header::<ProcessRecord>(kind::EXIT);
+        let files = process.files;
+        control(&ProcessRecord { header, parent: 0, files, shared_files: 0, pad: 0 });
+    }
+    0
+}

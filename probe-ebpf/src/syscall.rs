@@ -1,0 +1,89 @@
+//! Syscall numbers to the calls of `probe_abi::call`.
+
+use probe_abi::call;
+
+/// What a syscall number means here, with the argument details that differ between variants.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Syscall {
+    /// Moves bytes: one of `call::READ` … `call::SENDMMSG`.
+    Transfer(u8),
+    Socket,
+    Connect,
+    Accept,
+    Close,
+    Shutdown,
+    /// `dup`: the new descriptor is chosen by the kernel.
+    Dup,
+    /// `dup2`, `dup3`: the new descriptor is the second argument.
+    DupOnto,
+    /// `fcntl`: only `F_DUPFD` and `F_DUPFD_CLOEXEC` matter.
+    Fcntl,
+    CloseRange,
+}
+
+macro_rules! numbers {
+    ($($number:literal => $meaning:expr),+ $(,)?) => {
+        /// The meaning of a syscall number; `None` for a call that moves no socket bytes.
+        #[inline(always)]
+        pub fn meaning(number: u32) -> Option<Syscall> {
+            use Syscall::{
+                Accept, Close, CloseRange, Connect, Dup, DupOnto, Fcntl, Shutdown, Socket, Transfer,
+            };
+            Some(match number {
+                $($number => $meaning,)+
+                _ => return None,
+            })
+        }
+    };
+}
+
+// Source: arch/x86/entry/syscalls/syscall_64.tbl.
+#[cfg(bpf_target_arch = "x86_64")]
+numbers! {
+    0 => Transfer(call::READ),
+    1 => Transfer(call::WRITE),
+    3 => Close,
+    19 => Transfer(call::READV),
+    20 => Transfer(call::WRITEV),
+    32 => Dup,
+    33 => DupOnto,
+    41 => Socket,
+    42 => Connect,
+    43 => Accept,
+    44 => Transfer(call::SENDTO),
+    45 => Transfer(call::RECVFROM),
+    46 => Transfer(call::SENDMSG),
+    47 => Transfer(call::RECVMSG),
+    48 => Shutdown,
+    72 => Fcntl,
+    288 => Accept,
+    292 => DupOnto,
+    299 => Transfer(call::RECVMMSG),
+    307 => Transfer(call::SENDMMSG),
+    436 => CloseRange,
+}
+
+// Source: include/uapi/asm-generic/unistd.h.
+#[cfg(bpf_target_arch = "aarch64")]
+numbers! {
+    23 => Dup,
+    24 => DupOnto,
+    25 => Fcntl,
+    57 => Close,
+    63 => Transfer(call::READ),
+    64 => Transfer(call::WRITE),
+    65 => Transfer(call::READV),
+    66 => Transfer(call::WRITEV),
+    198 => Socket,
+    202 => Accept,
+    203 => Connect,
+    206 => Transfer(call::SENDTO),
+    207 => Transfer(call::RECVFROM),
+    210 => Shutdown,
+    211 => Transfer(call::SENDMSG),
+    212 => Transfer(call::RECVMSG),
+    242 => Accept,
+    243 => Transfer(call::RECVMMSG),
+    269 => Transfer(call::SENDMMSG),
+    436 => CloseRange,
+}
