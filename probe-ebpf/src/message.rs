@@ -28,12 +28,12 @@ const EHOSTUNREACH: i64 = -113;
 /// `struct user_msghdr`. Source: include/linux/socket.h.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct UserMessage {
+pub struct UserMessage {
     name: u64,
     name_length: u32,
     pad: u32,
-    iov: u64,
-    iov_count: u64,
+    pub iov: u64,
+    pub iov_count: u64,
     control: u64,
     control_length: u64,
     flags: u64,
@@ -42,7 +42,7 @@ struct UserMessage {
 /// `struct mmsghdr`: a message and the bytes it moved.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct UserMultiMessage {
+pub struct UserMultiMessage {
     message: UserMessage,
     length: u32,
     pad: u32,
@@ -97,31 +97,54 @@ pub fn transferred<C: EbpfContext>(ctx: &C, pending: &Call, result: i64) {
         }
         return;
     }
-    // SAFETY: the pointer is checked; the address is only used by helpers that check it.
-    unsafe {
-        match kind {
-            call::READ | call::WRITE | call::SENDTO => {
-                one_buffer(pending, direction, result as u32, pending.args[0]);
-            }
-            call::RECVFROM => {
-                // MSG_TRUNC on TCP throws the bytes away: they moved, but are nowhere.
-                let discarded = pending.args[2] & MSG_TRUNC != 0;
-                let buffer = if discarded { 0 } else { pending.args[0] };
-                one_buffer(pending, direction, result as u32, buffer);
-            }
-            call::READV | call::WRITEV => {
-                many_buffers(pending, direction, result as u32, pending.args[0], pending.args[1]);
-            }
-            call::SENDMSG | call::RECVMSG => {
-                let message = bpf_probe_read_user(pending.args[0] as *const UserMessage);
-                let (iov, count) = message.map_or((0, 0), |m| (m.iov, m.iov_count));
-                let discarded = kind == call::RECVMSG && pending.args[1] & MSG_TRUNC != 0;
-                let count = if discarded { 0 } else { count };
-                many_buffers(pending, direction, result as u32, iov, count);
-            }
-            _ => several_messages(pending, direction, result as u32),
+    let Some(source) = source(kind, pending, result as u32) else { return };
+    if let Some(offset) = advance(pending.connection, direction, source.length) {
+        capture(pending, direction, offset, &source);
+    }
+}
+
+/// Where the bytes of a call that moved some are. `None` when nobody can tell how many moved.
+#[inline(always)]
+fn source(kind: u8, pending: &Call, result: u32) -> Option<Source> {
+    let [first, second, third] = pending.args;
+    let mut source =
+        Source { buffer: 0, iov: 0, iovs: 0, message: 0, messages: 0, length: result };
+    match kind {
+        call::READ | call::WRITE | call::SENDTO => source.buffer = first,
+        // MSG_TRUNC on TCP throws the bytes away: they moved, but are nowhere.
+        call::RECVFROM if third & MSG_TRUNC != 0 => {}
+        call::RECVFROM => source.buffer = first,
+        call::READV | call::WRITEV => {
+            source.iov = first;
+            source.iovs = second as u32;
+        }
+        call::RECVMSG if second & MSG_TRUNC != 0 => {}
+        call::SENDMSG | call::RECVMSG => {
+            source.message = first;
+            source.messages = 1;
+        }
+        _ => {
+            source.message = first;
+            source.messages = result;
+            source.length = moved(first, result)?;
         }
     }
+    Some(source)
+}
+
+/// Bytes that the first `count` messages at `at` moved.
+#[inline(always)]
+fn moved(at: u64, count: u32) -> Option<u32> {
+    let mut length = 0_u32;
+    for index in 0..MAX_MESSAGES {
+        if index >= count {
+            break;
+        }
+        let message = at + u64::from(index) * size_of::<UserMultiMessage>() as u64;
+        // SAFETY: a failing read makes the count unknown.
+        length += unsafe { bpf_probe_read_user(message as *const UserMultiMessage) }.ok()?.length;
+    }
+    Some(length)
 }
 
 /// Bytes a `recvmsg` asked for: whether its message has any buffer at all.
@@ -149,41 +172,4 @@ fn advance(connection: u64, direction: u8, length: u32) -> Option<u64> {
         );
     }
     Some(offset)
-}
-
-#[inline(always)]
-unsafe fn one_buffer(pending: &Call, direction: u8, length: u32, buffer: u64) {
-    if let Some(offset) = advance(pending.connection, direction, length) {
-        capture(&Source { call: pending, direction, offset, length, buffer, iov: 0, iov_count: 0 });
-    }
-}
-
-#[inline(always)]
-unsafe fn many_buffers(pending: &Call, direction: u8, length: u32, iov: u64, iov_count: u64) {
-    if let Some(offset) = advance(pending.connection, direction, length) {
-        let iov_count = if iov_count > 1024 { 1024 } else { iov_count as u32 };
-        capture(&Source { call: pending, direction, offset, length, buffer: 0, iov, iov_count });
-    }
-}
-
-/// `sendmmsg` and `recvmmsg`: `count` messages moved.
-#[inline(always)]
-unsafe fn several_messages(pending: &Call, direction: u8, count: u32) {
-    let first = pending.args[0];
-    for index in 0..MAX_MESSAGES {
-        if index >= count {
-            break;
-        }
-        let at = first + u64::from(index) * size_of::<UserMultiMessage>() as u64;
-        // SAFETY: a failing read ends the walk; what follows shows as a gap.
-        let Ok(multi) = (unsafe { bpf_probe_read_user(at as *const UserMultiMessage) }) else {
-            return;
-        };
-        if multi.length != 0 {
-            // SAFETY: as for one message.
-            unsafe {
-                many_buffers(pending, direction, multi.length, multi.message.iov, multi.message.iov_count);
-            }
-        }
-    }
 }

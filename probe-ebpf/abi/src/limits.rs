@@ -9,9 +9,9 @@ pub const FRAGMENT_BYTES: usize = 8 * 1024;
 /// reads) fit; what is beyond them becomes a gap of reason `CaptureLimit`.
 pub const CALL_PIECES: u32 = 56;
 
-/// Messages of one `sendmmsg`/`recvmmsg` that are captured. Stream sockets see these calls with one
-/// message, if at all; the rest becomes a gap of reason `CaptureLimit`.
-pub const MAX_MESSAGES: u32 = 4;
+/// Messages of one `sendmmsg`/`recvmmsg` whose bytes are counted. Stream sockets see these calls
+/// with one message, if at all.
+pub const MAX_MESSAGES: u32 = 16;
 
 /// Ring buffer size in bytes: at 100 streams of 50 frames a second and 2 KB each way, 1.6 s.
 pub const RING_BYTES: u32 = 16 * 1024 * 1024;

@@ -1,0 +1,144 @@
+//! Why the programs could not be attached, and what would fix it.
+
+use aya::{
+    EbpfError,
+    maps::MapError,
+    programs::{ProgramError, TracePointError},
+};
+
+/// What a person can do about it, in one sentence.
+pub type Remedy = String;
+
+/// The programs could not be attached. Displays as one line: what failed, and the remedy.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {remedy}")]
+pub struct AttachError {
+    /// What failed.
+    pub what: String,
+    /// What would fix it.
+    pub remedy: Remedy,
+    /// Whether it is a lack of privileges.
+    pub permission: bool,
+}
+
+const PRIVILEGES: &str = "run voxprobe as root or with CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and \
+                          CAP_DAC_READ_SEARCH";
+
+impl AttachError {
+    fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what: what.into(), remedy: remedy.into(), permission: false }
+    }
+
+    pub(super) fn not_permitted() -> Self {
+        Self {
+            permission: true,
+            ..Self::new("no permission to load eBPF programs", PRIVILEGES)
+        }
+    }
+
+    pub(super) fn no_object() -> Self {
+        Self::new(
+            "this voxprobe was built without its eBPF programs",
+            "build it with `cargo xtask build`",
+        )
+    }
+
+    pub(super) fn damaged(name: &str) -> Self {
+        Self::new(
+            format!("the eBPF object has no `{name}`"),
+            "build voxprobe and its eBPF programs from one tree with `cargo xtask build`",
+        )
+    }
+
+    pub(super) fn no_tracefs(place: &str, error: rustix::io::Errno) -> Self {
+        Self::new(
+            format!("tracefs is not mounted and cannot be mounted at {place} ({error})"),
+            format!("run `mount -t tracefs tracefs {place}`, or mount the host's into the container"),
+        )
+    }
+
+    pub(super) fn no_tracepoint(name: &str) -> Self {
+        Self::new(
+            format!("this kernel has no tracepoint syscalls:{name}"),
+            "use a kernel with CONFIG_FTRACE_SYSCALLS=y, 5.12 or newer",
+        )
+    }
+
+    pub(super) fn load(error: EbpfError) -> Self {
+        match &error {
+            EbpfError::MapError(map) if map_permission(map) => Self::not_permitted(),
+            EbpfError::BtfError(_) => Self::new(
+                format!("the kernel's type information cannot be used ({error})"),
+                "use a kernel with CONFIG_DEBUG_INFO_BTF=y, so that /sys/kernel/btf/vmlinux exists",
+            ),
+            _ => Self::new(format!("the eBPF object cannot be loaded ({})", chain(&error)), UPDATE),
+        }
+    }
+
+    pub(super) fn map(error: MapError) -> Self {
+        Self::new(format!("an eBPF map cannot be used ({error})"), UPDATE)
+    }
+
+    pub(super) fn program(name: &str, error: ProgramError) -> Self {
+        if program_permission(&error) {
+            return Self::not_permitted();
+        }
+        if let ProgramError::TracePointError(TracePointError::FileError { filename, .. }) = &error {
+            return Self::new(
+                format!("eBPF program {name} cannot be attached: {} is missing", filename.display()),
+                "use a kernel with CONFIG_FTRACE_SYSCALLS=y, 5.12 or newer",
+            );
+        }
+        tracing::debug!(program = name, error = %full(&error), "refused by the kernel");
+        Self::new(format!("eBPF program {name} was refused ({})", chain(&error)), UPDATE)
+    }
+}
+
+const UPDATE: &str = "use Linux 5.12 or newer with CONFIG_BPF_SYSCALL=y, and report this line with \
+                      the output of `uname -r`";
+
+/// An error with its causes.
+fn full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+/// An error with its causes on one line; of the verifier's log only the verdict.
+fn chain(error: &dyn std::error::Error) -> String {
+    let text = full(error);
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+    let first = lines.next().unwrap_or_default().to_owned();
+    lines.last().map_or_else(|| first.clone(), |last| format!("{first} … {}", last.trim()))
+}
+
+/// `EPERM`: the kernel lacks a capability of us. `EACCES` is the verifier's or perf's refusal.
+fn denied(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error())
+}
+
+fn map_permission(error: &MapError) -> bool {
+    match error {
+        MapError::CreateError { io_error, .. } => denied(io_error),
+        MapError::SyscallError(error) => denied(&error.io_error),
+        MapError::IoError(error) => denied(error),
+        _ => false,
+    }
+}
+
+fn program_permission(error: &ProgramError) -> bool {
+    match error {
+        ProgramError::LoadError { io_error, .. } => denied(io_error),
+        ProgramError::SyscallError(error) => denied(&error.io_error),
+        ProgramError::IOError(error) => denied(error),
+        ProgramError::TracePointError(TracePointError::FileError { io_error, .. }) => {
+            io_error.kind() == std::io::ErrorKind::PermissionDenied
+        }
+        ProgramError::MapError(error) => map_permission(error),
+        _ => false,
+    }
+}

@@ -1,0 +1,138 @@
+//! Puts the eBPF programs into the kernel and takes them out again.
+//!
+//! Takes the embedded object; gives the ring and the maps. Dropping [`Attached`] detaches
+//! everything: the links are file descriptors of this process, so even a killed agent leaves
+//! nothing behind.
+
+mod error;
+mod programs;
+mod syscalls;
+mod tracefs;
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{HashMap, MapData, PerCpuArray, RingBuf},
+};
+use aya_log::EbpfLogger;
+use probe_abi::{Connection, FdEntry, FdKey, Process, map};
+
+pub use error::{AttachError, Remedy};
+pub use programs::Hooks;
+pub use syscalls::Attachment;
+
+/// The object, aligned as ELF parsing needs it.
+#[cfg(ebpf_object)]
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("VOXPROBE_EBPF_OBJECT"));
+#[cfg(not(ebpf_object))]
+static OBJECT: &[u8] = &[];
+
+/// Plain-data wrappers: the contract crate knows nothing of aya, and `Pod` is aya's trait.
+macro_rules! pod {
+    ($($name:ident($inner:ty)),+ $(,)?) => {$(
+        /// A value of the kernel contract as aya's maps take it.
+        #[repr(transparent)]
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name(pub $inner);
+        // SAFETY: the contract's types are `repr(C)` integers without padding.
+        unsafe impl aya::Pod for $name {}
+    )+};
+}
+pod!(ProcessValue(Process), FdKeyValue(FdKey), FdValue(FdEntry), ConnectionValue(Connection));
+
+/// The maps the agent writes and reads.
+#[allow(missing_debug_implementations, reason = "aya's per-CPU array has none")]
+pub struct Maps {
+    /// Watched processes.
+    pub processes: HashMap<MapData, u32, ProcessValue>,
+    /// Stream sockets.
+    pub fds: HashMap<MapData, FdKeyValue, FdValue>,
+    /// Connections.
+    pub connections: HashMap<MapData, u64, ConnectionValue>,
+    /// What was not recorded, by `probe_abi::loss`.
+    pub losses: PerCpuArray<MapData, u64>,
+}
+
+/// Programs in the kernel, with their maps.
+pub struct Attached {
+    ebpf: Ebpf,
+    logger: Option<EbpfLogger<&'static dyn log::Log>>,
+    /// Records from the kernel.
+    pub ring: RingBuf<MapData>,
+    /// The other maps.
+    pub maps: Maps,
+    /// How syscalls are seen.
+    pub attachment: Attachment,
+}
+
+/// Whether this binary carries its kernel side.
+pub fn has_object() -> bool {
+    !OBJECT.is_empty()
+}
+
+impl Attached {
+    /// Loads every program and attaches it.
+    ///
+    /// # Errors
+    /// [`AttachError`] says what the host lacks and what would fix it.
+    pub fn attach(attachment: Attachment, log_level: log::LevelFilter) -> Result<Self, AttachError> {
+        if OBJECT.is_empty() {
+            return Err(AttachError::no_object());
+        }
+        raise_memlock_limit();
+        tracefs::ensure()?;
+        let level = aya_log_level(log_level);
+        let mut ebpf = EbpfLoader::new()
+            .override_global("AYA_LOG_LEVEL", &level, false)
+            .load(OBJECT)
+            .map_err(AttachError::load)?;
+        let logger = (log_level > log::LevelFilter::Off)
+            .then(|| EbpfLogger::init(&mut ebpf))
+            .and_then(|logger| {
+                logger.inspect_err(|error| tracing::debug!(%error, "no kernel-side log")).ok()
+            });
+        let ring = RingBuf::try_from(take(&mut ebpf, map::RECORDS)?).map_err(AttachError::map)?;
+        let maps = Maps {
+            processes: HashMap::try_from(take(&mut ebpf, map::PROCESSES)?)
+                .map_err(AttachError::map)?,
+            fds: HashMap::try_from(take(&mut ebpf, map::FDS)?).map_err(AttachError::map)?,
+            connections: HashMap::try_from(take(&mut ebpf, map::CONNECTIONS)?)
+                .map_err(AttachError::map)?,
+            losses: PerCpuArray::try_from(take(&mut ebpf, map::LOSSES)?)
+                .map_err(AttachError::map)?,
+        };
+        programs::attach_all(&mut ebpf, attachment)?;
+        Ok(Self { ebpf, logger, ring, maps, attachment })
+    }
+
+    /// Hands the kernel side's own log messages to the log.
+    pub fn flush_log(&mut self) {
+        if let Some(logger) = &mut self.logger {
+            logger.flush();
+        }
+    }
+
+    /// Programs in the kernel, with run time and count since their load where the kernel keeps
+    /// them (`kernel.bpf_stats_enabled`).
+    pub fn hooks(&self) -> Vec<Hooks> {
+        programs::hooks(&self.ebpf)
+    }
+}
+
+fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, AttachError> {
+    ebpf.take_map(name).ok_or_else(|| AttachError::damaged(name))
+}
+
+/// Kernels before 5.11 count maps against `RLIMIT_MEMLOCK`. Newer ones do not, so that a refusal
+/// (no `CAP_SYS_RESOURCE`) is only worth a line.
+fn raise_memlock_limit() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let unlimited = Rlimit { current: None, maximum: None };
+    if let Err(error) = setrlimit(Resource::Memlock, unlimited) {
+        tracing::debug!(%error, "the locked-memory limit stays; kernels before 5.11 may refuse maps");
+    }
+}
+
+/// `aya_log_common::Level` numbers: error 1 … trace 5; 0 is off.
+fn aya_log_level(level: log::LevelFilter) -> u8 {
+    level as u8
+}

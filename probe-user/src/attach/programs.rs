@@ -1,0 +1,146 @@
+//! Loading and attaching each program.
+
+use std::time::Duration;
+
+use aya::{
+    Ebpf,
+    programs::{ProgramError, RawTracePoint, TracePoint},
+};
+use probe_abi::program;
+
+use super::{
+    AttachError, Attachment,
+    syscalls::{SYSCALLS, Syscall},
+    tracefs,
+};
+
+/// A program in the kernel.
+#[derive(Clone, Debug)]
+pub struct Hooks {
+    /// Name, as in `bpftool prog`.
+    pub program: String,
+    /// Time spent in it since its load; zero unless the kernel keeps statistics.
+    pub run_time: Duration,
+    /// Times it ran since its load; zero unless the kernel keeps statistics.
+    pub run_count: u64,
+}
+
+/// Attaches processes first, then returns, then entries: a return without its entry is ignored, an
+/// entry without its return would be stale.
+pub(super) fn attach_all(ebpf: &mut Ebpf, attachment: Attachment) -> Result<(), AttachError> {
+    tracepoint(ebpf, program::PROCESS_FORK, &[("task", "task_newtask".into())])?;
+    tracepoint(ebpf, program::PROCESS_EXEC, &[("sched", "sched_process_exec".into())])?;
+    tracepoint(ebpf, program::PROCESS_EXIT, &[("sched", "sched_process_exit".into())])?;
+    match attachment {
+        Attachment::Tracepoints => {
+            tracepoint(ebpf, program::EXIT, &points("sys_exit_", |syscall| syscall.exit)?)?;
+            for (index, name) in program::ENTER.iter().enumerate() {
+                let points = points("sys_enter_", |syscall| syscall.args == index + 1)?;
+                tracepoint(ebpf, name, &points)?;
+            }
+        }
+        Attachment::Raw => {
+            raw_tracepoint(ebpf, program::RAW_EXIT, "sys_exit")?;
+            raw_tracepoint(ebpf, program::RAW_ENTER, "sys_enter")?;
+        }
+    }
+    Ok(())
+}
+
+/// Tracepoints of the chosen syscalls; optional ones only where the kernel has them.
+fn points(
+    prefix: &str,
+    choose: impl Fn(&Syscall) -> bool,
+) -> Result<Vec<(&'static str, String)>, AttachError> {
+    let mut points = Vec::new();
+    for syscall in SYSCALLS.iter().filter(|syscall| choose(syscall)) {
+        let name = format!("{prefix}{}", syscall.name);
+        if tracefs::has("syscalls", &name) {
+            points.push(("syscalls", name));
+        } else if syscall.required {
+            return Err(AttachError::no_tracepoint(&name));
+        }
+    }
+    Ok(points)
+}
+
+fn tracepoint(
+    ebpf: &mut Ebpf,
+    name: &str,
+    points: &[(&'static str, String)],
+) -> Result<(), AttachError> {
+    let failed = |error: ProgramError| AttachError::program(name, error);
+    let program = ebpf.program_mut(name).ok_or_else(|| AttachError::damaged(name))?;
+    let program: &mut TracePoint = program.try_into().map_err(failed)?;
+    program.load().map_err(failed)?;
+    for (category, point) in points {
+        program.attach(category, point).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn raw_tracepoint(ebpf: &mut Ebpf, name: &str, point: &str) -> Result<(), AttachError> {
+    let failed = |error: ProgramError| AttachError::program(name, error);
+    let program = ebpf.program_mut(name).ok_or_else(|| AttachError::damaged(name))?;
+    let program: &mut RawTracePoint = program.try_into().map_err(failed)?;
+    program.load().map_err(failed)?;
+    program.attach(point).map_err(failed)?;
+    Ok(())
+}
+
+pub(super) fn hooks(ebpf: &Ebpf) -> Vec<Hooks> {
+    ebpf.programs()
+        .filter_map(|(name, program)| {
+            let info = program.info().ok()?;
+            Some(Hooks {
+                program: name.to_owned(),
+                run_time: info.run_time(),
+                run_count: info.run_count(),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entry_programs_cover_every_argument_count() {
+        for syscall in SYSCALLS {
+            assert!((1..=program::ENTER.len()).contains(&syscall.args), "{}", syscall.name);
+        }
+    }
+
+    #[test]
+    fn object_has_every_program_and_map_of_the_contract() {
+        if !super::super::has_object() {
+            println!("skipped: built without the eBPF object (cargo xtask build)");
+            return;
+        }
+        let object = super::super::OBJECT;
+        let mut names = vec![
+            program::EXIT,
+            program::RAW_ENTER,
+            program::RAW_EXIT,
+            program::PROCESS_FORK,
+            program::PROCESS_EXEC,
+            program::PROCESS_EXIT,
+        ];
+        names.extend(program::ENTER);
+        names.extend([
+            probe_abi::map::RECORDS,
+            probe_abi::map::LOSSES,
+            probe_abi::map::PROCESSES,
+            probe_abi::map::FDS,
+            probe_abi::map::CONNECTIONS,
+            probe_abi::map::CALLS,
+        ]);
+        for name in names {
+            let mut needle = vec![0];
+            needle.extend(name.as_bytes());
+            needle.push(0);
+            assert!(object.windows(needle.len()).any(|window| window == needle), "{name}");
+        }
+    }
+}

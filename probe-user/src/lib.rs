@@ -1,0 +1,5 @@
+//! voxprobe's shell: the only place with eBPF, NVML, files, sockets, threads and clocks.
+//!
+//! The modules are the stages of the agent; what the bytes mean is `probe-core`'s business.
+
+pub mod attach;
