@@ -46,7 +46,11 @@ fn new_id() -> Option<u64> {
 
 /// Gives a descriptor its connection; false when a map is full.
 fn attach(files: u32, fd: i32, connection: u64) -> bool {
-    let stored = FDS.insert(FdKey { files, fd }, FdEntry { connection }, u64::from(BPF_ANY));
+    let stored = FDS.insert(
+        FdKey { files, fd },
+        FdEntry { connection },
+        u64::from(BPF_ANY),
+    );
     if stored.is_err() {
         count_loss(loss::MAP_FULL);
     }
@@ -56,7 +60,14 @@ fn attach(files: u32, fd: i32, connection: u64) -> bool {
 /// Begins a connection on a descriptor; `None` when a map is full.
 fn start(files: u32, fd: i32) -> Option<u64> {
     let connection = new_id()?;
-    if CONNECTIONS.insert(connection, Connection { offset: [0; 2] }, u64::from(BPF_ANY)).is_err() {
+    if CONNECTIONS
+        .insert(
+            connection,
+            Connection { offset: [0; 2] },
+            u64::from(BPF_ANY),
+        )
+        .is_err()
+    {
         count_loss(loss::MAP_FULL);
         return None;
     }
@@ -83,7 +94,9 @@ pub fn connected<C: EbpfContext>(ctx: &C, call: &Call, result: i64) {
     if socket(call.files, call.fd).is_some_and(|entry| entry.connection != 0) {
         return;
     }
-    let Some(connection) = start(call.files, call.fd) else { return };
+    let Some(connection) = start(call.files, call.fd) else {
+        return;
+    };
     debug!(ctx, "descriptor {} connects", call.fd);
     let mut record = open_record(call, connection, call.fd, -1, result, origin::CONNECTED);
     read_address(&mut record, call.args[0], call.args[1] as u32);
@@ -97,7 +110,9 @@ pub fn accepted<C: EbpfContext>(ctx: &C, call: &Call, result: i64) {
         return;
     }
     let fd = result as i32;
-    let Some(connection) = start(call.files, fd) else { return };
+    let Some(connection) = start(call.files, fd) else {
+        return;
+    };
     debug!(ctx, "descriptor {} accepted on descriptor {}", fd, call.fd);
     let mut record = open_record(call, connection, fd, call.fd, result, origin::ACCEPTED);
     if call.args[1] != 0 {
@@ -111,7 +126,9 @@ pub fn accepted<C: EbpfContext>(ctx: &C, call: &Call, result: i64) {
 /// `accept` returned in a thread whose entry was not seen: address and listener are unknown.
 #[inline(always)]
 pub fn accepted_unseen<C: EbpfContext>(ctx: &C, files: u32, fd: i32) {
-    let Some(connection) = start(files, fd) else { return };
+    let Some(connection) = start(files, fd) else {
+        return;
+    };
     debug!(ctx, "descriptor {} accepted", fd);
     let header = header::<OpenRecord>(kind::OPEN);
     control(&OpenRecord {
@@ -154,7 +171,11 @@ fn read_address(record: &mut OpenRecord, address: u64, length: u32) {
     if address == 0 || length == 0 {
         return;
     }
-    let length = if length > SOCKADDR_BYTES as u32 { SOCKADDR_BYTES as u32 } else { length };
+    let length = if length > SOCKADDR_BYTES as u32 {
+        SOCKADDR_BYTES as u32
+    } else {
+        length
+    };
     // SAFETY: `address` in the record holds `SOCKADDR_BYTES`, and `length` is at most that.
     let read = unsafe {
         generated::bpf_probe_read_user(
@@ -173,7 +194,9 @@ fn read_address(record: &mut OpenRecord, address: u64, length: u32) {
 /// `close` was entered. At the return another thread may already have the number again.
 #[inline(always)]
 pub fn close(files: u32, fd: i32) {
-    let Some(entry) = socket(files, fd) else { return };
+    let Some(entry) = socket(files, fd) else {
+        return;
+    };
     detach(files, fd, entry.connection);
 }
 
@@ -186,7 +209,11 @@ fn detach(files: u32, fd: i32, connection: u64) {
         return;
     }
     // SAFETY: two aligned words; the offsets only tell how far the streams got.
-    let offset = unsafe { CONNECTIONS.get_ptr(connection).map_or([0; 2], |state| (*state).offset) };
+    let offset = unsafe {
+        CONNECTIONS
+            .get_ptr(connection)
+            .map_or([0; 2], |state| (*state).offset)
+    };
     control(&CloseRecord {
         header: header::<CloseRecord>(kind::CLOSE),
         connection,
@@ -221,14 +248,25 @@ pub fn duplicated(call: &Call, result: i64) {
 #[inline(always)]
 pub fn descriptors_changed(files: u32) {
     let header = header::<ProcessRecord>(kind::FDS_CHANGED);
-    control(&ProcessRecord { header, parent: 0, files, shared_files: 0, pad: 0 });
+    control(&ProcessRecord {
+        header,
+        parent: 0,
+        files,
+        shared_files: 0,
+        pad: 0,
+    });
 }
 
 /// `shutdown` returned.
 #[inline(always)]
 pub fn shut_down(call: &Call, result: i64) {
     if result == 0 && call.connection != 0 && call.args[0] >= SHUT_WR {
-        ended(kind::SHUTDOWN, call.connection, direction::SENT, call.args[0] as i32);
+        ended(
+            kind::SHUTDOWN,
+            call.connection,
+            direction::SENT,
+            call.args[0] as i32,
+        );
     }
 }
 
@@ -237,7 +275,9 @@ pub fn shut_down(call: &Call, result: i64) {
 pub fn ended(kind: u16, connection: u64, direction: u8, detail: i32) {
     // SAFETY: two aligned words; the offset only tells how far the stream got.
     let offset = unsafe {
-        CONNECTIONS.get_ptr(connection).map_or(0, |state| (*state).offset[usize::from(direction & 1)])
+        CONNECTIONS
+            .get_ptr(connection)
+            .map_or(0, |state| (*state).offset[usize::from(direction & 1)])
     };
     control(&EndRecord {
         header: header::<EndRecord>(kind),

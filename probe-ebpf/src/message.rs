@@ -72,7 +72,11 @@ fn sends(kind: u8) -> bool {
 #[inline(always)]
 pub fn transferred<C: EbpfContext>(ctx: &C, pending: &Call, result: i64) {
     let kind = pending.call as u8;
-    let direction = if sends(kind) { direction::SENT } else { direction::RECEIVED };
+    let direction = if sends(kind) {
+        direction::SENT
+    } else {
+        direction::RECEIVED
+    };
     if result < 0 {
         let dead = matches!(
             result,
@@ -97,7 +101,9 @@ pub fn transferred<C: EbpfContext>(ctx: &C, pending: &Call, result: i64) {
         }
         return;
     }
-    let Some(source) = source(kind, pending, result as u32) else { return };
+    let Some(source) = source(kind, pending, result as u32) else {
+        return;
+    };
     if let Some(offset) = advance(pending.connection, direction, source.length) {
         capture(pending, direction, offset, &source);
     }
@@ -107,8 +113,14 @@ pub fn transferred<C: EbpfContext>(ctx: &C, pending: &Call, result: i64) {
 #[inline(always)]
 fn source(kind: u8, pending: &Call, result: u32) -> Option<Source> {
     let [first, second, third] = pending.args;
-    let mut source =
-        Source { buffer: 0, iov: 0, iovs: 0, message: 0, messages: 0, length: result };
+    let mut source = Source {
+        buffer: 0,
+        iov: 0,
+        iovs: 0,
+        message: 0,
+        messages: 0,
+        length: result,
+    };
     match kind {
         call::READ | call::WRITE | call::SENDTO => source.buffer = first,
         // MSG_TRUNC on TCP throws the bytes away: they moved, but are nowhere.
@@ -142,7 +154,9 @@ fn moved(at: u64, count: u32) -> Option<u32> {
         }
         let message = at + u64::from(index) * size_of::<UserMultiMessage>() as u64;
         // SAFETY: a failing read makes the count unknown.
-        length += unsafe { bpf_probe_read_user(message as *const UserMultiMessage) }.ok()?.length;
+        length += unsafe { bpf_probe_read_user(message as *const UserMultiMessage) }
+            .ok()?
+            .length;
     }
     Some(length)
 }

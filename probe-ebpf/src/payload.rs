@@ -3,7 +3,9 @@
 //! Payload is read at the call's return, so that only bytes that really moved are read (partial
 //! writes), and while the thread is still in the kernel, so that its buffers have not changed.
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_probe_read_user, generated};
+use aya_ebpf::helpers::{
+    bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_probe_read_user, generated,
+};
 use probe_abi::{CALL_PIECES, ChunkRecord, FRAGMENT_BYTES, RecordHeader, flag, kind, loss};
 
 use crate::{
@@ -85,7 +87,9 @@ struct Iovec {
 /// standing also for what could not be captured.
 #[inline(always)]
 pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source) {
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else {
+        return;
+    };
     let pid_tgid = bpf_get_current_pid_tgid();
     let record = ChunkRecord {
         header: RecordHeader {
@@ -134,8 +138,16 @@ pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source) {
     let mut flags = 0;
     if remaining != 0 {
         let read_fault = field!(cursor.fault) != 0;
-        flags = if read_fault { flag::READ_FAULT } else { flag::CAPTURE_LIMIT };
-        count_loss(if read_fault { loss::READ_FAULT } else { loss::CAPTURE_LIMIT });
+        flags = if read_fault {
+            flag::READ_FAULT
+        } else {
+            flag::CAPTURE_LIMIT
+        };
+        count_loss(if read_fault {
+            loss::READ_FAULT
+        } else {
+            loss::CAPTURE_LIMIT
+        });
     }
     flush(scratch, used, used + remaining, flags);
 }
@@ -191,7 +203,13 @@ fn next_buffer(cursor: *mut Cursor, remaining: u32) -> bool {
         };
         let length = next.length;
         field!(cursor.base = next.base);
-        field!(cursor.left = if length > u64::from(remaining) { remaining } else { length as u32 });
+        field!(
+            cursor.left = if length > u64::from(remaining) {
+                remaining
+            } else {
+                length as u32
+            }
+        );
         field!(cursor.iov = iov + size_of::<Iovec>() as u64);
         field!(cursor.iovs = iovs - 1);
         return true;

@@ -3,7 +3,9 @@
 //! Classic tracepoints rather than BTF ones: they exist on every kernel and need no BTF, and these
 //! events are rare.
 
-use aya_ebpf::{EbpfContext, helpers::bpf_get_current_pid_tgid, macros::tracepoint, programs::TracePointContext};
+use aya_ebpf::{
+    EbpfContext, helpers::bpf_get_current_pid_tgid, macros::tracepoint, programs::TracePointContext,
+};
 use aya_log_ebpf::debug;
 use probe_abi::{Process, ProcessRecord, kind, loss};
 
@@ -38,7 +40,10 @@ pub fn process_fork(ctx: TracePointContext) -> u32 {
     }
     let shared = flags & CLONE_FILES != 0;
     let files = if shared { parent.files } else { child };
-    if PROCESSES.insert(child, Process { files, flags: 0 }, 0).is_err() {
+    if PROCESSES
+        .insert(child, Process { files, flags: 0 }, 0)
+        .is_err()
+    {
         count_loss(loss::MAP_FULL);
         return 0;
     }
@@ -47,7 +52,13 @@ pub fn process_fork(ctx: TracePointContext) -> u32 {
     header.tgid = child;
     header.tid = child;
     debug!(&ctx, "process {} made process {}", parent, child);
-    control(&ProcessRecord { header, parent, files, shared_files: u32::from(shared), pad: 0 });
+    control(&ProcessRecord {
+        header,
+        parent,
+        files,
+        shared_files: u32::from(shared),
+        pad: 0,
+    });
     0
 }
 
@@ -56,7 +67,13 @@ pub fn process_fork(ctx: TracePointContext) -> u32 {
 pub fn process_exec(_ctx: TracePointContext) -> u32 {
     let header = header::<ProcessRecord>(kind::EXEC);
     let files = watched().map_or(0, |process| process.files);
-    control(&ProcessRecord { header, parent: 0, files, shared_files: 0, pad: 0 });
+    control(&ProcessRecord {
+        header,
+        parent: 0,
+        files,
+        shared_files: 0,
+        pad: 0,
+    });
     0
 }
 
@@ -70,7 +87,13 @@ pub fn process_exit(_ctx: TracePointContext) -> u32 {
     if (pid_tgid >> 32) as u32 == pid_tgid as u32 {
         let header = header::<ProcessRecord>(kind::EXIT);
         let files = process.files;
-        control(&ProcessRecord { header, parent: 0, files, shared_files: 0, pad: 0 });
+        control(&ProcessRecord {
+            header,
+            parent: 0,
+            files,
+            shared_files: 0,
+            pad: 0,
+        });
     }
     0
 }

@@ -63,7 +63,12 @@ unsafe fn number(ctx: &TracePointContext) -> u32 {
 #[inline(always)]
 unsafe fn value(ctx: &TracePointContext, index: usize) -> u64 {
     // SAFETY: see the caller.
-    unsafe { *ctx.as_ptr().cast::<u8>().add(VALUES + index * 8).cast::<u64>() }
+    unsafe {
+        *ctx.as_ptr()
+            .cast::<u8>()
+            .add(VALUES + index * 8)
+            .cast::<u64>()
+    }
 }
 
 /// Return of any of the attached syscalls.
@@ -139,7 +144,9 @@ impl Registers {
 /// Remembers a call of a watched process that its return will be needed for.
 #[inline(always)]
 fn enter(number: u32, args: [u64; 4]) {
-    let Some(meaning) = syscall::meaning(number) else { return };
+    let Some(meaning) = syscall::meaning(number) else {
+        return;
+    };
     let Some(process) = watched() else { return };
     let files = process.files;
     let fd = args[0] as i32;
@@ -170,7 +177,13 @@ fn enter(number: u32, args: [u64; 4]) {
         Syscall::DupOnto => {
             let old = socket(files, fd);
             if old.is_some() || socket(files, args[1] as i32).is_some() {
-                begin(call::DUP, files, old.map_or(0, |entry| entry.connection), fd, rest);
+                begin(
+                    call::DUP,
+                    files,
+                    old.map_or(0, |entry| entry.connection),
+                    fd,
+                    rest,
+                );
             }
         }
         Syscall::Fcntl => {

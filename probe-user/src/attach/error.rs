@@ -26,7 +26,11 @@ const PRIVILEGES: &str = "run voxprobe as root or with CAP_BPF, CAP_PERFMON, CAP
 
 impl AttachError {
     fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { what: what.into(), remedy: remedy.into(), permission: false }
+        Self {
+            what: what.into(),
+            remedy: remedy.into(),
+            permission: false,
+        }
     }
 
     pub(super) fn not_permitted() -> Self {
@@ -53,7 +57,9 @@ impl AttachError {
     pub(super) fn no_tracefs(place: &str, error: rustix::io::Errno) -> Self {
         Self::new(
             format!("tracefs is not mounted and cannot be mounted at {place} ({error})"),
-            format!("run `mount -t tracefs tracefs {place}`, or mount the host's into the container"),
+            format!(
+                "run `mount -t tracefs tracefs {place}`, or mount the host's into the container"
+            ),
         )
     }
 
@@ -71,7 +77,10 @@ impl AttachError {
                 format!("the kernel's type information cannot be used ({error})"),
                 "use a kernel with CONFIG_DEBUG_INFO_BTF=y, so that /sys/kernel/btf/vmlinux exists",
             ),
-            _ => Self::new(format!("the eBPF object cannot be loaded ({})", chain(&error)), UPDATE),
+            _ => Self::new(
+                format!("the eBPF object cannot be loaded ({})", chain(&error)),
+                UPDATE,
+            ),
         }
     }
 
@@ -85,12 +94,18 @@ impl AttachError {
         }
         if let ProgramError::TracePointError(TracePointError::FileError { filename, .. }) = &error {
             return Self::new(
-                format!("eBPF program {name} cannot be attached: {} is missing", filename.display()),
+                format!(
+                    "eBPF program {name} cannot be attached: {} is missing",
+                    filename.display()
+                ),
                 "use a kernel with CONFIG_FTRACE_SYSCALLS=y, 5.12 or newer",
             );
         }
         tracing::debug!(program = name, error = %full(&error), "refused by the kernel");
-        Self::new(format!("eBPF program {name} was refused ({})", chain(&error)), UPDATE)
+        Self::new(
+            format!("eBPF program {name} was refused ({})", chain(&error)),
+            UPDATE,
+        )
     }
 }
 
@@ -113,7 +128,10 @@ fn chain(error: &dyn std::error::Error) -> String {
     let text = full(error);
     let mut lines = text.lines().filter(|line| !line.trim().is_empty());
     let first = lines.next().unwrap_or_default().to_owned();
-    lines.last().map_or_else(|| first.clone(), |last| format!("{first} … {}", last.trim()))
+    lines.last().map_or_else(
+        || first.clone(),
+        |last| format!("{first} … {}", last.trim()),
+    )
 }
 
 /// `EPERM`: the kernel lacks a capability of us. `EACCES` is the verifier's or perf's refusal.

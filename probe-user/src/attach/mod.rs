@@ -1,7 +1,7 @@
 //! Puts the eBPF programs into the kernel and takes them out again.
 //!
 //! Takes the embedded object; gives the ring and the maps. Dropping [`Attached`] detaches
-//! everything: the links are file descriptors of this process, so even a killed agent leaves
+//! everything; the links are file descriptors of this process, so even a killed agent leaves
 //! nothing behind.
 
 mod error;
@@ -37,7 +37,12 @@ macro_rules! pod {
         unsafe impl aya::Pod for $name {}
     )+};
 }
-pod!(ProcessValue(Process), FdKeyValue(FdKey), FdValue(FdEntry), ConnectionValue(Connection));
+pod!(
+    ProcessValue(Process),
+    FdKeyValue(FdKey),
+    FdValue(FdEntry),
+    ConnectionValue(Connection)
+);
 
 /// The maps the agent writes and reads.
 #[allow(missing_debug_implementations, reason = "aya's per-CPU array has none")]
@@ -52,13 +57,11 @@ pub struct Maps {
     pub losses: PerCpuArray<MapData, u64>,
 }
 
-/// Programs in the kernel, with their maps.
+/// Programs in the kernel. Dropping it detaches them.
 pub struct Attached {
     ebpf: Ebpf,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
-    /// Records from the kernel.
-    pub ring: RingBuf<MapData>,
-    /// The other maps.
+    /// The maps the agent writes and reads.
     pub maps: Maps,
     /// How syscalls are seen.
     pub attachment: Attachment,
@@ -70,11 +73,14 @@ pub fn has_object() -> bool {
 }
 
 impl Attached {
-    /// Loads every program and attaches it.
+    /// Loads every program and attaches it; gives the ring of records beside it.
     ///
     /// # Errors
     /// [`AttachError`] says what the host lacks and what would fix it.
-    pub fn attach(attachment: Attachment, log_level: log::LevelFilter) -> Result<Self, AttachError> {
+    pub fn attach(
+        attachment: Attachment,
+        log_level: log::LevelFilter,
+    ) -> Result<Self, AttachError> {
         if OBJECT.is_empty() {
             return Err(AttachError::no_object());
         }
@@ -88,7 +94,9 @@ impl Attached {
         let logger = (log_level > log::LevelFilter::Off)
             .then(|| EbpfLogger::init(&mut ebpf))
             .and_then(|logger| {
-                logger.inspect_err(|error| tracing::debug!(%error, "no kernel-side log")).ok()
+                logger
+                    .inspect_err(|error| tracing::debug!(%error, "no kernel-side log"))
+                    .ok()
             });
         let ring = RingBuf::try_from(take(&mut ebpf, map::RECORDS)?).map_err(AttachError::map)?;
         let maps = Maps {
@@ -101,7 +109,13 @@ impl Attached {
                 .map_err(AttachError::map)?,
         };
         programs::attach_all(&mut ebpf, attachment)?;
-        Ok(Self { ebpf, logger, ring, maps, attachment })
+        Ok(Self {
+            ebpf,
+            logger,
+            ring,
+            maps,
+            attachment,
+        })
     }
 
     /// Hands the kernel side's own log messages to the log.
@@ -119,14 +133,18 @@ impl Attached {
 }
 
 fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, AttachError> {
-    ebpf.take_map(name).ok_or_else(|| AttachError::damaged(name))
+    ebpf.take_map(name)
+        .ok_or_else(|| AttachError::damaged(name))
 }
 
 /// Kernels before 5.11 count maps against `RLIMIT_MEMLOCK`. Newer ones do not, so that a refusal
 /// (no `CAP_SYS_RESOURCE`) is only worth a line.
 fn raise_memlock_limit() {
     use rustix::process::{Resource, Rlimit, setrlimit};
-    let unlimited = Rlimit { current: None, maximum: None };
+    let unlimited = Rlimit {
+        current: None,
+        maximum: None,
+    };
     if let Err(error) = setrlimit(Resource::Memlock, unlimited) {
         tracing::debug!(%error, "the locked-memory limit stays; kernels before 5.11 may refuse maps");
     }

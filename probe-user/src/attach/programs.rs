@@ -28,12 +28,28 @@ pub struct Hooks {
 /// Attaches processes first, then returns, then entries: a return without its entry is ignored, an
 /// entry without its return would be stale.
 pub(super) fn attach_all(ebpf: &mut Ebpf, attachment: Attachment) -> Result<(), AttachError> {
-    tracepoint(ebpf, program::PROCESS_FORK, &[("task", "task_newtask".into())])?;
-    tracepoint(ebpf, program::PROCESS_EXEC, &[("sched", "sched_process_exec".into())])?;
-    tracepoint(ebpf, program::PROCESS_EXIT, &[("sched", "sched_process_exit".into())])?;
+    tracepoint(
+        ebpf,
+        program::PROCESS_FORK,
+        &[("task", "task_newtask".into())],
+    )?;
+    tracepoint(
+        ebpf,
+        program::PROCESS_EXEC,
+        &[("sched", "sched_process_exec".into())],
+    )?;
+    tracepoint(
+        ebpf,
+        program::PROCESS_EXIT,
+        &[("sched", "sched_process_exit".into())],
+    )?;
     match attachment {
         Attachment::Tracepoints => {
-            tracepoint(ebpf, program::EXIT, &points("sys_exit_", |syscall| syscall.exit)?)?;
+            tracepoint(
+                ebpf,
+                program::EXIT,
+                &points("sys_exit_", |syscall| syscall.exit)?,
+            )?;
             for (index, name) in program::ENTER.iter().enumerate() {
                 let points = points("sys_enter_", |syscall| syscall.args == index + 1)?;
                 tracepoint(ebpf, name, &points)?;
@@ -70,7 +86,9 @@ fn tracepoint(
     points: &[(&'static str, String)],
 ) -> Result<(), AttachError> {
     let failed = |error: ProgramError| AttachError::program(name, error);
-    let program = ebpf.program_mut(name).ok_or_else(|| AttachError::damaged(name))?;
+    let program = ebpf
+        .program_mut(name)
+        .ok_or_else(|| AttachError::damaged(name))?;
     let program: &mut TracePoint = program.try_into().map_err(failed)?;
     program.load().map_err(failed)?;
     for (category, point) in points {
@@ -81,7 +99,9 @@ fn tracepoint(
 
 fn raw_tracepoint(ebpf: &mut Ebpf, name: &str, point: &str) -> Result<(), AttachError> {
     let failed = |error: ProgramError| AttachError::program(name, error);
-    let program = ebpf.program_mut(name).ok_or_else(|| AttachError::damaged(name))?;
+    let program = ebpf
+        .program_mut(name)
+        .ok_or_else(|| AttachError::damaged(name))?;
     let program: &mut RawTracePoint = program.try_into().map_err(failed)?;
     program.load().map_err(failed)?;
     program.attach(point).map_err(failed)?;
@@ -108,7 +128,11 @@ mod tests {
     #[test]
     fn entry_programs_cover_every_argument_count() {
         for syscall in SYSCALLS {
-            assert!((1..=program::ENTER.len()).contains(&syscall.args), "{}", syscall.name);
+            assert!(
+                (1..=program::ENTER.len()).contains(&syscall.args),
+                "{}",
+                syscall.name
+            );
         }
     }
 
@@ -140,7 +164,10 @@ mod tests {
             let mut needle = vec![0];
             needle.extend(name.as_bytes());
             needle.push(0);
-            assert!(object.windows(needle.len()).any(|window| window == needle), "{name}");
+            assert!(
+                object.windows(needle.len()).any(|window| window == needle),
+                "{name}"
+            );
         }
     }
 }

@@ -1,7 +1,17 @@
 //! Which syscalls are watched, and with how many arguments their tracepoints can be read.
 
 /// How the syscall tier is attached. See README.md for what each costs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, clap::ValueEnum)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Deserialize,
+    serde::Serialize,
+    clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Attachment {
     /// One tracepoint per syscall: other syscalls of unrelated processes run no program.
@@ -26,7 +36,12 @@ pub(super) struct Syscall {
 }
 
 const fn both(name: &'static str, args: usize) -> Syscall {
-    Syscall { name, args, exit: true, required: true }
+    Syscall {
+        name,
+        args,
+        exit: true,
+        required: true,
+    }
 }
 
 /// Every way bytes move on a socket, and everything that makes, copies or ends a descriptor.
@@ -48,10 +63,25 @@ pub(super) const SYSCALLS: &[Syscall] = &[
     both("shutdown", 2),
     both("dup", 1),
     // Not on 64-bit Arm.
-    Syscall { name: "dup2", args: 2, exit: true, required: false },
+    Syscall {
+        name: "dup2",
+        args: 2,
+        exit: true,
+        required: false,
+    },
     both("dup3", 2),
     both("fcntl", 2),
-    Syscall { name: "close", args: 1, exit: false, required: true },
+    Syscall {
+        name: "close",
+        args: 1,
+        exit: false,
+        required: true,
+    },
     // From 5.9.
-    Syscall { name: "close_range", args: 1, exit: false, required: false },
+    Syscall {
+        name: "close_range",
+        args: 1,
+        exit: false,
+        required: false,
+    },
 ];

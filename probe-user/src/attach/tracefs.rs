@@ -9,12 +9,21 @@ const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
 /// Whether a tracepoint exists.
 pub(super) fn has(category: &str, name: &str) -> bool {
-    PLACES.iter().any(|place| Path::new(place).join("events").join(category).join(name).is_dir())
+    PLACES.iter().any(|place| {
+        Path::new(place)
+            .join("events")
+            .join(category)
+            .join(name)
+            .is_dir()
+    })
 }
 
 /// Makes sure that tracefs can be read; mounts it where no one has.
 pub(super) fn ensure() -> Result<(), AttachError> {
-    if PLACES.iter().any(|place| Path::new(place).join("events").is_dir()) {
+    if PLACES
+        .iter()
+        .any(|place| Path::new(place).join("events").is_dir())
+    {
         return Ok(());
     }
     if !rustix::process::geteuid().is_root() {
@@ -28,6 +37,9 @@ pub(super) fn ensure() -> Result<(), AttachError> {
         None::<&std::ffi::CStr>,
     )
     .map_err(|error| AttachError::no_tracefs(PLACES[0], error))?;
-    tracing::info!(place = PLACES[0], "mounted tracefs, which this host had not");
+    tracing::info!(
+        place = PLACES[0],
+        "mounted tracefs, which this host had not"
+    );
     Ok(())
 }

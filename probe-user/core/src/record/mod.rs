@@ -3,6 +3,7 @@
 
 mod connection;
 mod gpu;
+pub mod kernel;
 mod process;
 mod time;
 

@@ -1,1 +1,5 @@
-//! (skeleton)
+//! Chunks to byte streams: order restored, holes named.
+
+mod assembler;
+
+pub use assembler::{Assembler, Delivery};

@@ -1,0 +1,321 @@
+//! One connection on its way through the stages: order, protocol, exchanges.
+
+use std::{borrow::Cow, sync::Arc};
+
+use super::{Stage, elide::Elided};
+use crate::{
+    flow::{Detection, Event, Http2Connection, Problem, Sink, detect},
+    interpret::{self, Interpreter},
+    profile::Profile,
+    record::{
+        Chunk, Direction, Gap, GapReason, Joined, KtimeNs, Opened, Piece, Process, Record, Side,
+        Tgid,
+    },
+    stream::{Assembler, Delivery},
+};
+
+/// First bytes of a direction that are looked at to tell the protocol: HTTP/2's preface.
+const DETECT_BYTES: usize = 24;
+
+/// Bytes held while the protocol is not told. A peer that sends this much before the other's first
+/// byte speaks nothing that is followed here.
+const UNDETERMINED_BYTES: usize = 256 * 1024;
+
+/// A connection.
+pub(super) struct Connection {
+    opened: Opened,
+    streams: [Assembler; 2],
+    protocol: Protocol,
+    verdict: Option<Verdict>,
+}
+
+/// What it speaks.
+enum Protocol {
+    /// Not told yet; what came so far.
+    Undetermined(Undetermined),
+    Http2(Side, Box<Http2Connection>),
+    /// Nothing that is followed.
+    Other,
+}
+
+#[derive(Default)]
+struct Undetermined {
+    first: [Vec<u8>; 2],
+    held: Vec<Chunk<'static>>,
+    bytes: usize,
+}
+
+/// What the connection asks of the shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Its bytes are not needed.
+    Unwanted,
+}
+
+impl Connection {
+    pub(super) fn new(opened: Opened, profile: &Arc<Profile>) -> Self {
+        let protocol = match (opened.joined, opened.side) {
+            (Joined::Late, Some(side)) => http2(&opened, side, Joined::Late, profile),
+            _ => Protocol::Undetermined(Undetermined::default()),
+        };
+        Self { opened, streams: Default::default(), protocol, verdict: None }
+    }
+
+    pub(super) fn tgid(&self) -> Tgid {
+        self.opened.tgid
+    }
+
+    pub(super) fn joined(&self) -> Joined {
+        self.opened.joined
+    }
+
+    /// Label `protocol`.
+    pub(super) fn protocol_name(&self) -> &'static str {
+        match &self.protocol {
+            Protocol::Undetermined(_) => "undetermined",
+            Protocol::Http2(..) => "http2",
+            Protocol::Other => "other",
+        }
+    }
+
+    pub(super) fn take_verdict(&mut self) -> Option<Verdict> {
+        self.verdict.take()
+    }
+
+    /// Whether chunks are held behind a hole.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.streams.iter().any(Assembler::is_waiting)
+    }
+
+    pub(super) fn handle_chunk(&mut self, chunk: Chunk<'_>, stage: &mut Stage<'_>) {
+        let (direction, at) = (chunk.direction, chunk.exit);
+        self.assemble(direction, at, stage, |stream, deliver| stream.handle_chunk(chunk, deliver));
+    }
+
+    pub(super) fn handle_gap(&mut self, gap: &Gap, stage: &mut Stage<'_>) {
+        self.assemble(gap.direction, gap.at, stage, |stream, deliver| {
+            stream.handle_gap(gap.length, gap.reason, deliver);
+        });
+    }
+
+    pub(super) fn handle_time(&mut self, now: KtimeNs, stage: &mut Stage<'_>) {
+        for direction in [Direction::Sent, Direction::Received] {
+            self.assemble(direction, now, stage, |stream, deliver| {
+                stream.handle_time(now, deliver);
+            });
+        }
+    }
+
+    pub(super) fn handle_half_closed(
+        &mut self,
+        direction: Direction,
+        at: KtimeNs,
+        stage: &mut Stage<'_>,
+    ) {
+        self.assemble(direction, at, stage, |stream, deliver| stream.finish(deliver));
+        if let Protocol::Http2(side, http2) = &mut self.protocol {
+            http2.handle_half_closed(direction, at, &mut FlowSink::new(*side, stage, None));
+        }
+    }
+
+    pub(super) fn handle_closed(&mut self, at: KtimeNs, stage: &mut Stage<'_>) {
+        for direction in [Direction::Sent, Direction::Received] {
+            self.assemble(direction, at, stage, |stream, deliver| stream.finish(deliver));
+        }
+        if let Protocol::Http2(side, http2) = &mut self.protocol {
+            http2.handle_closed(at, &mut FlowSink::new(*side, stage, None));
+        }
+    }
+
+    /// Runs one step of a direction's assembler and takes what it delivers.
+    fn assemble(
+        &mut self,
+        direction: Direction,
+        at: KtimeNs,
+        stage: &mut Stage<'_>,
+        step: impl FnOnce(&mut Assembler, &mut dyn FnMut(Delivery<'_>)),
+    ) {
+        let Self { opened, streams, protocol, verdict } = self;
+        step(&mut streams[direction.index()], &mut |delivery| {
+            stage.count(&delivery);
+            deliver(opened, protocol, verdict, direction, at, delivery, stage);
+        });
+    }
+}
+
+fn http2(opened: &Opened, side: Side, joined: Joined, profile: &Arc<Profile>) -> Protocol {
+    let http2 = Http2Connection::new(opened.connection, side, joined, Arc::clone(profile));
+    Protocol::Http2(side, Box::new(http2))
+}
+
+/// Takes the next run of a direction.
+fn deliver(
+    opened: &Opened,
+    protocol: &mut Protocol,
+    verdict: &mut Option<Verdict>,
+    direction: Direction,
+    at: KtimeNs,
+    delivery: Delivery<'_>,
+    stage: &mut Stage<'_>,
+) {
+    match delivery {
+        Delivery::Gap { offset, length, reason } => {
+            if let Some(tap) = &mut stage.tap {
+                let connection = opened.connection;
+                let gap = Gap { connection, direction, offset, length, reason, at };
+                tap.record(&Record::Gap(gap));
+            }
+            gap(opened, protocol, verdict, direction, at, length, reason, stage);
+        }
+        Delivery::Chunk(chunk) => match protocol {
+            Protocol::Http2(side, http2) => feed(*side, http2, &chunk, stage),
+            Protocol::Undetermined(undetermined) => {
+                if let Some(decided) = undetermined.take(chunk, opened, stage.profile) {
+                    let held = std::mem::take(&mut undetermined.held);
+                    *protocol = decided;
+                    match protocol {
+                        Protocol::Http2(side, http2) => {
+                            for chunk in held {
+                                feed(*side, http2, &chunk, stage);
+                            }
+                        }
+                        _ => *verdict = Some(Verdict::Unwanted),
+                    }
+                }
+            }
+            Protocol::Other => {}
+        },
+    }
+}
+
+/// Bytes of a direction are missing between two chunks.
+#[expect(clippy::too_many_arguments, reason = "the facts of one gap")]
+fn gap(
+    opened: &Opened,
+    protocol: &mut Protocol,
+    verdict: &mut Option<Verdict>,
+    direction: Direction,
+    at: KtimeNs,
+    length: u64,
+    reason: GapReason,
+    stage: &mut Stage<'_>,
+) {
+    if let Protocol::Undetermined(_) = protocol {
+        // The bytes that would have told are gone: from here it is like a late join.
+        *protocol = match opened.side {
+            Some(side) => http2(opened, side, Joined::Late, stage.profile),
+            None => Protocol::Other,
+        };
+        if opened.side.is_none() {
+            *verdict = Some(Verdict::Unwanted);
+        }
+        return;
+    }
+    if let Protocol::Http2(side, http2) = protocol {
+        http2.handle_hole(direction, at, length, reason, &mut FlowSink::new(*side, stage, None));
+    }
+}
+
+/// Gives a chunk to the HTTP/2 connection, and what may be kept of it to the tap.
+fn feed(side: Side, http2: &mut Http2Connection, chunk: &Chunk<'_>, stage: &mut Stage<'_>) {
+    let at = chunk.at();
+    let mut elided = stage.tap.is_some().then(|| Elided::new(chunk));
+    for piece in chunk.pieces() {
+        match piece {
+            Piece::Bytes(bytes) => {
+                let mut sink = FlowSink::new(side, stage, elided.as_mut());
+                http2.handle_bytes(chunk.direction, at, bytes, &mut sink);
+                if let Some(elided) = &mut elided {
+                    elided.finish_bytes(bytes);
+                }
+            }
+            Piece::Hole(length, reason) => {
+                let mut sink = FlowSink::new(side, stage, None);
+                http2.handle_hole(chunk.direction, at, u64::from(length), reason, &mut sink);
+                if let Some(elided) = &mut elided {
+                    elided.hole(length, reason);
+                }
+            }
+        }
+    }
+    if let (Some(tap), Some(elided)) = (&mut stage.tap, elided) {
+        tap.record(&Record::Chunk(elided.into_chunk(chunk)));
+    }
+}
+
+impl Undetermined {
+    /// Holds a chunk; the protocol when it can be told.
+    fn take(
+        &mut self,
+        chunk: Chunk<'_>,
+        opened: &Opened,
+        profile: &Arc<Profile>,
+    ) -> Option<Protocol> {
+        let direction = chunk.direction;
+        let first = &mut self.first[direction.index()];
+        let missing = DETECT_BYTES.saturating_sub(first.len());
+        // A hole among the first bytes leaves them unreadable from there on.
+        let readable = chunk.holes.first().map_or(usize::MAX, |hole| hole.at as usize);
+        let cut = readable < missing && !chunk.holes.is_empty();
+        let take = missing.min(readable).min(chunk.bytes.len());
+        first.extend(chunk.bytes.iter().take(take));
+        let detection = detect(first);
+        self.bytes += chunk.bytes.len();
+        self.held.push(Chunk {
+            bytes: Cow::Owned(chunk.bytes.into_owned()),
+            holes: Cow::Owned(chunk.holes.into_owned()),
+            ..chunk
+        });
+        let client_sends = match detection {
+            Detection::Http2Client => direction == Direction::Sent,
+            Detection::Http2Server => direction == Direction::Received,
+            Detection::NeedMore if !cut && self.bytes < UNDETERMINED_BYTES => return None,
+            Detection::NeedMore | Detection::Other => return Some(Protocol::Other),
+        };
+        let side = if client_sends { Side::Client } else { Side::Server };
+        // Bytes that contradict how the connection began are no HTTP/2.
+        if opened.side.is_some_and(|known| known != side) {
+            return Some(Protocol::Other);
+        }
+        Some(http2(opened, side, Joined::FromStart, profile))
+    }
+}
+
+/// Takes what the HTTP/2 connection finds.
+struct FlowSink<'a, 'b> {
+    side: Side,
+    process: &'a Process,
+    interpreter: &'a mut Interpreter,
+    events: &'a mut Vec<interpret::Event>,
+    counters: &'a super::Counters,
+    elided: Option<&'b mut Elided>,
+}
+
+impl<'a, 'b> FlowSink<'a, 'b> {
+    fn new(side: Side, stage: &'a mut Stage<'_>, elided: Option<&'b mut Elided>) -> Self {
+        Self {
+            side,
+            process: stage.process,
+            interpreter: stage.interpreter,
+            events: stage.events,
+            counters: stage.counters,
+            elided,
+        }
+    }
+}
+
+impl Sink for FlowSink<'_, '_> {
+    fn event(&mut self, event: Event<'_>) {
+        self.interpreter.handle(self.process, self.side, &event, self.events);
+    }
+
+    fn keep(&mut self, start: usize, end: usize) {
+        if let Some(elided) = &mut self.elided {
+            elided.keep(start, end);
+        }
+    }
+
+    fn problem(&mut self, problem: Problem) {
+        self.counters.problem(problem);
+    }
+}

@@ -1,0 +1,141 @@
+//! What the pipeline counts about itself, with the series at hand: nothing is looked up per record.
+
+use prometheus::{Gauge, IntCounter};
+
+use super::connection::Connection;
+use crate::{
+    flow::Problem,
+    interpret,
+    metrics::{Metrics, ProbeMetrics},
+    record::{Direction, GapReason, Joined, Piece, Record},
+    stream::Delivery,
+};
+
+/// Names of the records, in the order of [`kind`].
+const KINDS: [&str; 9] = [
+    "process",
+    "process_ended",
+    "opened",
+    "chunk",
+    "gap",
+    "half_closed",
+    "closed",
+    "gpus",
+    "tick",
+];
+
+fn kind(record: &Record<'_>) -> usize {
+    match record {
+        Record::Process(_) => 0,
+        Record::ProcessEnded { .. } => 1,
+        Record::Opened(_) => 2,
+        Record::Chunk(_) => 3,
+        Record::Gap(_) => 4,
+        Record::HalfClosed { .. } => 5,
+        Record::Closed { .. } => 6,
+        Record::Gpus(_) => 7,
+        Record::Tick { .. } => 8,
+    }
+}
+
+/// The pipeline's own series.
+pub(super) struct Counters {
+    probe: ProbeMetrics,
+    records: [IntCounter; KINDS.len()],
+    bytes: [IntCounter; 2],
+    gaps: [(IntCounter, IntCounter); GapReason::ALL.len()],
+    problems: [IntCounter; Problem::ALL.len()],
+    calls: [IntCounter; 3],
+}
+
+impl Counters {
+    pub(super) fn new(metrics: &Metrics) -> Self {
+        let probe = metrics.probe.clone();
+        Self {
+            records: KINDS.map(|kind| probe.records.with(&[kind])),
+            bytes: ["sent", "received"].map(|direction| probe.stream_bytes.with(&[direction])),
+            gaps: GapReason::ALL.map(|reason| {
+                let reason = [reason.as_str()];
+                (probe.stream_gaps.with(&reason), probe.stream_gap_bytes.with(&reason))
+            }),
+            problems: Problem::ALL.map(|problem| probe.wire_problems.with(&[problem.as_str()])),
+            calls: ["known", "other", "unknown"].map(|method| probe.flow_calls.with(&[method])),
+            probe,
+        }
+    }
+
+    pub(super) fn record(&self, record: &Record<'_>) {
+        if let Some(counter) = self.records.get(kind(record)) {
+            counter.inc();
+        }
+    }
+
+    /// Counts what a stream delivers: bytes, and the holes in and between chunks.
+    pub(super) fn delivery(&self, delivery: &Delivery<'_>) {
+        match delivery {
+            Delivery::Gap { length, reason, .. } => self.gap(*reason, *length),
+            Delivery::Chunk(chunk) => {
+                let direction = usize::from(chunk.direction == Direction::Received);
+                if let Some(counter) = self.bytes.get(direction) {
+                    counter.inc_by(u64::from(chunk.length));
+                }
+                if !chunk.holes.is_empty() {
+                    for piece in chunk.pieces() {
+                        if let Piece::Hole(length, reason) = piece {
+                            self.gap(reason, u64::from(length));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn gap(&self, reason: GapReason, length: u64) {
+        let index = GapReason::ALL.iter().position(|other| *other == reason);
+        if let Some((count, bytes)) = index.and_then(|index| self.gaps.get(index)) {
+            count.inc();
+            bytes.inc_by(length);
+        }
+    }
+
+    pub(super) fn problem(&self, problem: Problem) {
+        let index = Problem::ALL.iter().position(|other| *other == problem);
+        if let Some(counter) = index.and_then(|index| self.problems.get(index)) {
+            counter.inc();
+        }
+    }
+
+    /// Brings the call counters up to the interpreter's.
+    pub(super) fn interpreted(&self, counts: interpret::Counts) {
+        let totals = [counts.known, counts.other, counts.unknown];
+        for (counter, total) in self.calls.iter().zip(totals) {
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
+    }
+
+    /// A connection was not followed because too many are.
+    pub(super) fn refused(&self) {
+        self.probe.state_refused.with(&["connection"]).inc();
+    }
+
+    pub(super) fn connection_opened(&self, connection: &Connection) {
+        self.connections(connection.protocol_name(), connection.joined()).inc();
+    }
+
+    pub(super) fn connection_closed(&self, connection: &Connection) {
+        self.connections(connection.protocol_name(), connection.joined()).dec();
+    }
+
+    pub(super) fn connection_changed(&self, connection: &Connection, before: &str) {
+        self.connections(before, connection.joined()).dec();
+        self.connection_opened(connection);
+    }
+
+    fn connections(&self, protocol: &str, joined: Joined) -> Gauge {
+        let joined = match joined {
+            Joined::FromStart => "from_start",
+            Joined::Late => "late",
+        };
+        self.probe.connections.with(&[protocol, joined])
+    }
+}

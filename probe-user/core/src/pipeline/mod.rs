@@ -1,0 +1,225 @@
+//! The stages in order: records → streams → exchanges → events → model → metrics.
+//!
+//! Takes [`Record`]s, live or from a capture; nothing else drives it. What a capture file should hold
+//! is handed to a [`Tap`] as it is processed.
+
+mod connection;
+mod counters;
+mod elide;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use crate::{
+    interpret::{self, Interpreter},
+    metrics::Metrics,
+    model::{Model, ModelSettings},
+    profile::Profile,
+    record::{
+        Chunk, ConnectionId, Gap, Joined, KtimeNs, Opened, Process, Record, Role, Tgid,
+    },
+    stream::Delivery,
+};
+use connection::{Connection, Verdict};
+use counters::Counters;
+
+/// Connections followed at once. The kernel side's map has as many.
+pub const MAX_CONNECTIONS: usize = probe_abi::MAX_CONNECTIONS as usize;
+
+/// Receives every record as it is processed, with the content of chunks left out that must not
+/// leave the host: what a capture file holds.
+pub trait Tap {
+    /// One record.
+    fn record(&mut self, record: &Record<'_>);
+}
+
+/// Everything between the records and the metrics.
+pub struct Pipeline {
+    profile: Arc<Profile>,
+    metrics: Metrics,
+    counters: Counters,
+    interpreter: Interpreter,
+    model: Model,
+    processes: HashMap<Tgid, Process>,
+    connections: HashMap<ConnectionId, Connection>,
+    unwanted: VecDeque<ConnectionId>,
+    events: Vec<interpret::Event>,
+}
+
+impl Pipeline {
+    /// An empty pipeline that observes into `metrics`.
+    pub fn new(profile: Arc<Profile>, settings: ModelSettings, metrics: Metrics) -> Self {
+        Self {
+            interpreter: Interpreter::for_profile(&profile),
+            model: Model::new(settings, &metrics),
+            counters: Counters::new(&metrics),
+            profile,
+            metrics,
+            processes: HashMap::new(),
+            connections: HashMap::new(),
+            unwanted: VecDeque::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// The state of the voice system.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// What is exported.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// A connection whose bytes nobody needs, told once.
+    pub fn poll_unwanted(&mut self) -> Option<ConnectionId> {
+        self.unwanted.pop_front()
+    }
+
+    /// Takes the next record.
+    pub fn handle(&mut self, record: Record<'_>, mut tap: Option<&mut dyn Tap>) {
+        self.counters.record(&record);
+        // Chunks, and gaps found between them, are told when their place in the stream is known.
+        if let Some(tap) = tap.as_deref_mut()
+            && !matches!(record, Record::Chunk(_))
+        {
+            tap.record(&record);
+        }
+        match record {
+            Record::Chunk(chunk) => self.handle_chunk(chunk, tap),
+            Record::Gap(gap) => self.handle_gap(gap),
+            Record::Opened(opened) => self.handle_opened(opened),
+            Record::HalfClosed { connection, direction, at } => {
+                self.on_connection(connection, tap, |connection, stage| {
+                    connection.handle_half_closed(direction, at, stage);
+                });
+            }
+            Record::Closed { connection, at, .. } => self.handle_closed(connection, at, tap),
+            Record::Process(process) => {
+                self.model.handle_process(&process);
+                self.processes.insert(process.tgid, process);
+            }
+            Record::ProcessEnded { tgid, at } => self.handle_process_ended(tgid, at, tap),
+            Record::Gpus(sample) => self.model.handle_gpus(&sample),
+            Record::Tick { at } => self.handle_tick(at, tap),
+        }
+    }
+
+    fn handle_opened(&mut self, opened: Opened) {
+        let Some(process) = self.processes.get(&opened.tgid) else { return };
+        if self.connections.len() >= MAX_CONNECTIONS {
+            self.counters.refused();
+            self.unwanted.push_back(opened.connection);
+            return;
+        }
+        // Only voice roles speak gRPC; a late join elsewhere has nothing to find.
+        let worth_a_search = matches!(process.role, Role::Worker | Role::Orchestrator);
+        if opened.joined == Joined::Late && !(worth_a_search && opened.side.is_some()) {
+            self.unwanted.push_back(opened.connection);
+            return;
+        }
+        let id = opened.connection;
+        let connection = Connection::new(opened, &self.profile);
+        self.counters.connection_opened(&connection);
+        if let Some(replaced) = self.connections.insert(id, connection) {
+            self.counters.connection_closed(&replaced);
+        }
+    }
+
+    fn handle_chunk(&mut self, chunk: Chunk<'_>, tap: Option<&mut dyn Tap>) {
+        let id = chunk.connection;
+        self.on_connection(id, tap, |connection, stage| connection.handle_chunk(chunk, stage));
+    }
+
+    fn handle_gap(&mut self, gap: Gap) {
+        self.on_connection(gap.connection, None, |connection, stage| {
+            connection.handle_gap(&gap, stage);
+        });
+    }
+
+    fn handle_closed(&mut self, id: ConnectionId, at: KtimeNs, tap: Option<&mut dyn Tap>) {
+        self.on_connection(id, tap, |connection, stage| connection.handle_closed(at, stage));
+        if let Some(connection) = self.connections.remove(&id) {
+            self.counters.connection_closed(&connection);
+        }
+    }
+
+    fn handle_process_ended(&mut self, tgid: Tgid, at: KtimeNs, mut tap: Option<&mut dyn Tap>) {
+        let left: Vec<_> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| connection.tgid() == tgid)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in left {
+            self.handle_closed(id, at, tap.as_deref_mut().map(|tap| tap as &mut dyn Tap));
+        }
+        self.processes.remove(&tgid);
+        self.model.handle_process_ended(tgid, at);
+    }
+
+    fn handle_tick(&mut self, at: KtimeNs, mut tap: Option<&mut dyn Tap>) {
+        let waiting: Vec<_> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| connection.is_waiting())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in waiting {
+            let tap = tap.as_deref_mut().map(|tap| tap as &mut dyn Tap);
+            self.on_connection(id, tap, |connection, stage| connection.handle_time(at, stage));
+        }
+        self.model.handle_tick(at);
+        self.counters.interpreted(self.interpreter.counts());
+    }
+
+    /// Runs one step of one connection and carries out what came of it.
+    fn on_connection(
+        &mut self,
+        id: ConnectionId,
+        tap: Option<&mut dyn Tap>,
+        step: impl FnOnce(&mut Connection, &mut Stage<'_>),
+    ) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Some(process) = self.processes.get(&connection.tgid()) else { return };
+        let protocol = connection.protocol_name();
+        let mut stage = Stage {
+            profile: &self.profile,
+            process,
+            interpreter: &mut self.interpreter,
+            counters: &self.counters,
+            events: &mut self.events,
+            tap,
+        };
+        step(connection, &mut stage);
+        if connection.protocol_name() != protocol {
+            self.counters.connection_changed(connection, protocol);
+        }
+        if connection.take_verdict() == Some(Verdict::Unwanted) {
+            self.unwanted.push_back(id);
+        }
+        for event in self.events.drain(..) {
+            self.model.handle(&event);
+        }
+    }
+}
+
+/// What a connection needs of the pipeline while it takes a step.
+struct Stage<'a> {
+    profile: &'a Arc<Profile>,
+    process: &'a Process,
+    interpreter: &'a mut Interpreter,
+    counters: &'a Counters,
+    events: &'a mut Vec<interpret::Event>,
+    tap: Option<&'a mut dyn Tap>,
+}
+
+impl Stage<'_> {
+    /// Counts what a stream delivers.
+    fn count(&self, delivery: &Delivery<'_>) {
+        self.counters.delivery(delivery);
+    }
+}

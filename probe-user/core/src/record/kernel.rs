@@ -1,0 +1,477 @@
+//! The kernel's bytes become typed records: the one place where raw records are read.
+//!
+//! The layouts are `probe_abi`'s; they are read field by field, so that no length or alignment the
+//! ring can hold leads to anything but a record or an error.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use probe_abi::{SOCKADDR_BYTES, direction, flag, kind, origin};
+
+use super::{Address, Chunk, ConnectionId, Direction, GapReason, Hole, KtimeNs, Side, Tgid};
+
+/// A record of the kernel side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KernelRecord<'a> {
+    /// Bytes moved.
+    Chunk {
+        /// The bytes.
+        chunk: Chunk<'a>,
+        /// Process.
+        tgid: Tgid,
+        /// Descriptor that the call named.
+        fd: i32,
+    },
+    /// A direction ended.
+    HalfClosed {
+        /// Connection.
+        connection: ConnectionId,
+        /// Which direction.
+        direction: Direction,
+        /// When.
+        at: KtimeNs,
+    },
+    /// A call failed in a way that no connection survives.
+    Failed {
+        /// Connection.
+        connection: ConnectionId,
+        /// `errno`, positive.
+        errno: i32,
+        /// When.
+        at: KtimeNs,
+    },
+    /// A connection began.
+    Opened {
+        /// Connection.
+        connection: ConnectionId,
+        /// Process.
+        tgid: Tgid,
+        /// When `connect` or `accept` was entered.
+        at: KtimeNs,
+        /// Which end the process is.
+        side: Side,
+        /// Its descriptor.
+        descriptor: Descriptor,
+        /// Descriptor it was accepted from.
+        listener: Option<i32>,
+        /// The other end, where the process asked for it.
+        peer: Option<Address>,
+    },
+    /// A descriptor was closed.
+    DescriptorClosed {
+        /// Connection.
+        connection: ConnectionId,
+        /// Which descriptor.
+        descriptor: Descriptor,
+        /// When.
+        at: KtimeNs,
+    },
+    /// A connection got another descriptor.
+    DescriptorAdded {
+        /// Connection.
+        connection: ConnectionId,
+        /// Which descriptor.
+        descriptor: Descriptor,
+    },
+    /// A watched process made a process.
+    Forked {
+        /// The child.
+        child: Tgid,
+        /// Its parent.
+        parent: Tgid,
+        /// Descriptor table of the child.
+        files: u32,
+        /// Whether it is the parent's own.
+        shared: bool,
+        /// When.
+        at: KtimeNs,
+    },
+    /// A process executed a program.
+    Executed {
+        /// Process.
+        tgid: Tgid,
+        /// When.
+        at: KtimeNs,
+    },
+    /// A watched process ended.
+    Exited {
+        /// Process.
+        tgid: Tgid,
+        /// When.
+        at: KtimeNs,
+    },
+    /// Descriptors changed in a way no record describes.
+    DescriptorsChanged {
+        /// Process.
+        tgid: Tgid,
+    },
+}
+
+/// A descriptor of a descriptor table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Descriptor {
+    /// Descriptor table.
+    pub files: u32,
+    /// Descriptor.
+    pub fd: i32,
+}
+
+/// A record that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Shorter than its kind needs, or than it says.
+    #[error("record too short")]
+    TooShort,
+    /// A kind, direction or origin the contract does not have.
+    #[error("unknown record kind or value")]
+    Unknown,
+}
+
+/// Reads one record.
+pub fn parse(bytes: &[u8]) -> Result<KernelRecord<'_>, RecordError> {
+    let mut fields = Fields(bytes);
+    let kind = fields.u16()?;
+    let flags = fields.u16()?;
+    let size = fields.u32()?;
+    let at = KtimeNs(fields.u64()?);
+    let tgid = Tgid(fields.u32()?);
+    let tid = fields.u32()?;
+    if (size as usize) > bytes.len() {
+        return Err(RecordError::TooShort);
+    }
+    match kind {
+        kind::CHUNK => chunk(&mut fields, flags, at, tgid, tid),
+        kind::END | kind::SHUTDOWN | kind::FAILURE => {
+            let connection = ConnectionId(fields.u64()?);
+            let _offset = fields.u64()?;
+            let errno = fields.u32()? as i32;
+            let direction = direction_of(fields.u8()?)?;
+            Ok(if kind == kind::FAILURE {
+                KernelRecord::Failed {
+                    connection,
+                    errno,
+                    at,
+                }
+            } else {
+                KernelRecord::HalfClosed {
+                    connection,
+                    direction,
+                    at,
+                }
+            })
+        }
+        kind::OPEN => opened(&mut fields, tgid),
+        kind::CLOSE => {
+            let connection = ConnectionId(fields.u64()?);
+            fields.skip(16)?;
+            let descriptor = fields.descriptor()?;
+            Ok(KernelRecord::DescriptorClosed {
+                connection,
+                descriptor,
+                at,
+            })
+        }
+        kind::DUP => {
+            let connection = ConnectionId(fields.u64()?);
+            let descriptor = fields.descriptor()?;
+            Ok(KernelRecord::DescriptorAdded {
+                connection,
+                descriptor,
+            })
+        }
+        kind::FORK => {
+            let parent = Tgid(fields.u32()?);
+            let files = fields.u32()?;
+            let shared = fields.u32()? != 0;
+            Ok(KernelRecord::Forked {
+                child: tgid,
+                parent,
+                files,
+                shared,
+                at,
+            })
+        }
+        kind::EXEC => Ok(KernelRecord::Executed { tgid, at }),
+        kind::EXIT => Ok(KernelRecord::Exited { tgid, at }),
+        kind::FDS_CHANGED => Ok(KernelRecord::DescriptorsChanged { tgid }),
+        _ => Err(RecordError::Unknown),
+    }
+}
+
+fn chunk<'a>(
+    fields: &mut Fields<'a>,
+    flags: u16,
+    exit: KtimeNs,
+    tgid: Tgid,
+    tid: u32,
+) -> Result<KernelRecord<'a>, RecordError> {
+    let connection = ConnectionId(fields.u64()?);
+    let offset = fields.u64()?;
+    let enter = KtimeNs(fields.u64()?);
+    let length = fields.u32()?;
+    let captured = fields.u32()?;
+    let fd = fields.u32()? as i32;
+    let direction = direction_of(fields.u8()?)?;
+    fields.skip(3)?;
+    let bytes = fields.take(captured as usize)?;
+    if captured > length {
+        return Err(RecordError::Unknown);
+    }
+    let holes = if captured == length {
+        Cow::Borrowed(&[][..])
+    } else {
+        let reason = if flags & flag::READ_FAULT != 0 {
+            GapReason::ReadFault
+        } else {
+            GapReason::CaptureLimit
+        };
+        Cow::Owned(vec![Hole {
+            at: captured,
+            length: length - captured,
+            reason,
+        }])
+    };
+    let bytes = Cow::Borrowed(bytes);
+    let chunk = Chunk {
+        connection,
+        direction,
+        tid,
+        offset,
+        enter,
+        exit,
+        length,
+        bytes,
+        holes,
+    };
+    Ok(KernelRecord::Chunk { chunk, tgid, fd })
+}
+
+fn opened<'a>(fields: &mut Fields<'a>, tgid: Tgid) -> Result<KernelRecord<'a>, RecordError> {
+    let connection = ConnectionId(fields.u64()?);
+    let at = KtimeNs(fields.u64()?);
+    let fd = fields.u32()? as i32;
+    let listener = fields.u32()? as i32;
+    let _result = fields.u32()?;
+    let files = fields.u32()?;
+    let side = match fields.u8()? {
+        origin::ACCEPTED => Side::Server,
+        origin::CONNECTED => Side::Client,
+        _ => return Err(RecordError::Unknown),
+    };
+    fields.skip(1)?;
+    let address_length = usize::from(fields.u16()?);
+    fields.skip(4)?;
+    let address = fields.take(SOCKADDR_BYTES)?;
+    let peer = address.get(..address_length).and_then(socket_address);
+    Ok(KernelRecord::Opened {
+        connection,
+        tgid,
+        at,
+        side,
+        descriptor: Descriptor { files, fd },
+        listener: (listener >= 0).then_some(listener),
+        peer,
+    })
+}
+
+fn direction_of(value: u8) -> Result<Direction, RecordError> {
+    match value {
+        direction::SENT => Ok(Direction::Sent),
+        direction::RECEIVED => Ok(Direction::Received),
+        _ => Err(RecordError::Unknown),
+    }
+}
+
+/// Address families. Source: include/linux/socket.h.
+const AF_UNIX: u16 = 1;
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+
+/// A `sockaddr_in`, `sockaddr_in6` or `sockaddr_un`; `None` when it is cut short or of another
+/// family. IPv4-mapped IPv6 addresses become IPv4.
+pub fn socket_address(bytes: &[u8]) -> Option<Address> {
+    let mut fields = Fields(bytes);
+    let family = fields.u16().ok()?;
+    match family {
+        AF_INET => {
+            let port = u16::from_be_bytes(fields.array().ok()?);
+            let ip = Ipv4Addr::from(fields.array::<4>().ok()?);
+            Some(Address::Inet(SocketAddr::new(IpAddr::V4(ip), port)))
+        }
+        AF_INET6 => {
+            let port = u16::from_be_bytes(fields.array().ok()?);
+            fields.skip(4).ok()?;
+            let ip = Ipv6Addr::from(fields.array::<16>().ok()?);
+            Some(Address::Inet(SocketAddr::new(
+                IpAddr::V6(ip).to_canonical(),
+                port,
+            )))
+        }
+        AF_UNIX => {
+            let path = fields.0;
+            // An abstract name starts with a zero byte, written `@` by convention.
+            let (mark, path) = match path.split_first() {
+                Some((0, rest)) if rest.iter().any(|byte| *byte != 0) => ("@", rest),
+                _ => ("", path),
+            };
+            let end = path
+                .iter()
+                .position(|byte| *byte == 0)
+                .unwrap_or(path.len());
+            let path = String::from_utf8_lossy(path.get(..end)?);
+            Some(Address::Unix(format!("{mark}{path}")))
+        }
+        _ => None,
+    }
+}
+
+/// Reads fields in native byte order from the front of a slice.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], RecordError> {
+        let (taken, rest) = self
+            .0
+            .split_at_checked(length)
+            .ok_or(RecordError::TooShort)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn skip(&mut self, length: usize) -> Result<(), RecordError> {
+        self.take(length).map(|_| ())
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
+        self.take(N)?.try_into().map_err(|_| RecordError::TooShort)
+    }
+
+    fn u8(&mut self) -> Result<u8, RecordError> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    fn u16(&mut self) -> Result<u16, RecordError> {
+        self.array().map(u16::from_ne_bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, RecordError> {
+        self.array().map(u32::from_ne_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, RecordError> {
+        self.array().map(u64::from_ne_bytes)
+    }
+
+    fn descriptor(&mut self) -> Result<Descriptor, RecordError> {
+        Ok(Descriptor {
+            files: self.u32()?,
+            fd: self.u32()? as i32,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A chunk record as the kernel side writes it.
+    fn chunk_bytes(
+        length: u32,
+        captured: u32,
+        flags: u16,
+        direction: u8,
+        payload: &[u8],
+    ) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend(kind::CHUNK.to_ne_bytes());
+        bytes.extend(flags.to_ne_bytes());
+        bytes.extend((64 + payload.len() as u32).to_ne_bytes());
+        bytes.extend(900_u64.to_ne_bytes());
+        bytes.extend(10_u32.to_ne_bytes());
+        bytes.extend(11_u32.to_ne_bytes());
+        bytes.extend(77_u64.to_ne_bytes());
+        bytes.extend(4096_u64.to_ne_bytes());
+        bytes.extend(850_u64.to_ne_bytes());
+        bytes.extend(length.to_ne_bytes());
+        bytes.extend(captured.to_ne_bytes());
+        bytes.extend(5_i32.to_ne_bytes());
+        bytes.extend([direction, 8, 0, 0]);
+        bytes.extend(payload);
+        bytes
+    }
+
+    #[test]
+    fn chunk_with_all_bytes_has_no_hole() {
+        let bytes = chunk_bytes(3, 3, 0, 0, b"abc");
+        let Ok(KernelRecord::Chunk { chunk, tgid, fd }) = parse(&bytes) else {
+            panic!("no chunk")
+        };
+        assert_eq!((tgid, fd, chunk.tid), (Tgid(10), 5, 11));
+        assert_eq!((chunk.connection, chunk.offset), (ConnectionId(77), 4096));
+        assert_eq!((chunk.enter, chunk.exit), (KtimeNs(850), KtimeNs(900)));
+        assert_eq!(chunk.at(), KtimeNs(850), "a send counts from its entry");
+        assert_eq!(&*chunk.bytes, b"abc");
+        assert!(chunk.holes.is_empty());
+    }
+
+    #[test]
+    fn chunk_cut_by_the_capture_limit_ends_in_a_hole() {
+        let bytes = chunk_bytes(1000, 3, flag::CAPTURE_LIMIT, 1, b"abc");
+        let Ok(KernelRecord::Chunk { chunk, .. }) = parse(&bytes) else {
+            panic!("no chunk")
+        };
+        assert_eq!(chunk.at(), KtimeNs(900), "a receive counts from its return");
+        let hole = Hole {
+            at: 3,
+            length: 997,
+            reason: GapReason::CaptureLimit,
+        };
+        assert_eq!(chunk.holes.as_ref(), [hole]);
+    }
+
+    #[test]
+    fn hostile_records_are_errors() {
+        let good = chunk_bytes(3, 3, 0, 0, b"abc");
+        for cut in 0..good.len() {
+            assert_eq!(
+                parse(&good[..cut]),
+                Err(RecordError::TooShort),
+                "cut at {cut}"
+            );
+        }
+        let mut longer = good.clone();
+        longer[4..8].copy_from_slice(&u32::MAX.to_ne_bytes());
+        assert_eq!(parse(&longer), Err(RecordError::TooShort));
+        let mut unknown = good;
+        unknown[0] = 200;
+        assert_eq!(parse(&unknown), Err(RecordError::Unknown));
+        assert_eq!(
+            parse(&chunk_bytes(3, 3, 0, 9, b"abc")),
+            Err(RecordError::Unknown)
+        );
+        assert_eq!(
+            parse(&chunk_bytes(1, 3, 0, 0, b"abc")),
+            Err(RecordError::Unknown)
+        );
+    }
+
+    #[test]
+    fn addresses_are_canonical() {
+        let v4 = [2, 0, 0x1b, 0x59, 127, 0, 0, 1];
+        let expected = Address::Inet("127.0.0.1:7001".parse().unwrap());
+        assert_eq!(socket_address(&v4), Some(expected.clone()));
+        let mut mapped = vec![10, 0, 0x1b, 0x59, 0, 0, 0, 0];
+        mapped.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1]);
+        assert_eq!(socket_address(&mapped), Some(expected));
+        assert_eq!(
+            socket_address(b"\x01\0/run/x\0junk"),
+            Some(Address::Unix("/run/x".into()))
+        );
+        assert_eq!(
+            socket_address(b"\x01\0\0abc\0\0"),
+            Some(Address::Unix("@abc".into()))
+        );
+        assert_eq!(socket_address(&v4[..6]), None);
+        assert_eq!(socket_address(&[16, 0, 0, 0]), None);
+    }
+}

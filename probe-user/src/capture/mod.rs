@@ -1,0 +1,36 @@
+//! Capture files: everything the core was given, so that it can be given again.
+//!
+//! A file is [`MAGIC`], then a gzip stream of records: a length (four bytes, little endian) and a
+//! postcard value each. The first value is the [`Header`]. Chunks hold only what carries no audio and
+//! no text; the rest are holes of known length, which changes nothing for the metrics.
+
+mod reader;
+mod writer;
+
+use serde::{Deserialize, Serialize};
+
+pub use reader::{CaptureError, Reader};
+pub use writer::Writer;
+
+/// First bytes of a capture file. The last one is the format's version.
+pub const MAGIC: [u8; 8] = *b"vxcap\0\0\x01";
+
+/// Bytes of one record; a chunk is at most 8 KiB, and a sample of many GPUs a few KiB more.
+const MAX_RECORD_BYTES: u32 = 1024 * 1024;
+
+/// What a replay needs to know beforehand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// voxprobe's version.
+    pub version: String,
+    /// Unix time in nanoseconds when the kernel's monotonic clock showed `anchor_ktime_ns`.
+    pub anchor_unix_ns: u64,
+    /// See `anchor_unix_ns`.
+    pub anchor_ktime_ns: u64,
+    /// The profile's text.
+    pub profile: String,
+    /// `playout.prebuffer` in milliseconds.
+    pub prebuffer_ms: u32,
+    /// `labels.sessions`.
+    pub max_session_labels: u64,
+}

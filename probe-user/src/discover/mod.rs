@@ -1,0 +1,12 @@
+//! Which processes of this host are the voice system's, and which sockets they have.
+//!
+//! Takes `/proc` and the configured targets; gives process facts and descriptors. Everything here
+//! can vanish between two reads: a process that is gone is `None`, never an error.
+
+mod process;
+mod sockets;
+mod target;
+
+pub use process::{ProcessFacts, Snapshot, processes};
+pub use sockets::{Socket, SocketTable, socket_inode};
+pub use target::{DEFAULT_TARGETS, Matched, Target, TargetError, find};

@@ -1,0 +1,14 @@
+//! From the ring to the core's records: reads the kernel's records, keeps track of which descriptor
+//! belongs to which connection, and looks up in `/proc` what the kernel side cannot know.
+
+mod clock;
+mod connections;
+mod descriptors;
+mod naming;
+mod processes;
+mod reader;
+mod tracker;
+
+pub use clock::now;
+pub use reader::{Ingest, Losses};
+pub use tracker::Tracker;

@@ -1,0 +1,198 @@
+//! Processes: found, made by watched ones, executing another program, ended.
+
+use probe_abi::Process as ProcessEntry;
+use probe_core::record::{KtimeNs, Process, Record, Tgid, kernel::Descriptor};
+
+use super::{Tracker, descriptors::Gone, naming, now};
+use crate::{
+    attach::ProcessValue,
+    discover::{Matched, ProcessFacts, Snapshot, find, processes},
+};
+
+impl Tracker {
+    /// Looks over every process of the host for those that should be watched and are not.
+    pub(super) fn look_over(&mut self, out: &mut impl FnMut(Record<'_>)) {
+        let all = processes();
+        self.passed_over.retain(|pid, start| {
+            all.get(pid).is_some_and(|facts| facts.start_ticks == *start)
+        });
+        for facts in all.values() {
+            let known = self.processes.contains_key(&Tgid(facts.pid))
+                || self.passed_over.get(&facts.pid) == Some(&facts.start_ticks);
+            if known {
+                continue;
+            }
+            match find(&self.targets, facts).filter(|_| facts.pid != std::process::id()) {
+                Some(matched) => self.watch_tree(facts, &matched, &all, out),
+                None => {
+                    self.passed_over.insert(facts.pid, facts.start_ticks);
+                }
+            }
+        }
+        for tgid in self.processes.keys().copied().collect::<Vec<_>>() {
+            if !all.contains_key(&tgid.0) {
+                self.ending.entry(tgid).or_insert_with(now);
+            }
+        }
+    }
+
+    /// Watches a process and the children it already has.
+    fn watch_tree(
+        &mut self,
+        facts: &ProcessFacts,
+        matched: &Matched,
+        all: &Snapshot,
+        out: &mut impl FnMut(Record<'_>),
+    ) {
+        let process = naming::describe(facts, matched, &self.processes);
+        let mut parents = vec![facts.pid];
+        self.watch(process.clone(), out);
+        while let Some(parent) = parents.pop() {
+            for child in all.values().filter(|facts| facts.parent == parent) {
+                let tgid = Tgid(child.pid);
+                if !self.processes.contains_key(&tgid) {
+                    parents.push(child.pid);
+                    self.watch(Process { tgid, ..process.clone() }, out);
+                }
+            }
+        }
+    }
+
+    /// Watches one process: the kernel side first, so that nothing that begins while `/proc` is
+    /// read is missed.
+    fn watch(&mut self, process: Process, out: &mut impl FnMut(Record<'_>)) {
+        let tgid = process.tgid;
+        let entry = ProcessValue(ProcessEntry { files: tgid.0, flags: 0 });
+        if let Err(error) = self.attached.maps.processes.insert(tgid.0, entry, 0) {
+            tracing::warn!(pid = tgid.0, %error, "process cannot be watched: the map is full");
+            return;
+        }
+        tracing::info!(
+            pid = tgid.0,
+            role = process.role.as_str(),
+            worker = process.name,
+            "process watched"
+        );
+        self.files.insert(tgid, tgid.0);
+        self.processes.insert(tgid, process.clone());
+        out(Record::Process(process));
+        self.find_connections(tgid, out);
+    }
+
+    /// A watched process made a process; the kernel side watches it already.
+    pub(super) fn forked(
+        &mut self,
+        child: Tgid,
+        parent: Tgid,
+        files: u32,
+        shared: bool,
+        at: KtimeNs,
+        out: &mut impl FnMut(Record<'_>),
+    ) {
+        let Some(process) = self.processes.get(&parent) else {
+            // The parent ended meanwhile and is forgotten: nothing says what the child is.
+            let _absent = self.attached.maps.processes.remove(&child.0);
+            return;
+        };
+        let process = Process { tgid: child, at, ..process.clone() };
+        self.processes.insert(child, process.clone());
+        self.files.insert(child, files);
+        out(Record::Process(process));
+        if shared {
+            return;
+        }
+        let Some(&parent_files) = self.files.get(&parent) else { return };
+        for (descriptor, connection) in self.descriptors.of_table(parent_files) {
+            let copy = Descriptor { files, fd: descriptor.fd };
+            if self.attach(copy, connection) {
+                self.descriptors.add(copy, connection);
+            }
+        }
+    }
+
+    /// A process executed a program.
+    pub(super) fn executed(&mut self, tgid: Tgid, at: KtimeNs, out: &mut impl FnMut(Record<'_>)) {
+        if tgid.0 == std::process::id() {
+            return;
+        }
+        let Some(facts) = ProcessFacts::read(tgid.0) else { return };
+        let matched = find(&self.targets, &facts);
+        if !self.processes.contains_key(&tgid) {
+            match matched {
+                Some(matched) => {
+                    let process = naming::describe(&facts, &matched, &self.processes);
+                    self.watch(process, out);
+                }
+                None => {
+                    self.passed_over.insert(tgid.0, facts.start_ticks);
+                }
+            }
+            return;
+        }
+        // `exec` gives the process a descriptor table of its own, without those marked to close.
+        if let Some(files) = self.files.insert(tgid, tgid.0)
+            && files != tgid.0
+        {
+            let entry = ProcessValue(ProcessEntry { files: tgid.0, flags: 0 });
+            if let Err(error) = self.attached.maps.processes.insert(tgid.0, entry, 0) {
+                tracing::warn!(pid = tgid.0, %error, "process is no longer watched");
+            }
+        }
+        self.compare_descriptors(tgid);
+        self.find_connections(tgid, out);
+        if let Some(matched) = matched {
+            let others: std::collections::BTreeMap<_, _> = self
+                .processes
+                .iter()
+                .filter(|(other, _)| **other != tgid)
+                .map(|(tgid, process)| (*tgid, process.clone()))
+                .collect();
+            let process = Process { at, ..naming::describe(&facts, &matched, &others) };
+            self.processes.insert(tgid, process.clone());
+            out(Record::Process(process));
+        }
+    }
+
+    /// Forgets processes that are gone. A first thread may end before the others: such a process
+    /// is not gone.
+    pub(super) fn finish_ended(&mut self, now: KtimeNs, out: &mut impl FnMut(Record<'_>)) {
+        /// Nanoseconds that the threads of a killed process have to end.
+        const GRACE_NS: u64 = 200_000_000;
+        let due: Vec<_> = self
+            .ending
+            .iter()
+            .filter(|(_, since)| now.since(**since) >= GRACE_NS)
+            .map(|(tgid, since)| (*tgid, *since))
+            .collect();
+        for (tgid, at) in due {
+            self.ending.remove(&tgid);
+            if !has_live_thread(tgid) {
+                self.ended(tgid, at, out);
+            }
+        }
+    }
+
+    fn ended(&mut self, tgid: Tgid, at: KtimeNs, out: &mut impl FnMut(Record<'_>)) {
+        let Some(process) = self.processes.remove(&tgid) else { return };
+        let _absent = self.attached.maps.processes.remove(&tgid.0);
+        if let Some(files) = self.files.remove(&tgid)
+            && !self.files.values().any(|other| *other == files)
+        {
+            for (descriptor, connection) in self.descriptors.of_table(files) {
+                self.detach(Gone { descriptor, connection });
+                if let Some(connection) = self.descriptors.remove(descriptor) {
+                    self.closed(connection, at, out);
+                }
+            }
+        }
+        tracing::info!(pid = tgid.0, worker = process.name, "process ended");
+        out(Record::ProcessEnded { tgid, at });
+    }
+}
+
+/// Whether any thread of the process still runs.
+fn has_live_thread(tgid: Tgid) -> bool {
+    let Ok(process) = procfs::process::Process::new(tgid.0 as i32) else { return false };
+    let Ok(tasks) = process.tasks() else { return false };
+    tasks.flatten().any(|task| task.stat().is_ok_and(|stat| !matches!(stat.state, 'Z' | 'X' | 'x')))
+}

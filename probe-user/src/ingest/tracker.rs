@@ -1,0 +1,170 @@
+//! The kernel side's records become the core's: what they leave open is looked up here.
+
+use std::collections::{BTreeMap, HashMap};
+
+use probe_core::record::{
+    Address, ConnectionId, KtimeNs, Process, Record, Tgid, kernel::KernelRecord,
+};
+
+use super::descriptors::Descriptors;
+use crate::{attach::Attached, discover::Target};
+
+/// Watched processes and their connections.
+pub struct Tracker {
+    pub(super) attached: Attached,
+    pub(super) targets: Vec<Target>,
+    /// Watched processes.
+    pub(super) processes: BTreeMap<Tgid, Process>,
+    /// Descriptor table of each watched process.
+    pub(super) files: HashMap<Tgid, u32>,
+    pub(super) descriptors: Descriptors,
+    /// Addresses of listening sockets by inode: each is looked up once.
+    pub(super) listeners: HashMap<u64, Address>,
+    /// Connections found in `/proc` so far.
+    pub(super) found: u64,
+    /// Processes whose last thread may be gone, and since when.
+    pub(super) ending: BTreeMap<Tgid, KtimeNs>,
+    /// Descriptors that `/proc` no longer shows, to be closed once the records that the kernel
+    /// side had written by then are read.
+    pub(super) vanished: Vec<(super::descriptors::Gone, KtimeNs)>,
+    /// Processes that were looked at and not watched: pid → start time.
+    pub(super) passed_over: HashMap<u32, u64>,
+    /// Open or close records lost at the last look.
+    pub(super) control_losses: u64,
+}
+
+impl Tracker {
+    pub(super) fn new(attached: Attached, targets: Vec<Target>) -> Self {
+        Self {
+            attached,
+            targets,
+            processes: BTreeMap::new(),
+            files: HashMap::new(),
+            descriptors: Descriptors::default(),
+            listeners: HashMap::new(),
+            found: 0,
+            ending: BTreeMap::new(),
+            vanished: Vec::new(),
+            passed_over: HashMap::new(),
+            control_losses: 0,
+        }
+    }
+
+    /// Watched processes.
+    pub fn processes(&self) -> &BTreeMap<Tgid, Process> {
+        &self.processes
+    }
+
+    /// Programs in the kernel.
+    pub fn attached(&self) -> &Attached {
+        &self.attached
+    }
+
+    /// Turns one record of the kernel side into records of the core.
+    pub(super) fn handle(&mut self, record: KernelRecord<'_>, out: &mut impl FnMut(Record<'_>)) {
+        match record {
+            KernelRecord::Chunk { chunk, tgid, fd } => {
+                if self.descriptors.knows(chunk.connection)
+                    || self.recover(chunk.connection, chunk.offset, tgid, fd, chunk.enter, out)
+                {
+                    out(Record::Chunk(chunk));
+                }
+            }
+            KernelRecord::HalfClosed { connection, direction, at } => {
+                if self.descriptors.knows(connection) {
+                    out(Record::HalfClosed { connection, direction, at });
+                }
+            }
+            KernelRecord::Failed { connection, errno, at } => {
+                if self.descriptors.knows(connection) {
+                    out(Record::Closed { connection, at, errno: Some(errno) });
+                }
+            }
+            KernelRecord::Opened { connection, tgid, at, side, descriptor, listener, peer } => {
+                let local = listener.and_then(|fd| self.listening_address(tgid, fd));
+                self.opened(connection, tgid, at, side, descriptor, local, peer, out);
+            }
+            KernelRecord::DescriptorClosed { descriptor, connection, at } => {
+                if self.descriptors.connection(descriptor) == Some(connection)
+                    && let Some(connection) = self.descriptors.remove(descriptor)
+                {
+                    self.closed(connection, at, out);
+                }
+            }
+            KernelRecord::DescriptorAdded { connection, descriptor } => {
+                if self.descriptors.knows(connection)
+                    && let Some(replaced) = self.descriptors.add(descriptor, connection)
+                {
+                    self.closed(replaced, super::now(), out);
+                }
+            }
+            KernelRecord::Forked { child, parent, files, shared, at } => {
+                self.forked(child, parent, files, shared, at, out);
+            }
+            KernelRecord::Executed { tgid, at } => self.executed(tgid, at, out),
+            KernelRecord::Exited { tgid, at } => {
+                if self.processes.contains_key(&tgid) {
+                    self.ending.insert(tgid, at);
+                }
+            }
+            KernelRecord::DescriptorsChanged { tgid } => self.compare_descriptors(tgid),
+        }
+    }
+
+    /// Every record written so far is read.
+    pub(super) fn handle_ring_empty(&mut self, out: &mut impl FnMut(Record<'_>)) {
+        for (gone, at) in std::mem::take(&mut self.vanished) {
+            if self.descriptors.connection(gone.descriptor) == Some(gone.connection)
+                && let Some(connection) = self.descriptors.remove(gone.descriptor)
+            {
+                self.closed(connection, at, out);
+            }
+        }
+    }
+
+    /// Regular duties.
+    pub(super) fn handle_tick(
+        &mut self,
+        now: KtimeNs,
+        look_over: bool,
+        out: &mut impl FnMut(Record<'_>),
+    ) {
+        self.finish_ended(now, out);
+        if self.lost_control_records() {
+            for tgid in self.processes.keys().copied().collect::<Vec<_>>() {
+                self.compare_descriptors(tgid);
+                self.find_connections(tgid, out);
+            }
+        }
+        if look_over {
+            self.look_over(out);
+        }
+    }
+
+    /// Whether records other than chunks were lost since the last call.
+    fn lost_control_records(&mut self) -> bool {
+        let values = self.attached.maps.losses.get(&probe_abi::loss::RING_FULL_CONTROL, 0);
+        let lost = values.map_or(0, |values| values.iter().sum());
+        std::mem::replace(&mut self.control_losses, lost) != lost
+    }
+
+    /// A connection's process may have opened it while the ring was full: a chunk of a connection
+    /// that the kernel side still has, and nobody announced, makes it known.
+    fn recover(
+        &mut self,
+        connection: ConnectionId,
+        offset: u64,
+        tgid: Tgid,
+        fd: i32,
+        at: KtimeNs,
+        out: &mut impl FnMut(Record<'_>),
+    ) -> bool {
+        let Some(&files) = self.files.get(&tgid) else { return false };
+        if self.attached.maps.connections.get(&connection.0, 0).is_err() {
+            return false;
+        }
+        let descriptor = probe_core::record::kernel::Descriptor { files, fd };
+        self.recovered(connection, offset, tgid, descriptor, at, out);
+        true
+    }
+}

@@ -1,0 +1,189 @@
+//! What may be typed in a configuration file. `config/voxprobe.toml` shows every key.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use probe_core::record::Role;
+use serde::Deserialize;
+
+use super::duration;
+use crate::{
+    attach::Attachment,
+    discover::{DEFAULT_TARGETS, Target, TargetError},
+    telemetry,
+};
+
+/// Name of the profile inside the binary.
+pub(super) const BUILTIN_PROFILE: &str = "tts";
+
+/// A section whose keys all have defaults.
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($(#[$attribute:meta])* $key:ident: $type:ty = $default:expr,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub(super) struct $name {
+            $($(#[$attribute])* pub(super) $key: $type,)+
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($key: $default,)+ }
+            }
+        }
+
+        impl $name {
+            #[cfg(test)]
+            const KEYS: &'static [&'static str] = &[$(stringify!($key)),+];
+        }
+    };
+}
+
+/// The file.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) http: Http,
+    pub(super) log: Log,
+    pub(super) hooks: Hooks,
+    pub(super) discovery: Discovery,
+    pub(super) profile: ProfileName,
+    pub(super) playout: Playout,
+    pub(super) labels: Labels,
+    pub(super) gpu: Gpu,
+    /// Replaces the default targets when given.
+    pub(super) target: Option<Vec<TargetEntry>>,
+}
+
+section! { Http { listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9781)), } }
+section! { Log {
+    level: telemetry::Level = telemetry::Level::Info,
+    format: telemetry::Format = telemetry::Format::Json,
+} }
+section! { Hooks { syscalls: Attachment = Attachment::Tracepoints, } }
+section! { Discovery {
+    #[serde(deserialize_with = "duration::deserialize")]
+    interval: Duration = Duration::from_secs(10),
+} }
+section! { Playout {
+    #[serde(deserialize_with = "duration::deserialize")]
+    prebuffer: Duration = Duration::from_millis(60),
+} }
+section! { Labels { sessions: usize = 1000, } }
+section! { Gpu {
+    enabled: bool = true,
+    library: Library = Library(String::new()),
+    #[serde(deserialize_with = "duration::deserialize")]
+    interval: Duration = Duration::from_secs(1),
+    #[serde(deserialize_with = "duration::deserialize")]
+    call_timeout: Duration = Duration::from_millis(500),
+} }
+
+/// Name or path of the profile.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(transparent)]
+pub(super) struct ProfileName(String);
+
+impl Default for ProfileName {
+    fn default() -> Self {
+        Self(BUILTIN_PROFILE.to_owned())
+    }
+}
+
+impl std::ops::Deref for ProfileName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Path of the NVML library; empty for the usual places.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Library(String);
+
+impl Library {
+    pub(super) fn into_path(self) -> Option<PathBuf> {
+        (!self.0.is_empty()).then(|| self.0.into())
+    }
+}
+
+/// One `[[target]]`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct TargetEntry {
+    role: Option<RoleName>,
+    cmdline: Option<String>,
+    exe: Option<String>,
+    cgroup: Option<String>,
+    port: Option<u16>,
+    pid: Option<u32>,
+    name: Option<String>,
+    adapter: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RoleName {
+    Orchestrator,
+    Worker,
+    Redis,
+}
+
+impl TargetEntry {
+    pub(super) fn compile(self) -> Result<Target, TargetError> {
+        let role = match self.role.ok_or(TargetError::NoRole)? {
+            RoleName::Orchestrator => Role::Orchestrator,
+            RoleName::Worker => Role::Worker,
+            RoleName::Redis => Role::Redis,
+        };
+        let regex = |key, pattern: Option<String>| {
+            pattern
+                .map(|pattern| regex::Regex::new(&pattern))
+                .transpose()
+                .map_err(|error| TargetError::Pattern(key, error.to_string().replace('\n', " ")))
+        };
+        let target = Target {
+            role,
+            cmdline: regex("cmdline", self.cmdline)?,
+            exe: regex("exe", self.exe)?,
+            cgroup: regex("cgroup", self.cgroup)?,
+            port: self.port,
+            pid: self.pid,
+            name: self.name,
+            adapter: self.adapter,
+        };
+        if target.has_condition() { Ok(target) } else { Err(TargetError::NoCondition) }
+    }
+}
+
+/// The default targets as file entries.
+pub(super) fn default_targets() -> Vec<TargetEntry> {
+    DEFAULT_TARGETS
+        .iter()
+        .map(|(role, cmdline)| TargetEntry {
+            role: Some(match role {
+                Role::Orchestrator => RoleName::Orchestrator,
+                Role::Worker => RoleName::Worker,
+                Role::Redis => RoleName::Redis,
+            }),
+            cmdline: Some((*cmdline).to_owned()),
+            ..TargetEntry::default()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+impl File {
+    pub(super) fn without_targets(self) -> Self {
+        Self { target: None, ..self }
+    }
+
+    pub(super) fn keys() -> impl Iterator<Item = &'static str> {
+        [Http::KEYS, Log::KEYS, Hooks::KEYS, Discovery::KEYS, Playout::KEYS, Labels::KEYS, Gpu::KEYS]
+            .into_iter()
+            .flatten()
+            .copied()
+            .chain(["profile", "role", "cmdline", "exe", "cgroup", "port", "pid", "name", "adapter"])
+    }
+}

@@ -1,0 +1,145 @@
+//! The configuration: defaults, then the file, then the command line.
+//!
+//! [`file`] is what may be typed; [`Settings`] is what it means. Unknown keys are errors that name
+//! the nearest key there is.
+
+mod duration;
+mod error;
+mod file;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use probe_core::{model::ModelSettings, profile::Profile};
+
+use crate::{attach::Attachment, discover::Target, gpu, telemetry};
+
+pub use error::SettingsError;
+
+/// Everything the agent goes by.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the HTTP endpoint listens.
+    pub listen: SocketAddr,
+    /// Log level and format.
+    pub log: telemetry::Settings,
+    /// How syscalls are seen.
+    pub attachment: Attachment,
+    /// Which processes are watched.
+    pub targets: Vec<Target>,
+    /// How often `/proc` is looked over for processes whose start was missed.
+    pub discovery_interval: Duration,
+    /// What the voice system says.
+    pub profile: Arc<Profile>,
+    /// Playout and label bounds.
+    pub model: ModelSettings,
+    /// NVML.
+    pub gpu: gpu::Settings,
+}
+
+impl Settings {
+    /// The defaults, or a file's settings.
+    pub fn load(path: Option<&Path>) -> Result<Self, SettingsError> {
+        let Some(path) = path else { return Self::from_toml("", Path::new("(defaults)")) };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| SettingsError::unreadable(path, &error))?;
+        Self::from_toml(&text, path)
+    }
+
+    fn from_toml(text: &str, path: &Path) -> Result<Self, SettingsError> {
+        let file: file::File =
+            toml::from_str(text).map_err(|error| SettingsError::invalid(path, text, &error))?;
+        let targets = match file.target {
+            None => Target::defaults(),
+            Some(targets) => targets
+                .into_iter()
+                .enumerate()
+                .map(|(index, target)| {
+                    target.compile().map_err(|error| {
+                        SettingsError::value(path, &format!("target number {}", index + 1), &error)
+                    })
+                })
+                .collect::<Result<_, _>>()?,
+        };
+        Ok(Self {
+            listen: file.http.listen,
+            log: telemetry::Settings { level: file.log.level, format: file.log.format },
+            attachment: file.hooks.syscalls,
+            targets,
+            discovery_interval: file.discovery.interval,
+            profile: Arc::new(load_profile(&file.profile, path)?),
+            model: ModelSettings {
+                prebuffer_ms: u32::try_from(file.playout.prebuffer.as_millis()).unwrap_or(u32::MAX),
+                max_session_labels: file.labels.sessions,
+                ..ModelSettings::default()
+            },
+            gpu: gpu::Settings {
+                enabled: file.gpu.enabled,
+                library: file.gpu.library.into_path(),
+                interval: file.gpu.interval,
+                call_timeout: file.gpu.call_timeout,
+            },
+        })
+    }
+}
+
+/// The built-in profile, or a file's; a relative path counts from the configuration's folder.
+fn load_profile(name: &str, config: &Path) -> Result<Profile, SettingsError> {
+    if name == file::BUILTIN_PROFILE {
+        return Ok(Profile::builtin());
+    }
+    let path: PathBuf = config.parent().unwrap_or(Path::new(".")).join(name);
+    let text =
+        std::fs::read_to_string(&path).map_err(|error| SettingsError::unreadable(&path, &error))?;
+    Profile::from_toml(&text).map_err(|error| SettingsError::value(&path, "profile", &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        Settings::from_toml(text, Path::new("voxprobe.toml")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn unknown_key_is_an_error_that_names_the_nearest() {
+        let text = error("[gpu]\nintervall = \"1s\"\n");
+        assert!(text.contains("voxprobe.toml:2"), "{text}");
+        assert!(text.contains("`intervall`") && text.contains("did you mean `interval`"), "{text}");
+        let text = error("[htpp]\n");
+        assert!(text.contains("did you mean `http`"), "{text}");
+    }
+
+    #[test]
+    fn bad_values_name_the_place() {
+        assert!(error("[gpu]\ninterval = \"soon\"\n").contains("voxprobe.toml:2"));
+        let text = error("[[target]]\nrole = \"worker\"\ncmdline = \"(\"\n");
+        assert!(text.contains("target number 1") && text.contains("cmdline"), "{text}");
+        let text = error("[[target]]\nrole = \"worker\"\n");
+        assert!(text.contains("target number 1"), "{text}");
+        let text = error("[[target]]\nrole = \"wroker\"\n");
+        assert!(text.contains("did you mean `worker`"), "{text}");
+    }
+
+    #[test]
+    fn shipped_file_holds_every_key_at_its_default() {
+        let shipped = include_str!("../../../config/voxprobe.toml");
+        let parsed: file::File = toml::from_str(shipped).unwrap();
+        let defaults: file::File = toml::from_str("").unwrap();
+        assert_eq!(parsed.clone().without_targets(), defaults.without_targets());
+        let targets = parsed.target.unwrap();
+        assert_eq!(targets, file::default_targets());
+        // Every key is named in the file.
+        for key in file::File::keys() {
+            assert!(
+                shipped.lines().any(|line| line.trim_start_matches("# ").starts_with(key)),
+                "config/voxprobe.toml does not mention `{key}`"
+            );
+        }
+    }
+}
