@@ -2,4 +2,5 @@
 
 mod event;
 
-pub use event::{CallEnd, CallId, Event, Message, Method, Origin, Value};
+pub use crate::wire::{Message, Value};
+pub use event::{CallEnd, CallId, Event, Method, Origin};
