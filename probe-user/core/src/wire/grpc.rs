@@ -63,7 +63,7 @@ pub enum LossCause {
 /// A run of a stream that was consumed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Run<'a> {
-    /// Bytes consumed, at least one.
+    /// Bytes consumed; 0 only where the next step consumes more.
     pub used: usize,
     /// Whether they carry structure, numbers or ids only, and never content.
     pub keep: bool,

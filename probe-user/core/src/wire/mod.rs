@@ -3,6 +3,7 @@
 
 pub mod grpc;
 pub mod hpack;
+pub mod http2;
 mod message;
 pub mod protobuf;
 

@@ -27,7 +27,7 @@ const MAX_VARINT_OCTETS: u32 = 10;
 /// A run of input that was consumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Bytes consumed, at least one.
+    /// Bytes consumed; 0 only where the next step consumes more.
     pub used: usize,
     /// Whether they carry structure, numbers or ids only, and never content.
     pub keep: bool,
