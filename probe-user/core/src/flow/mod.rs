@@ -12,3 +12,6 @@ pub use detect::{Detection, detect};
 pub use event::{CallEnd, CallId, Event, Method, Origin};
 pub use http2::Http2Connection;
 pub use sink::{Problem, Sink};
+
+#[cfg(test)]
+mod tests;
