@@ -1,7 +1,8 @@
 //! What a connection's exchanges say, in the order and at the times the watched process saw it.
 
-use crate::profile::{FieldRole, MethodRole};
+use crate::profile::MethodRole;
 use crate::record::{ConnectionId, KtimeNs};
+use crate::wire::Message;
 
 /// A gRPC call: one HTTP/2 stream of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -101,71 +102,4 @@ pub enum CallEnd {
     ConnectionClosed,
     /// A gap took what would have told.
     Unknown,
-}
-
-/// What the profile could read of one gRPC message.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Message {
-    /// Bytes of the message, without the five-byte prefix.
-    pub length: u32,
-    /// False when holes or damage (or compression) took fields: a field that is absent may have
-    /// been there.
-    pub intact: bool,
-    /// Fields with a role, in wire order. Proto3 defaults are absent from the wire.
-    pub fields: Vec<(FieldRole, Value)>,
-}
-
-impl Message {
-    /// The last value of a field (proto3: the last one wins).
-    pub fn field(&self, role: FieldRole) -> Option<&Value> {
-        self.fields
-            .iter()
-            .rev()
-            .find_map(|(r, value)| (*r == role).then_some(value))
-    }
-
-    /// An integer, enum or bool field.
-    pub fn integer(&self, role: FieldRole) -> Option<i64> {
-        match self.field(role) {
-            Some(Value::Integer(value)) => Some(*value),
-            _ => None,
-        }
-    }
-
-    /// A text field.
-    pub fn text(&self, role: FieldRole) -> Option<&str> {
-        match self.field(role) {
-            Some(Value::Text(value)) => Some(value),
-            _ => None,
-        }
-    }
-
-    /// The length in bytes of a field whose content is never read.
-    pub fn length_of(&self, role: FieldRole) -> Option<u32> {
-        match self.field(role) {
-            Some(Value::Length(value)) => Some(*value),
-            _ => None,
-        }
-    }
-}
-
-/// Value of a field.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// Integer, enum (its number) or bool (0, 1).
-    Integer(i64),
-    /// String, at most [`Value::MAX_TEXT`] bytes; a longer or non-UTF-8 one makes the message not
-    /// intact and is left out.
-    Text(String),
-    /// Length in bytes of content that is never read (audio, text, remarks).
-    Length(u32),
-    /// An embedded message with role fields begins (repeated `ModelInfo`): groups what follows.
-    Group,
-    /// The embedded message ends.
-    GroupEnd,
-}
-
-impl Value {
-    /// Bytes of a string field that are kept. Session and model ids are far shorter.
-    pub const MAX_TEXT: usize = 256;
 }

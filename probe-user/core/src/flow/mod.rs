@@ -1,5 +1,17 @@
 //! Frames to exchanges: calls of a gRPC connection, with their messages and their end.
 
+mod calls;
+mod detect;
 mod event;
+mod headers;
+mod http2;
+mod sink;
 
-pub use event::{CallEnd, CallId, Event, Message, Method, Origin, Value};
+pub use crate::wire::{Message, Value};
+pub use detect::{Detection, detect};
+pub use event::{CallEnd, CallId, Event, Method, Origin};
+pub use http2::Http2Connection;
+pub use sink::{Problem, Sink};
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,82 @@
 //! What a voice system says, described and not coded: services, methods, messages, fields and the
 //! roles they play. A profile is a TOML file (`config/profiles/`); the guide's `tts` is built in.
 
+mod error;
+mod file;
 mod role;
+mod schema;
+mod validate;
 
+pub use error::ProfileError;
 pub use role::{FieldRole, MethodRole};
+pub use schema::{
+    FieldDescription, FieldKind, MessageDescription, MessageIndex, MethodDescription,
+};
+
+use std::collections::BTreeMap;
+
+/// The `tts` profile, as shipped.
+const TTS: &str = include_str!("../../../../config/profiles/tts.toml");
+
+/// A validated profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    name: String,
+    methods: Vec<MethodDescription>,
+    messages: Vec<MessageDescription>,
+    commands: BTreeMap<i64, String>,
+}
+
+impl Profile {
+    /// The guide's system, `tts`.
+    ///
+    /// # Panics
+    /// Never: a test reads the shipped file.
+    pub fn builtin() -> Self {
+        Self::from_toml(TTS).expect("the built-in profile is valid")
+    }
+
+    /// Reads and validates a profile.
+    ///
+    /// # Errors
+    /// Names the offending key and what to write instead.
+    pub fn from_toml(text: &str) -> Result<Self, ProfileError> {
+        let file = toml::from_str(text).map_err(|error| ProfileError::Syntax(error.to_string()))?;
+        validate::profile(file)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The method with this `:path`.
+    pub fn method(&self, path: &str) -> Option<&MethodDescription> {
+        self.methods.iter().find(|method| method.path == path)
+    }
+
+    /// Every method, in the file's order.
+    pub fn methods(&self) -> &[MethodDescription] {
+        &self.methods
+    }
+
+    /// A message; `None` only for an index of another profile.
+    pub fn message(&self, index: MessageIndex) -> Option<&MessageDescription> {
+        self.messages.get(index.0)
+    }
+
+    /// The name of a control command (label `command`).
+    pub fn command_name(&self, number: i64) -> Option<&str> {
+        self.commands.get(&number).map(String::as_str)
+    }
+
+    /// Every control command's number and name, by rising number.
+    pub fn commands(&self) -> impl Iterator<Item = (i64, &str)> {
+        self.commands
+            .iter()
+            .map(|(number, name)| (*number, name.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,7 @@
 //! The closed lists of parts a method or a field can play. Everything after `flow` knows only these.
 
 /// What a method does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MethodRole {
     /// Opens a session for a model.
     StartSession,
@@ -23,8 +22,7 @@ pub enum MethodRole {
 }
 
 /// What a field means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FieldRole {
     /// Session the message belongs to (string).
     SessionId,
@@ -57,6 +55,86 @@ pub enum FieldRole {
     /// Most sessions at once (integer).
     MaxSessions,
     /// Described, but of no use here: skipped.
-    #[serde(other)]
     None,
+}
+
+impl MethodRole {
+    /// All roles.
+    pub const ALL: [Self; 8] = [
+        Self::StartSession,
+        Self::EndSession,
+        Self::Synthesize,
+        Self::Control,
+        Self::ListModels,
+        Self::LoadModel,
+        Self::UnloadModel,
+        Self::GetCapabilities,
+    ];
+
+    /// As written in a profile.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::StartSession => "start_session",
+            Self::EndSession => "end_session",
+            Self::Synthesize => "synthesize",
+            Self::Control => "control",
+            Self::ListModels => "list_models",
+            Self::LoadModel => "load_model",
+            Self::UnloadModel => "unload_model",
+            Self::GetCapabilities => "get_capabilities",
+        }
+    }
+
+    /// The role of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == name)
+    }
+}
+
+impl FieldRole {
+    /// All roles that a profile can name.
+    pub const ALL: [Self; 15] = [
+        Self::SessionId,
+        Self::ModelId,
+        Self::Text,
+        Self::Audio,
+        Self::SampleRate,
+        Self::FrameDurationMs,
+        Self::Sequence,
+        Self::Final,
+        Self::Success,
+        Self::Remark,
+        Self::Command,
+        Self::LoadDurationMs,
+        Self::Loaded,
+        Self::ResidentModel,
+        Self::MaxSessions,
+    ];
+
+    /// As written in a profile.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SessionId => "session_id",
+            Self::ModelId => "model_id",
+            Self::Text => "text",
+            Self::Audio => "audio",
+            Self::SampleRate => "sample_rate",
+            Self::FrameDurationMs => "frame_duration_ms",
+            Self::Sequence => "sequence",
+            Self::Final => "final",
+            Self::Success => "success",
+            Self::Remark => "remark",
+            Self::Command => "command",
+            Self::LoadDurationMs => "load_duration_ms",
+            Self::Loaded => "loaded",
+            Self::ResidentModel => "resident_model",
+            Self::MaxSessions => "max_sessions",
+            Self::None => "none",
+        }
+    }
+
+    /// The role of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == name)
+    }
 }

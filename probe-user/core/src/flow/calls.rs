@@ -1,0 +1,388 @@
+//! The calls of one connection: from first frame to end.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::headers::Headers;
+use super::sink::{Keeper, Problem, Sink};
+use super::{CallEnd, CallId, Event, Method, Origin};
+use crate::profile::{MessageIndex, Profile};
+use crate::record::{ConnectionId, KtimeNs};
+use crate::wire::grpc::{Deframer, LossCause, Outcome};
+
+/// Calls followed at once on one connection. gRPC servers allow 100 to some hundred; each takes
+/// about half a kilobyte, and at most 300 KB if both its messages hold all the values they may.
+pub(super) const MAX_CALLS: usize = 512;
+
+/// Ended calls remembered, so that frames that cross with a call's end do not start another one.
+const MAX_CLOSED: usize = 256;
+
+/// Deframers kept for calls to come, with their buffers.
+const MAX_SPARE: usize = 16;
+
+/// How long after a gap a call is believed to go on without a frame from its server, in
+/// nanoseconds. Speech streams send many frames a second, and models load in less.
+const DOUBT_NS: u64 = 30_000_000_000;
+
+/// The open calls of one connection.
+pub(super) struct Calls {
+    connection: ConnectionId,
+    profile: Arc<Profile>,
+    open: BTreeMap<u32, Call>,
+    /// Ended calls, oldest first.
+    closed: VecDeque<u32>,
+    spare: Vec<[Deframer; 2]>,
+    /// Counts uses, to find the least recently used call.
+    uses: u64,
+    /// Whether calls may exist whose start was not seen.
+    incomplete: bool,
+    /// When calls that did not show a sign of life since the last gap are given up.
+    doubt_ends: Option<KtimeNs>,
+}
+
+struct Call {
+    /// Request and response message, where the method is known.
+    messages: Option<(MessageIndex, MessageIndex)>,
+    /// By origin.
+    deframers: [Deframer; 2],
+    requests_ended: bool,
+    /// Its end may have been in a gap.
+    doubtful: bool,
+    last_use: u64,
+}
+
+impl Call {
+    fn schema(&self, origin: Origin) -> Option<MessageIndex> {
+        self.messages.map(|(request, response)| match origin {
+            Origin::Client => request,
+            Origin::Server => response,
+        })
+    }
+}
+
+fn side(origin: Origin) -> usize {
+    match origin {
+        Origin::Client => 0,
+        Origin::Server => 1,
+    }
+}
+
+impl Calls {
+    pub(super) fn new(connection: ConnectionId, profile: Arc<Profile>, incomplete: bool) -> Self {
+        Self {
+            connection,
+            profile,
+            open: BTreeMap::new(),
+            closed: VecDeque::new(),
+            spare: Vec::new(),
+            uses: 0,
+            incomplete,
+            doubt_ends: None,
+        }
+    }
+
+    pub(super) fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// A header block, or that there was one.
+    pub(super) fn headers(
+        &mut self,
+        origin: Origin,
+        stream: u32,
+        end_stream: bool,
+        headers: &Headers,
+        at: KtimeNs,
+        sink: &mut dyn Sink,
+    ) {
+        match origin {
+            Origin::Client => {
+                if !self.open.contains_key(&stream) && !self.closed.contains(&stream) {
+                    self.start(stream, headers, at, sink);
+                }
+                if end_stream {
+                    self.requests_ended(stream, at, sink);
+                }
+            }
+            Origin::Server => {
+                // Interim responses (RFC 9110, 15.2) are followed by the real one.
+                let interim = headers
+                    .status
+                    .is_some_and(|status| (100..200).contains(&status));
+                let Some(call) = self.seen(origin, stream, at, sink) else {
+                    return;
+                };
+                if headers.other_content
+                    && let Some(deframer) = call.deframers.get_mut(side(origin))
+                {
+                    deframer.lose();
+                }
+                if end_stream && !interim {
+                    self.end(stream, CallEnd::Status(headers.grpc_status), at, sink);
+                }
+            }
+        }
+    }
+
+    /// Bytes of a DATA frame, which start at `position` of the slice that `keeper` reports on.
+    pub(super) fn data(
+        &mut self,
+        origin: Origin,
+        stream: u32,
+        (bytes, position): (&[u8], usize),
+        at: KtimeNs,
+        keeper: &mut Keeper<'_>,
+    ) {
+        let profile = Arc::clone(&self.profile);
+        let id = self.id(stream);
+        let Some(call) = self.seen(origin, stream, at, keeper.sink()) else {
+            return;
+        };
+        let schema = call.schema(origin);
+        let Some(deframer) = call.deframers.get_mut(side(origin)) else {
+            return;
+        };
+        let mut done = 0;
+        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+            let run = deframer.step(&profile, schema, rest);
+            if run.keep {
+                keeper.keep(position + done, position + done + run.used);
+            }
+            done += run.used;
+            tell(id, origin, run.outcome, at, keeper.sink());
+        }
+    }
+
+    /// Missing bytes of a DATA frame.
+    pub(super) fn data_hole(
+        &mut self,
+        origin: Origin,
+        stream: u32,
+        length: u32,
+        at: KtimeNs,
+        sink: &mut dyn Sink,
+    ) {
+        let id = self.id(stream);
+        let Some(call) = self.seen(origin, stream, at, sink) else {
+            return;
+        };
+        let Some(deframer) = call.deframers.get_mut(side(origin)) else {
+            return;
+        };
+        let mut left = length;
+        while left > 0 {
+            let (used, outcome) = deframer.step_hole(left);
+            left = left.saturating_sub(used);
+            tell(id, origin, outcome, at, sink);
+        }
+    }
+
+    /// An unknown number of bytes of a DATA frame cannot be read.
+    pub(super) fn data_lost(
+        &mut self,
+        origin: Origin,
+        stream: u32,
+        at: KtimeNs,
+        sink: &mut dyn Sink,
+    ) {
+        let id = self.id(stream);
+        if let Some(call) = self.seen(origin, stream, at, sink)
+            && let Some(deframer) = call.deframers.get_mut(side(origin))
+            && deframer.lose()
+        {
+            tell(id, origin, Outcome::Lost(LossCause::Hole), at, sink);
+        }
+    }
+
+    /// A DATA frame ended its sender's side of the stream.
+    pub(super) fn end_stream(
+        &mut self,
+        origin: Origin,
+        stream: u32,
+        at: KtimeNs,
+        sink: &mut dyn Sink,
+    ) {
+        if self.seen(origin, stream, at, sink).is_none() {
+            return;
+        }
+        match origin {
+            Origin::Client => self.requests_ended(stream, at, sink),
+            Origin::Server => self.end(stream, CallEnd::Status(None), at, sink),
+        }
+    }
+
+    /// `RST_STREAM`.
+    pub(super) fn reset(
+        &mut self,
+        origin: Origin,
+        stream: u32,
+        code: Option<u32>,
+        at: KtimeNs,
+        sink: &mut dyn Sink,
+    ) {
+        let end = code.map_or(CallEnd::Unknown, |code| CallEnd::Reset { code, by: origin });
+        self.end(stream, end, at, sink);
+    }
+
+    /// The server's GOAWAY (RFC 9113, 6.8).
+    pub(super) fn go_away(&mut self, last_stream: u32, at: KtimeNs, sink: &mut dyn Sink) {
+        while let Some((&stream, _)) = self.open.range(last_stream.saturating_add(1)..).next() {
+            self.end(stream, CallEnd::Refused, at, sink);
+        }
+    }
+
+    /// An unknown number of one side's frames is missing.
+    pub(super) fn frames_lost(&mut self, origin: Origin, at: KtimeNs, sink: &mut dyn Sink) {
+        self.incomplete = true;
+        if !self.open.is_empty() {
+            self.doubt_ends = Some(at.plus(DOUBT_NS));
+        }
+        for (&stream, call) in &mut self.open {
+            call.doubtful = true;
+            let ended = origin == Origin::Client && call.requests_ended;
+            if let Some(deframer) = call.deframers.get_mut(side(origin))
+                && deframer.lose()
+                && !ended
+            {
+                let call = CallId {
+                    connection: self.connection,
+                    stream,
+                };
+                sink.event(Event::MessagesLost { call, at, origin });
+            }
+        }
+    }
+
+    /// Time passes: gives up calls whose end must have been in a gap.
+    pub(super) fn advance(&mut self, at: KtimeNs, sink: &mut dyn Sink) {
+        if self.doubt_ends.is_none_or(|ends| at < ends) {
+            return;
+        }
+        self.doubt_ends = None;
+        while let Some((&stream, _)) = self.open.iter().find(|(_, call)| call.doubtful) {
+            self.end(stream, CallEnd::Unknown, at, sink);
+        }
+    }
+
+    /// The connection ended.
+    pub(super) fn close(&mut self, at: KtimeNs, sink: &mut dyn Sink) {
+        while let Some((&stream, _)) = self.open.first_key_value() {
+            self.end(stream, CallEnd::ConnectionClosed, at, sink);
+        }
+    }
+
+    fn id(&self, stream: u32) -> CallId {
+        CallId {
+            connection: self.connection,
+            stream,
+        }
+    }
+
+    /// The call that a frame belongs to. One whose start was missed starts here; frames of a call
+    /// that is over, or that a server has made up, belong to none.
+    fn seen(
+        &mut self,
+        origin: Origin,
+        stream: u32,
+        at: KtimeNs,
+        sink: &mut dyn Sink,
+    ) -> Option<&mut Call> {
+        if !self.open.contains_key(&stream) {
+            if !self.incomplete || self.closed.contains(&stream) {
+                return None;
+            }
+            self.start(stream, &Headers::UNREADABLE, at, sink);
+        }
+        self.uses += 1;
+        let call = self.open.get_mut(&stream)?;
+        call.last_use = self.uses;
+        if origin == Origin::Server {
+            call.doubtful = false;
+        }
+        Some(call)
+    }
+
+    fn start(&mut self, stream: u32, headers: &Headers, at: KtimeNs, sink: &mut dyn Sink) {
+        // Clients open odd streams (RFC 9113, 5.1.1).
+        if stream.is_multiple_of(2) {
+            return;
+        }
+        if self.open.len() >= MAX_CALLS {
+            let oldest = self.open.iter().min_by_key(|(_, call)| call.last_use);
+            if let Some((&oldest, _)) = oldest {
+                sink.problem(Problem::TooManyCalls);
+                self.end(oldest, CallEnd::Unknown, at, sink);
+            }
+        }
+        let mut deframers = self.spare.pop().unwrap_or_default();
+        for deframer in &mut deframers {
+            deframer.restart();
+            if headers.other_content {
+                deframer.lose();
+            }
+        }
+        self.uses += 1;
+        let call = Call {
+            messages: headers.messages,
+            deframers,
+            requests_ended: false,
+            doubtful: false,
+            last_use: self.uses,
+        };
+        self.open.insert(stream, call);
+        let method = if headers.other_content {
+            Method::Other
+        } else {
+            headers.method
+        };
+        let call = self.id(stream);
+        sink.event(Event::CallStarted { call, at, method });
+    }
+
+    fn requests_ended(&mut self, stream: u32, at: KtimeNs, sink: &mut dyn Sink) {
+        let id = self.id(stream);
+        if let Some(call) = self.open.get_mut(&stream)
+            && !std::mem::replace(&mut call.requests_ended, true)
+        {
+            sink.event(Event::RequestsEnded { call: id, at });
+        }
+    }
+
+    fn end(&mut self, stream: u32, end: CallEnd, at: KtimeNs, sink: &mut dyn Sink) {
+        let Some(call) = self.open.remove(&stream) else {
+            return;
+        };
+        if self.spare.len() < MAX_SPARE {
+            self.spare.push(call.deframers);
+        }
+        if self.closed.len() >= MAX_CLOSED {
+            self.closed.pop_front();
+        }
+        self.closed.push_back(stream);
+        let call = self.id(stream);
+        sink.event(Event::CallEnded { call, at, end });
+    }
+}
+
+/// Tells what a deframer found.
+fn tell(call: CallId, origin: Origin, outcome: Outcome<'_>, at: KtimeNs, sink: &mut dyn Sink) {
+    match outcome {
+        Outcome::Nothing => {}
+        Outcome::Message(message) => sink.event(Event::Message {
+            call,
+            at,
+            origin,
+            message,
+        }),
+        Outcome::Lost(cause) => {
+            if cause == LossCause::BadPrefix {
+                sink.problem(Problem::BadMessagePrefix);
+            }
+            sink.event(Event::MessagesLost { call, at, origin });
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Which protocol a connection speaks, by the first bytes of one direction.
+
+use crate::wire::http2::{FrameHeader, HEADER_BYTES, PREFACE, kind};
+
+/// What the first bytes tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detection {
+    /// An HTTP/2 client with prior knowledge (RFC 9113, 3.3).
+    Http2Client,
+    /// An HTTP/2 server: it starts with a SETTINGS frame (RFC 9113, 3.4).
+    Http2Server,
+    /// Both are still possible, or one of them.
+    NeedMore,
+    /// Something else.
+    Other,
+}
+
+/// Looks at the first bytes of one direction.
+pub fn detect(first_bytes: &[u8]) -> Detection {
+    if first_bytes.starts_with(PREFACE) {
+        return Detection::Http2Client;
+    }
+    if PREFACE.starts_with(first_bytes) {
+        return Detection::NeedMore;
+    }
+    if let Some(octets) = first_bytes.first_chunk::<HEADER_BYTES>() {
+        let header = FrameHeader::parse(octets);
+        let settings = header.kind == kind::SETTINGS
+            && header.flags == 0
+            && !header.reserved
+            && header.is_plausible(false);
+        return if settings {
+            Detection::Http2Server
+        } else {
+            Detection::Other
+        };
+    }
+    // Length (two octets of zeros: a SETTINGS frame is short), one octet of it that is a multiple of
+    // six, type, flags, stream 0.
+    let fits = first_bytes
+        .iter()
+        .zip([
+            Some(0),
+            Some(0),
+            None,
+            Some(kind::SETTINGS),
+            Some(0),
+            Some(0),
+            Some(0),
+            Some(0),
+        ])
+        .all(|(octet, expected)| expected.map_or(octet % 6 == 0, |expected| *octet == expected));
+    if fits {
+        Detection::NeedMore
+    } else {
+        Detection::Other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcomes(bytes: &[u8]) -> Vec<Detection> {
+        (0..=bytes.len())
+            .map(|length| detect(&bytes[..length]))
+            .collect()
+    }
+
+    #[test]
+    fn client_is_detected_once_its_preface_is_complete() {
+        let outcomes = outcomes(PREFACE);
+        assert_eq!(outcomes[..PREFACE.len()], [Detection::NeedMore; 24]);
+        assert_eq!(outcomes[PREFACE.len()], Detection::Http2Client);
+    }
+
+    #[test]
+    fn server_is_detected_once_its_first_header_is_complete() {
+        let outcomes = outcomes(&[0, 0, 12, 4, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(outcomes[..9], [Detection::NeedMore; 9]);
+        assert_eq!(outcomes[9..], [Detection::Http2Server; 2]);
+    }
+
+    #[test]
+    fn other_protocols_are_other() {
+        for bytes in [
+            &b"GET / HTTP/1.1\r\n"[..],
+            b"PRI * HTTP/1.1\r\n",
+            b"*1\r\n$4\r\nPING\r\n",
+            b"HTTP/1.1 101 Switching",
+            &[0x16, 0x03, 0x01, 0x00],
+            &[0, 0, 13, 4],
+            &[0, 0, 12, 4, 1, 0, 0, 0, 0],
+        ] {
+            assert_eq!(detect(bytes), Detection::Other, "{bytes:?}");
+        }
+    }
+}

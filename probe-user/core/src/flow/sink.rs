@@ -1,0 +1,109 @@
+//! Where a connection's parser puts what it finds.
+
+use super::Event;
+
+/// Receives what comes out of the bytes and holes that a connection is given.
+pub trait Sink {
+    /// Something happened in a call.
+    fn event(&mut self, event: Event<'_>);
+
+    /// Bytes `start..end` of the slice just passed carry framing, header blocks, numbers or ids and
+    /// no audio, text or remark. Ranges come in order, are disjoint and do not touch. A capture
+    /// that stores these and turns the rest into holes of reason `Elided` replays to the same
+    /// events.
+    fn keep(&mut self, start: usize, end: usize);
+
+    /// Something was wrong with the bytes.
+    fn problem(&mut self, problem: Problem);
+}
+
+/// What can be wrong with a connection's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Problem {
+    /// The client did not start with HTTP/2's preface (RFC 9113, 3.4).
+    BadPreface,
+    /// A frame that no peer may send: the framing is lost.
+    BadFrame,
+    /// A hole took a frame header: the framing is lost.
+    FramingLost,
+    /// The framing was found again, or found first on a connection joined late.
+    Resynchronised,
+    /// A header block that cannot be decoded, is incomplete or is too long.
+    BadHeaderBlock,
+    /// A gRPC message prefix that makes no sense: the rest of the call's direction is lost.
+    BadMessagePrefix,
+    /// More calls at once than are followed: the least recently used one was given up.
+    TooManyCalls,
+}
+
+impl Problem {
+    /// All problems, in label order.
+    pub const ALL: [Self; 7] = [
+        Self::BadPreface,
+        Self::BadFrame,
+        Self::FramingLost,
+        Self::Resynchronised,
+        Self::BadHeaderBlock,
+        Self::BadMessagePrefix,
+        Self::TooManyCalls,
+    ];
+
+    /// As written in labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadPreface => "bad_preface",
+            Self::BadFrame => "bad_frame",
+            Self::FramingLost => "framing_lost",
+            Self::Resynchronised => "resynchronised",
+            Self::BadHeaderBlock => "bad_header_block",
+            Self::BadMessagePrefix => "bad_message_prefix",
+            Self::TooManyCalls => "too_many_calls",
+        }
+    }
+}
+
+/// Joins the runs that may be kept into ranges of the slice.
+pub(super) struct Keeper<'a> {
+    sink: &'a mut dyn Sink,
+    /// The range not yet told.
+    range: Option<(usize, usize)>,
+    /// Whether the caller still has the slice.
+    tells: bool,
+}
+
+impl<'a> Keeper<'a> {
+    pub(super) fn new(sink: &'a mut dyn Sink, tells: bool) -> Self {
+        Self {
+            sink,
+            range: None,
+            tells,
+        }
+    }
+
+    pub(super) fn sink(&mut self) -> &mut dyn Sink {
+        self.sink
+    }
+
+    /// The run `start..end` may be kept.
+    pub(super) fn keep(&mut self, start: usize, end: usize) {
+        if start == end {
+            return;
+        }
+        match &mut self.range {
+            Some((_, last)) if *last == start => *last = end,
+            _ => {
+                self.flush();
+                self.range = Some((start, end));
+            }
+        }
+    }
+
+    /// Tells the last range.
+    pub(super) fn flush(&mut self) {
+        if let Some((start, end)) = self.range.take()
+            && self.tells
+        {
+            self.sink.keep(start, end);
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! HPACK decoder (RFC 7541) for an observer: it may have missed the beginning.
+//!
+//! Takes complete header blocks of one direction in order; gives their fields. A field whose table
+//! entry was inserted before the observer joined (or inside a gap) is [`Text::Unknown`], and
+//! decoding goes on. Values that nobody asked for are measured and not stored.
+
+mod huffman;
+mod integer;
+mod static_table;
+mod table;
+
+use std::borrow::Cow;
+
+use static_table::STATIC_ENTRIES;
+use table::{Entry, Found, Stored, Table};
+
+/// Longest name or wanted value in bytes, as encoded. Paths and status names are far shorter; gRPC peers refuse
+/// metadata beyond 8 to 16 KiB in all.
+const MAX_STRING_BYTES: usize = 16 * 1024;
+
+/// Largest header list in bytes, counted as RFC 7541, 4.1 does: it bounds the work that one small
+/// block of references can cause. Eight times the most that gRPC peers accept by default.
+const MAX_HEADER_LIST_BYTES: u64 = 128 * 1024;
+
+/// Bytes that a field counts beside its name and value (RFC 7541, 4.1).
+const FIELD_OVERHEAD_BYTES: u64 = 32;
+
+/// Highest meaningful index: a table of [`table::MAX_TABLE_BYTES`] sixteen times over, filled with the
+/// smallest entries. Beyond it the block is damaged, not merely unknown.
+const MAX_INDEX: u32 = STATIC_ENTRIES + 16 * table::MAX_TABLE_BYTES / 32;
+
+/// Prefix of a literal that goes into the table (RFC 7541, 6.2.1); the other literals have 4 bits.
+const INDEXING_PREFIX_BITS: u32 = 6;
+
+/// Why a header block cannot be decoded. The table is of no use afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HpackError {
+    /// The block ends inside a field.
+    #[error("header block ends inside a field")]
+    Truncated,
+    /// An index of zero, or behind the end of the table (RFC 7541, 2.3.3).
+    #[error("header index refers to nothing")]
+    BadIndex,
+    /// An integer beyond 32 bits (RFC 7541, 5.1).
+    #[error("integer in header block is too large")]
+    IntegerTooLarge,
+    /// A string that is not valid Huffman code (RFC 7541, 5.2).
+    #[error("string in header block is not valid Huffman code")]
+    BadHuffman,
+    /// A name or a wanted value longer than this decoder accepts.
+    #[error("string in header block is too long")]
+    StringTooLong,
+    /// More fields than this decoder accepts.
+    #[error("header list is too large")]
+    ListTooLarge,
+    /// A table size above the one that was allowed (RFC 7541, 6.3).
+    #[error("dynamic table size is above the limit")]
+    TableTooLarge,
+    /// A table size update that is not at the start of the block (RFC 7541, 4.2).
+    #[error("dynamic table size update inside a header block")]
+    LateSizeUpdate,
+}
+
+/// A name or a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Text<'a> {
+    /// Its bytes.
+    Known(&'a [u8]),
+    /// It was read and not kept; its length in bytes.
+    Length(u32),
+    /// It was inserted into the table before the observer could see it.
+    Unknown,
+}
+
+impl<'a> Text<'a> {
+    /// The bytes, where known.
+    pub fn known(self) -> Option<&'a [u8]> {
+        match self {
+            Self::Known(bytes) => Some(bytes),
+            Self::Length(_) | Self::Unknown => None,
+        }
+    }
+
+    fn length(self) -> u64 {
+        match self {
+            Self::Known(bytes) => bytes.len() as u64,
+            Self::Length(length) => u64::from(length),
+            Self::Unknown => 0,
+        }
+    }
+}
+
+impl<'a> From<&'a Stored> for Text<'a> {
+    fn from(stored: &'a Stored) -> Self {
+        match stored {
+            Stored::Known(bytes) => Self::Known(bytes),
+            Stored::Length(length) => Self::Length(*length),
+            Stored::Unknown => Self::Unknown,
+        }
+    }
+}
+
+/// Decoder of one direction of one connection.
+pub struct Decoder {
+    table: Table,
+    /// Whether a field's value is kept, by its name.
+    wanted: fn(&[u8]) -> bool,
+    /// Buffers of the literal being read, kept to be reused.
+    name: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl Decoder {
+    /// A decoder for a direction that is seen from its first byte. `wanted` tells by a field's name
+    /// whether its value is kept.
+    pub fn new(wanted: fn(&[u8]) -> bool) -> Self {
+        Self {
+            table: Table::new(),
+            wanted,
+            name: Vec::new(),
+            value: Vec::new(),
+        }
+    }
+
+    /// Header blocks were missed: what is in the table is unknown from now on.
+    pub fn forget(&mut self) {
+        self.table.forget();
+    }
+
+    /// The decoding peer announced `SETTINGS_HEADER_TABLE_SIZE`, in bytes (RFC 9113, 6.5.2).
+    pub fn allow_table_size(&mut self, bytes: u32) {
+        self.table.allow(bytes);
+    }
+
+    /// Decodes one complete header block, giving each field's name and value in order.
+    ///
+    /// # Errors
+    /// The block is damaged. Fields before the damage were given; the table has to be forgotten.
+    pub fn decode(
+        &mut self,
+        block: &[u8],
+        mut field: impl FnMut(Text<'_>, Text<'_>),
+    ) -> Result<(), HpackError> {
+        let mut input = block;
+        let mut list: u64 = 0;
+        let mut started = false;
+        while let Some(&first) = input.first() {
+            let mut count = |name: Text<'_>, value: Text<'_>| {
+                list += name.length() + value.length() + FIELD_OVERHEAD_BYTES;
+                if list > MAX_HEADER_LIST_BYTES {
+                    return Err(HpackError::ListTooLarge);
+                }
+                field(name, value);
+                Ok(())
+            };
+            match first {
+                // Indexed field (RFC 7541, 6.1).
+                0x80.. => {
+                    let index = integer::decode(&mut input, 7)?;
+                    self.indexed(index, &mut count)?;
+                }
+                // Literal with incremental indexing (6.2.1).
+                0x40.. => self.literal(&mut input, INDEXING_PREFIX_BITS, &mut count)?,
+                // Table size update (6.3).
+                0x20.. => {
+                    let size = integer::decode(&mut input, 5)?;
+                    if started {
+                        return Err(HpackError::LateSizeUpdate);
+                    }
+                    self.table.resize(size)?;
+                    continue;
+                }
+                // Literal without indexing, or never indexed (6.2.2, 6.2.3).
+                _ => self.literal(&mut input, 4, &mut count)?,
+            }
+            started = true;
+        }
+        Ok(())
+    }
+
+    fn indexed(
+        &self,
+        index: u32,
+        count: &mut impl FnMut(Text<'_>, Text<'_>) -> Result<(), HpackError>,
+    ) -> Result<(), HpackError> {
+        if let Some((name, value)) = static_table::entry(index) {
+            return count(Text::Known(name), Text::Known(value));
+        }
+        match self.dynamic(index)? {
+            Found::Entry(entry) => count((&entry.name).into(), (&entry.value).into()),
+            Found::Unknown => count(Text::Unknown, Text::Unknown),
+        }
+    }
+
+    fn dynamic(&self, index: u32) -> Result<Found<'_>, HpackError> {
+        if index > MAX_INDEX {
+            return Err(HpackError::BadIndex);
+        }
+        let position = index
+            .checked_sub(STATIC_ENTRIES + 1)
+            .ok_or(HpackError::BadIndex)?;
+        self.table.find(position)
+    }
+
+    /// Reads a literal whose name index has a prefix of `prefix` bits, and inserts it into the table
+    /// where it says so.
+    fn literal(
+        &mut self,
+        input: &mut &[u8],
+        prefix: u32,
+        count: &mut impl FnMut(Text<'_>, Text<'_>) -> Result<(), HpackError>,
+    ) -> Result<(), HpackError> {
+        let index = integer::decode(input, prefix)?;
+        let name = if index == 0 {
+            let mut name = std::mem::take(&mut self.name);
+            name.clear();
+            string(input, Some(&mut name))?;
+            Stored::Known(Cow::Owned(name))
+        } else if let Some((name, _)) = static_table::entry(index) {
+            Stored::Known(Cow::Borrowed(name))
+        } else {
+            match self.dynamic(index)? {
+                Found::Entry(entry) => entry.name.clone(),
+                Found::Unknown => Stored::Unknown,
+            }
+        };
+        let keep = matches!(&name, Stored::Known(name) if (self.wanted)(name));
+        self.value.clear();
+        let length = string(input, keep.then_some(&mut self.value))?;
+        let value = if keep {
+            Text::Known(&self.value)
+        } else {
+            Text::Length(length)
+        };
+        count((&name).into(), value)?;
+        if prefix == INDEXING_PREFIX_BITS {
+            let value = if keep {
+                Stored::Known(Cow::Owned(self.value.clone()))
+            } else {
+                Stored::Length(length)
+            };
+            self.table.insert(Entry { name, value });
+        } else if let Stored::Known(Cow::Owned(buffer)) = name {
+            self.name = buffer;
+        }
+        Ok(())
+    }
+}
+
+/// Reads a string (RFC 7541, 5.2), into `buffer` where there is one, and returns its length in
+/// bytes.
+fn string(input: &mut &[u8], buffer: Option<&mut Vec<u8>>) -> Result<u32, HpackError> {
+    let huffman = input.first().is_some_and(|first| first & 0x80 != 0);
+    let length = integer::decode(input, 7)?;
+    let (raw, rest) = input
+        .split_at_checked(length as usize)
+        .ok_or(HpackError::Truncated)?;
+    *input = rest;
+    let Some(buffer) = buffer else {
+        return if huffman {
+            huffman::decode(raw, |_| {})
+        } else {
+            Ok(length)
+        };
+    };
+    if raw.len() > MAX_STRING_BYTES {
+        return Err(HpackError::StringTooLong);
+    }
+    if huffman {
+        huffman::decode(raw, |octet| buffer.push(octet))
+    } else {
+        buffer.extend_from_slice(raw);
+        Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,537 @@
+//! The frame parser of one direction.
+
+use super::PREFACE;
+use super::header::{FrameHeader, HEADER_BYTES, MAX_HEADER_BLOCK_BYTES, flag, kind};
+use super::resync::Search;
+
+/// Octets of one setting: identifier and value (RFC 9113, 6.5.1).
+const SETTING_BYTES: usize = 6;
+
+/// `SETTINGS_HEADER_TABLE_SIZE` (RFC 9113, 6.5.2).
+const HEADER_TABLE_SIZE: u16 = 1;
+
+/// Parser of one direction. Call [`Framer::step`] until it gives `None`, then come with more bytes.
+#[derive(Debug)]
+pub struct Framer {
+    from_client: bool,
+    state: State,
+    frame: FrameHeader,
+    /// Bytes of the current payload to come, padding included.
+    left: u32,
+    /// Bytes of padding at its end.
+    padding: u32,
+    /// A header, a setting or another small fixed part being collected.
+    octets: [u8; HEADER_BYTES],
+    have: usize,
+    /// The header block being collected: its frames must follow each other (RFC 9113, 4.3).
+    open: Option<OpenBlock>,
+    block: Vec<u8>,
+    search: Search,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Preface(usize),
+    Header,
+    PadLength,
+    /// Fields before a header block that nobody needs: priority, promised stream.
+    BlockPrefix(u32),
+    Block,
+    Data,
+    /// A part of fixed size: error code, setting, last stream.
+    Fixed(usize),
+    /// The rest of the payload; whether it is fit to be kept.
+    Rest(bool),
+    Lost,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OpenBlock {
+    stream: u32,
+    end_stream: bool,
+    /// Some of it is missing, or it is too long.
+    lost: bool,
+    /// It belongs to a promise: it counts for the table only.
+    promise: bool,
+}
+
+/// A piece of what the frames say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// Nothing yet.
+    Nothing,
+    /// A complete header block.
+    Headers {
+        /// Stream; `None` for a promised one, whose block counts for the header table only.
+        stream: Option<u32>,
+        /// Whether the sender ends the stream with it.
+        end_stream: bool,
+        /// The block, padding removed.
+        block: &'a [u8],
+    },
+    /// A header block that cannot be read.
+    HeadersLost {
+        /// As in `Headers`.
+        stream: Option<u32>,
+        /// As in `Headers`.
+        end_stream: bool,
+    },
+    /// Bytes of a stream, padding removed.
+    Data {
+        /// Stream.
+        stream: u32,
+        /// The bytes.
+        bytes: &'a [u8],
+    },
+    /// Missing bytes of a stream.
+    DataHole {
+        /// Stream.
+        stream: u32,
+        /// How many.
+        length: u32,
+    },
+    /// An unknown number of a stream's bytes cannot be read.
+    DataLost {
+        /// Stream.
+        stream: u32,
+    },
+    /// A DATA frame that ends its sender's side of the stream is complete.
+    EndStream {
+        /// Stream.
+        stream: u32,
+    },
+    /// `RST_STREAM`.
+    Reset {
+        /// Stream.
+        stream: u32,
+        /// Error code; `None` where it is missing.
+        code: Option<u32>,
+    },
+    /// The sender decodes with a header table of this size in bytes; `u32::MAX` where the setting
+    /// is missing.
+    TableSize(u32),
+    /// GOAWAY.
+    GoAway {
+        /// Last stream that the sender has processed or will process.
+        last_stream: u32,
+    },
+    /// The framing is lost.
+    Lost(Loss),
+}
+
+/// Why the framing is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// A frame header is missing.
+    Hole,
+    /// The connection does not start with the preface.
+    BadPreface,
+    /// A frame that no peer may send.
+    BadFrame,
+}
+
+/// A run of input that was consumed, and what it brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step<'a> {
+    /// Bytes consumed; 0 where the part follows from what was consumed before.
+    pub used: usize,
+    /// Whether they are framing or header block, and never content. Of [`Part::Data`] the receiver
+    /// decides.
+    pub keep: bool,
+    /// What they brought.
+    pub part: Part<'a>,
+}
+
+impl Framer {
+    /// A parser for a direction seen from its first byte.
+    pub fn from_start(from_client: bool) -> Self {
+        let state = if from_client {
+            State::Preface(0)
+        } else {
+            State::Header
+        };
+        Self {
+            from_client,
+            state,
+            frame: FrameHeader::default(),
+            left: 0,
+            padding: 0,
+            octets: [0; HEADER_BYTES],
+            have: 0,
+            open: None,
+            block: Vec::new(),
+            search: Search::new(from_client),
+        }
+    }
+
+    /// A parser for a direction joined late.
+    pub fn late(from_client: bool) -> Self {
+        Self {
+            state: State::Lost,
+            ..Self::from_start(from_client)
+        }
+    }
+
+    /// Whether the framing is lost.
+    pub fn is_lost(&self) -> bool {
+        self.state == State::Lost
+    }
+
+    /// Looks for the framing in a push, while it is lost: where frames can be read from.
+    pub fn search(&mut self, bytes: &[u8]) -> Option<usize> {
+        self.search.push(bytes)
+    }
+
+    /// Bytes are missing while the framing is lost.
+    pub fn search_hole(&mut self, length: u64) {
+        self.search.hole(length);
+    }
+
+    /// The next byte starts a frame, or the preface.
+    pub fn resume(&mut self, at_preface: bool) {
+        self.state = if at_preface {
+            State::Preface(0)
+        } else {
+            State::Header
+        };
+        self.have = 0;
+        self.open = None;
+        self.search = Search::new(self.from_client);
+    }
+
+    /// Consumes a run of `input`; `None` when it is used up, or when the framing is lost.
+    pub fn step<'a>(&'a mut self, input: &'a [u8]) -> Option<Step<'a>> {
+        if self.settles() {
+            let part = self.settle();
+            return Some(Step {
+                used: 0,
+                keep: true,
+                part,
+            });
+        }
+        if input.is_empty() {
+            return None;
+        }
+        let content = self.left.saturating_sub(self.padding);
+        let (used, keep, part) = match self.state {
+            State::Lost => return None,
+            State::Preface(seen) => self.preface(seen, input),
+            State::Header => {
+                let used = self.collect(input, HEADER_BYTES);
+                let part = if self.have == HEADER_BYTES {
+                    self.begin()
+                } else {
+                    Part::Nothing
+                };
+                (used, true, part)
+            }
+            State::PadLength => (1, true, self.pad_length(input.first().copied())),
+            State::BlockPrefix(octets) => {
+                let used = octets.min(input.len() as u32);
+                self.left -= used;
+                self.state = match octets - used {
+                    0 => State::Block,
+                    rest => State::BlockPrefix(rest),
+                };
+                (used as usize, true, Part::Nothing)
+            }
+            State::Block => return Some(self.block(content, input)),
+            State::Data => {
+                let bytes = input.get(..content as usize).unwrap_or(input);
+                self.left -= bytes.len() as u32;
+                let part = Part::Data {
+                    stream: self.frame.stream,
+                    bytes,
+                };
+                (bytes.len(), false, part)
+            }
+            State::Fixed(size) => {
+                let used = self.collect(input, size);
+                self.left -= used as u32;
+                let part = if self.have == size {
+                    self.fixed()
+                } else {
+                    Part::Nothing
+                };
+                (used, true, part)
+            }
+            State::Rest(keep) => {
+                let used = self.left.min(input.len() as u32);
+                self.left -= used;
+                (used as usize, keep, Part::Nothing)
+            }
+        };
+        Some(Step { used, keep, part })
+    }
+
+    /// Consumes a run of a hole of `length` bytes; `None` when it is used up or the framing lost.
+    pub fn step_hole(&mut self, length: u64) -> Option<(u64, Part<'_>)> {
+        if self.settles() {
+            return Some((0, self.settle()));
+        }
+        if length == 0 || self.is_lost() {
+            return None;
+        }
+        let inside = !matches!(self.state, State::Header | State::Preface(_));
+        if !inside || length > u64::from(self.left) {
+            self.state = State::Lost;
+            return Some((length, Part::Lost(Loss::Hole)));
+        }
+        let stream = self.frame.stream;
+        match self.state {
+            State::Data => {
+                let content = u64::from(self.left.saturating_sub(self.padding));
+                let used = length.min(content) as u32;
+                self.left -= used;
+                let part = Part::DataHole {
+                    stream,
+                    length: used,
+                };
+                Some((u64::from(used), part))
+            }
+            State::PadLength if self.frame.kind == kind::DATA => {
+                self.state = State::Rest(false);
+                Some((0, Part::DataLost { stream }))
+            }
+            State::PadLength | State::BlockPrefix(_) | State::Block => {
+                if let Some(open) = &mut self.open {
+                    open.lost = true;
+                }
+                self.state = State::Block;
+                self.left -= length as u32;
+                self.padding = self.padding.min(self.left);
+                Some((length, Part::Nothing))
+            }
+            State::Fixed(_) => {
+                self.state = State::Rest(false);
+                let part = match self.frame.kind {
+                    kind::RST_STREAM => Part::Reset { stream, code: None },
+                    kind::SETTINGS => Part::TableSize(u32::MAX),
+                    _ => Part::Nothing,
+                };
+                Some((0, part))
+            }
+            State::Rest(_) | State::Lost | State::Header | State::Preface(_) => {
+                self.left -= length as u32;
+                Some((length, Part::Nothing))
+            }
+        }
+    }
+
+    /// Whether the current state ends without another byte.
+    fn settles(&self) -> bool {
+        match self.state {
+            State::Block | State::Data => self.left <= self.padding,
+            State::Rest(_) => self.left == 0,
+            _ => false,
+        }
+    }
+
+    fn settle(&mut self) -> Part<'_> {
+        match self.state {
+            State::Block => {
+                self.state = State::Rest(false);
+                if self.frame.has(flag::END_HEADERS) {
+                    return self.end_block();
+                }
+            }
+            State::Data => self.state = State::Rest(false),
+            _ => {
+                self.state = State::Header;
+                self.have = 0;
+                if self.frame.kind == kind::DATA && self.frame.has(flag::END_STREAM) {
+                    return Part::EndStream {
+                        stream: self.frame.stream,
+                    };
+                }
+            }
+        }
+        Part::Nothing
+    }
+
+    fn lose(&mut self, loss: Loss) -> Part<'static> {
+        self.state = State::Lost;
+        Part::Lost(loss)
+    }
+
+    fn preface(&mut self, seen: usize, input: &[u8]) -> (usize, bool, Part<'static>) {
+        let expected = PREFACE.get(seen..).unwrap_or_default();
+        let used = expected.len().min(input.len());
+        if expected.get(..used) != input.get(..used) {
+            return (used, false, self.lose(Loss::BadPreface));
+        }
+        self.state = if used == expected.len() {
+            State::Header
+        } else {
+            State::Preface(seen + used)
+        };
+        self.have = 0;
+        (used, true, Part::Nothing)
+    }
+
+    /// Fills `octets` up to `size`; the bytes consumed.
+    fn collect(&mut self, input: &[u8], size: usize) -> usize {
+        let before = self.have;
+        let room = self.octets.iter_mut().take(size).skip(before);
+        for (place, octet) in room.zip(input) {
+            *place = *octet;
+            self.have += 1;
+        }
+        self.have - before
+    }
+
+    /// A frame header is complete.
+    fn begin(&mut self) -> Part<'static> {
+        let frame = FrameHeader::parse(&self.octets);
+        let continues =
+            |open: OpenBlock| frame.kind == kind::CONTINUATION && frame.stream == open.stream;
+        if !frame.is_valid() || self.open.is_some_and(|open| !continues(open)) {
+            return self.lose(Loss::BadFrame);
+        }
+        self.frame = frame;
+        self.left = frame.length;
+        self.padding = 0;
+        self.have = 0;
+        match frame.kind {
+            kind::HEADERS | kind::PUSH_PROMISE => self.open_block(false),
+            // The frame before it is missing.
+            kind::CONTINUATION if self.open.is_none() => self.open_block(true),
+            _ => {}
+        }
+        let padded = matches!(frame.kind, kind::DATA | kind::HEADERS | kind::PUSH_PROMISE)
+            && frame.has(flag::PADDED);
+        if !padded {
+            return self.payload();
+        }
+        if frame.length == 0 {
+            return self.lose(Loss::BadFrame);
+        }
+        self.state = State::PadLength;
+        Part::Nothing
+    }
+
+    fn open_block(&mut self, lost: bool) {
+        self.block.clear();
+        self.open = Some(OpenBlock {
+            stream: self.frame.stream,
+            end_stream: self.frame.kind == kind::HEADERS && self.frame.has(flag::END_STREAM),
+            lost,
+            promise: self.frame.kind == kind::PUSH_PROMISE,
+        });
+    }
+
+    fn pad_length(&mut self, octet: Option<u8>) -> Part<'static> {
+        self.left = self.left.saturating_sub(1);
+        self.padding = u32::from(octet.unwrap_or_default());
+        if self.padding > self.left {
+            return self.lose(Loss::BadFrame);
+        }
+        self.payload()
+    }
+
+    /// The payload proper starts.
+    fn payload(&mut self) -> Part<'static> {
+        let prefix = match self.frame.kind {
+            kind::HEADERS if self.frame.has(flag::PRIORITY) => 5,
+            kind::PUSH_PROMISE => 4,
+            _ => 0,
+        };
+        if prefix > self.left - self.padding {
+            return self.lose(Loss::BadFrame);
+        }
+        self.state = match self.frame.kind {
+            kind::DATA => State::Data,
+            kind::HEADERS | kind::PUSH_PROMISE if prefix > 0 => State::BlockPrefix(prefix),
+            kind::HEADERS | kind::PUSH_PROMISE | kind::CONTINUATION => State::Block,
+            kind::RST_STREAM => State::Fixed(4),
+            kind::SETTINGS if self.left > 0 => State::Fixed(SETTING_BYTES),
+            kind::GOAWAY => State::Fixed(8),
+            kind::PING | kind::WINDOW_UPDATE | kind::PRIORITY => State::Rest(true),
+            _ => State::Rest(false),
+        };
+        Part::Nothing
+    }
+
+    fn block<'a>(&'a mut self, content: u32, input: &'a [u8]) -> Step<'a> {
+        let bytes = input.get(..content as usize).unwrap_or(input);
+        let used = bytes.len();
+        self.left -= used as u32;
+        let lost = self.open.is_none_or(|open| open.lost);
+        let whole = used == content as usize && self.frame.has(flag::END_HEADERS);
+        if whole && !lost && self.block.is_empty() {
+            self.state = State::Rest(false);
+            let part = self
+                .open
+                .take()
+                .map_or(Part::Nothing, |open| Part::Headers {
+                    stream: (!open.promise).then_some(open.stream),
+                    end_stream: open.end_stream,
+                    block: bytes,
+                });
+            return Step {
+                used,
+                keep: true,
+                part,
+            };
+        }
+        if !lost {
+            if self.block.len() + used > MAX_HEADER_BLOCK_BYTES as usize {
+                self.block.clear();
+                if let Some(open) = &mut self.open {
+                    open.lost = true;
+                }
+            } else {
+                self.block.extend_from_slice(bytes);
+            }
+        }
+        Step {
+            used,
+            keep: !lost,
+            part: Part::Nothing,
+        }
+    }
+
+    fn end_block(&mut self) -> Part<'_> {
+        let Some(open) = self.open.take() else {
+            return Part::Nothing;
+        };
+        let stream = (!open.promise).then_some(open.stream);
+        let end_stream = open.end_stream;
+        if open.lost {
+            Part::HeadersLost { stream, end_stream }
+        } else {
+            Part::Headers {
+                stream,
+                end_stream,
+                block: &self.block,
+            }
+        }
+    }
+
+    /// A part of fixed size is complete.
+    fn fixed(&mut self) -> Part<'static> {
+        self.have = 0;
+        let [o0, o1, o2, o3, o4, o5, ..] = self.octets;
+        let first = u32::from_be_bytes([o0, o1, o2, o3]);
+        self.state = State::Rest(false);
+        match self.frame.kind {
+            kind::RST_STREAM => Part::Reset {
+                stream: self.frame.stream,
+                code: Some(first),
+            },
+            kind::GOAWAY => Part::GoAway {
+                last_stream: first & 0x7fff_ffff,
+            },
+            _ => {
+                if self.left > 0 {
+                    self.state = State::Fixed(SETTING_BYTES);
+                }
+                if u16::from_be_bytes([o0, o1]) == HEADER_TABLE_SIZE {
+                    Part::TableSize(u32::from_be_bytes([o2, o3, o4, o5]))
+                } else {
+                    Part::Nothing
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,536 @@
+//! Push decoder of one protobuf message along a profile's description of it (wire format:
+//! <https://protobuf.dev/programming-guides/encoding/>).
+//!
+//! Takes the message's bytes cut anywhere, and holes in them; gives a [`Message`]. Only fields with
+//! a role are kept; of audio, text and remarks only the length. What the profile does not describe
+//! is skipped. Once the message is damaged the rest of it is skipped by its known length.
+
+use super::{Message, Value};
+use crate::profile::{FieldDescription, FieldKind, FieldRole, MessageIndex, Profile};
+
+/// Deepest nesting of embedded messages and groups that is entered. The profile's own messages need
+/// two; groups of unknown fields may add to it.
+const MAX_DEPTH: usize = 8;
+
+/// Most values kept of one message: a list of 128 models with a group, an id and a flag each.
+const MAX_VALUES: usize = 512;
+
+/// Buffers of text values kept for the next message. A message has one or two as a rule.
+const MAX_SPARE_TEXTS: usize = 8;
+
+/// Most octets of a key: it is a 32-bit varint.
+const MAX_KEY_OCTETS: u32 = 5;
+
+/// Most octets of a varint: 64 bits.
+const MAX_VARINT_OCTETS: u32 = 10;
+
+/// A run of input that was consumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Bytes consumed; 0 only where the next step consumes more.
+    pub used: usize,
+    /// Whether they carry structure, numbers or ids only, and never content.
+    pub keep: bool,
+}
+
+/// Decoder of one message at a time. Its buffers are reused from message to message.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    message: Message,
+    state: State,
+    /// Bytes of the message consumed so far.
+    position: u32,
+    /// Embedded messages being read, outermost (the message itself) first.
+    levels: Vec<Level>,
+    /// The text being read.
+    text: Vec<u8>,
+    spare: Vec<String>,
+}
+
+/// A field whose value is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wanted {
+    role: FieldRole,
+    kind: FieldKind,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    /// Position in the message at which it ends.
+    end: u32,
+    schema: Option<MessageIndex>,
+    /// Field number of the group that this is; 0 for an embedded message.
+    group: u32,
+    /// Whether [`Value::Group`] was given for it.
+    grouped: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum State {
+    Key {
+        value: u64,
+        octets: u32,
+    },
+    Varint {
+        wanted: Option<Wanted>,
+        value: u64,
+        octets: u32,
+    },
+    Fixed {
+        wanted: Option<Wanted>,
+        value: u64,
+        octets: u32,
+        size: u32,
+    },
+    Length {
+        field: Option<Field>,
+        value: u64,
+        octets: u32,
+    },
+    /// Inside a length-delimited field; `text` is the role under which the content is kept.
+    Content {
+        text: Option<FieldRole>,
+        left: u32,
+    },
+    /// Nothing more is read of this message.
+    #[default]
+    Skip,
+}
+
+/// A length-delimited field that the profile describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Field {
+    role: FieldRole,
+    kind: FieldKind,
+}
+
+const KEY: State = State::Key {
+    value: 0,
+    octets: 0,
+};
+
+impl Decoder {
+    /// Starts a message of `length` bytes. Without a schema its structure is walked, and nothing is
+    /// read of it: the message is then not intact.
+    pub fn start(&mut self, schema: Option<MessageIndex>, length: u32) {
+        for (_, value) in self.message.fields.drain(..) {
+            if let Value::Text(text) = value
+                && self.spare.len() < MAX_SPARE_TEXTS
+            {
+                self.spare.push(text);
+            }
+        }
+        self.message.length = length;
+        self.message.intact = schema.is_some();
+        self.position = 0;
+        self.levels.clear();
+        self.levels.push(Level {
+            end: length,
+            schema,
+            group: 0,
+            grouped: false,
+        });
+        self.state = KEY;
+    }
+
+    /// Nothing more can be read of this message (it is compressed).
+    pub fn skip(&mut self) {
+        self.damage();
+    }
+
+    /// Consumes a run of the message's next bytes. `input` must not reach beyond the message and
+    /// must not be empty.
+    pub fn step(&mut self, profile: &Profile, input: &[u8]) -> Run {
+        match self.state {
+            State::Skip => {
+                self.advance(input.len());
+                Run {
+                    used: input.len(),
+                    keep: false,
+                }
+            }
+            State::Content { text, left } => {
+                let used = input.len().min(left as usize);
+                if text.is_some() {
+                    self.text.extend(input.iter().take(used));
+                }
+                self.content(text, left, used as u32);
+                Run {
+                    used,
+                    keep: text.is_some(),
+                }
+            }
+            _ => {
+                let mut used = 0;
+                for &octet in input {
+                    if self
+                        .levels
+                        .last()
+                        .is_none_or(|level| self.position >= level.end)
+                    {
+                        self.damage();
+                        break;
+                    }
+                    used += 1;
+                    self.advance(1);
+                    self.octet(profile, octet);
+                    if matches!(self.state, State::Content { .. } | State::Skip) {
+                        break;
+                    }
+                }
+                Run { used, keep: true }
+            }
+        }
+    }
+
+    /// The next `length` bytes of the message are missing.
+    pub fn hole(&mut self, length: u32) {
+        match self.state {
+            State::Content { text, left } if length <= left => {
+                if text.is_some() {
+                    self.message.intact = false;
+                }
+                self.content(None, left, length);
+            }
+            State::Skip => self.advance(length as usize),
+            _ => {
+                self.advance(length as usize);
+                self.damage();
+            }
+        }
+    }
+
+    /// The message's last byte was consumed.
+    pub fn finish(&mut self) -> &Message {
+        if !matches!(self.state, State::Key { octets: 0, .. } | State::Skip)
+            || self.levels.len() > 1
+        {
+            self.damage();
+        }
+        &self.message
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        self.position = self.position.saturating_add(bytes as u32);
+    }
+
+    fn octet(&mut self, profile: &Profile, octet: u8) {
+        match self.state {
+            State::Key { value, octets } => {
+                let value = value | (u64::from(octet & 0x7f) << (7 * octets));
+                let octets = octets + 1;
+                if octet & 0x80 == 0 {
+                    self.key(profile, value);
+                } else if octets < MAX_KEY_OCTETS {
+                    self.state = State::Key { value, octets };
+                } else {
+                    self.damage();
+                }
+            }
+            State::Varint {
+                wanted,
+                value,
+                octets,
+            } => {
+                let value = value | (u64::from(octet & 0x7f) << (7 * octets));
+                let octets = octets + 1;
+                if octet & 0x80 == 0 {
+                    self.number(wanted, value);
+                    self.next_field();
+                } else if octets < MAX_VARINT_OCTETS {
+                    self.state = State::Varint {
+                        wanted,
+                        value,
+                        octets,
+                    };
+                } else {
+                    self.damage();
+                }
+            }
+            State::Fixed {
+                wanted,
+                value,
+                octets,
+                size,
+            } => {
+                let value = value | (u64::from(octet) << (8 * octets));
+                let octets = octets + 1;
+                if octets == size {
+                    self.number(wanted, value);
+                    self.next_field();
+                } else {
+                    self.state = State::Fixed {
+                        wanted,
+                        value,
+                        octets,
+                        size,
+                    };
+                }
+            }
+            State::Length {
+                field,
+                value,
+                octets,
+            } => {
+                let value = value | (u64::from(octet & 0x7f) << (7 * octets));
+                let octets = octets + 1;
+                if octet & 0x80 == 0 {
+                    self.length(profile, field, value);
+                } else if octets < MAX_KEY_OCTETS {
+                    self.state = State::Length {
+                        field,
+                        value,
+                        octets,
+                    };
+                } else {
+                    self.damage();
+                }
+            }
+            State::Content { .. } | State::Skip => {}
+        }
+    }
+
+    /// A key is complete.
+    fn key(&mut self, profile: &Profile, key: u64) {
+        let number = (key >> 3) as u32;
+        if number == 0 || key > u64::from(u32::MAX) {
+            return self.damage();
+        }
+        let level = self.levels.last().copied();
+        let field = level
+            .and_then(|level| level.schema)
+            .and_then(|schema| profile.message(schema))
+            .and_then(|message| message.field(number));
+        match key & 7 {
+            0 => {
+                self.state = State::Varint {
+                    wanted: self.wanted(field, is_varint),
+                    value: 0,
+                    octets: 0,
+                };
+            }
+            1 => {
+                self.state = State::Fixed {
+                    wanted: self.wanted(field, is_fixed64),
+                    value: 0,
+                    octets: 0,
+                    size: 8,
+                };
+            }
+            5 => {
+                self.state = State::Fixed {
+                    wanted: self.wanted(field, is_fixed32),
+                    value: 0,
+                    octets: 0,
+                    size: 4,
+                };
+            }
+            2 => {
+                self.state = State::Length {
+                    field: field.map(|field| Field {
+                        role: field.role,
+                        kind: field.kind,
+                    }),
+                    value: 0,
+                    octets: 0,
+                };
+            }
+            3 => {
+                let end = level.map_or(0, |level| level.end);
+                self.enter(Level {
+                    end,
+                    schema: None,
+                    group: number,
+                    grouped: false,
+                });
+            }
+            4 if level.is_some_and(|level| level.group == number) => {
+                self.levels.pop();
+                self.next_field();
+            }
+            _ => self.damage(),
+        }
+    }
+
+    /// The field to keep, if it has a role; a field with a role and another wire type than described
+    /// cannot be read.
+    fn wanted(
+        &mut self,
+        field: Option<&FieldDescription>,
+        fits: fn(FieldKind) -> bool,
+    ) -> Option<Wanted> {
+        let field = field.filter(|field| field.role != FieldRole::None)?;
+        if fits(field.kind) {
+            return Some(Wanted {
+                role: field.role,
+                kind: field.kind,
+            });
+        }
+        self.message.intact = false;
+        None
+    }
+
+    /// A number is complete.
+    fn number(&mut self, wanted: Option<Wanted>, value: u64) {
+        let Some(wanted) = wanted else { return };
+        let value = match wanted.kind {
+            FieldKind::Int32 | FieldKind::Sfixed32 => i64::from(value as i32),
+            FieldKind::Uint32 | FieldKind::Fixed32 => i64::from(value as u32),
+            FieldKind::Sint32 => i64::from(zigzag(u64::from(value as u32)) as i32),
+            FieldKind::Sint64 => zigzag(value),
+            FieldKind::Bool => i64::from(value != 0),
+            _ => value as i64,
+        };
+        self.push(wanted.role, Value::Integer(value));
+    }
+
+    /// The length of a length-delimited field is complete.
+    fn length(&mut self, profile: &Profile, field: Option<Field>, length: u64) {
+        let end = self.levels.last().map_or(0, |level| level.end);
+        if u64::from(self.position) + length > u64::from(end) {
+            return self.damage();
+        }
+        let length = length as u32;
+        let mut kept = None;
+        match field {
+            Some(Field {
+                kind: FieldKind::Message(schema),
+                role,
+            }) if profile.message(schema).is_some_and(|inner| inner.has_roles) => {
+                return self.embedded(role, schema, length);
+            }
+            None
+            | Some(Field {
+                role: FieldRole::None,
+                ..
+            }) => {}
+            Some(Field {
+                role: role @ (FieldRole::Text | FieldRole::Audio | FieldRole::Remark),
+                ..
+            }) => self.push(role, Value::Length(length)),
+            Some(Field {
+                role,
+                kind: FieldKind::String,
+            }) if length as usize <= Value::MAX_TEXT => {
+                self.text = self.spare.pop().unwrap_or_default().into_bytes();
+                self.text.clear();
+                kept = Some(role);
+            }
+            // Too long a text, or a number that is not sent as one (packed).
+            Some(_) => self.message.intact = false,
+        }
+        self.content(kept, length, 0);
+    }
+
+    fn embedded(&mut self, role: FieldRole, schema: MessageIndex, length: u32) {
+        if self.levels.len() >= MAX_DEPTH {
+            self.message.intact = false;
+            return self.content(None, length, 0);
+        }
+        // The end of a group needs a place too.
+        let grouped = self.message.fields.len() + self.levels.len() < MAX_VALUES;
+        if grouped {
+            self.push(role, Value::Group);
+        } else {
+            self.message.intact = false;
+        }
+        self.enter(Level {
+            end: self.position.saturating_add(length),
+            schema: Some(schema),
+            group: 0,
+            grouped,
+        });
+    }
+
+    fn enter(&mut self, level: Level) {
+        if self.levels.len() >= MAX_DEPTH {
+            return self.damage();
+        }
+        self.levels.push(level);
+        self.next_field();
+    }
+
+    /// `bytes` of a field's content passed, of which `left` were to come.
+    fn content(&mut self, text: Option<FieldRole>, left: u32, bytes: u32) {
+        self.advance(bytes as usize);
+        let left = left.saturating_sub(bytes);
+        if left > 0 {
+            self.state = State::Content { text, left };
+            return;
+        }
+        if let Some(role) = text {
+            match String::from_utf8(std::mem::take(&mut self.text)) {
+                Ok(text) => self.push(role, Value::Text(text)),
+                Err(_) => self.message.intact = false,
+            }
+        }
+        self.next_field();
+    }
+
+    /// A field is complete: leaves the embedded messages that end here.
+    fn next_field(&mut self) {
+        self.state = KEY;
+        while self.levels.len() > 1
+            && let Some(level) = self.levels.last().copied()
+            && level.end <= self.position
+        {
+            if level.group != 0 {
+                return self.damage();
+            }
+            self.leave(level);
+        }
+    }
+
+    fn leave(&mut self, level: Level) {
+        self.levels.pop();
+        if level.grouped {
+            self.message.fields.push((FieldRole::None, Value::GroupEnd));
+        }
+    }
+
+    fn push(&mut self, role: FieldRole, value: Value) {
+        // Room is left for the ends of the groups that are open.
+        if self.message.fields.len() + self.levels.len() < MAX_VALUES {
+            self.message.fields.push((role, value));
+        } else {
+            self.message.intact = false;
+        }
+    }
+
+    /// Gives up the rest of the message; groups given so far are closed.
+    fn damage(&mut self) {
+        self.message.intact = false;
+        while let Some(level) = self.levels.last().copied() {
+            self.leave(level);
+        }
+        self.state = State::Skip;
+    }
+}
+
+fn is_varint(kind: FieldKind) -> bool {
+    matches!(
+        kind,
+        FieldKind::Int32
+            | FieldKind::Int64
+            | FieldKind::Uint32
+            | FieldKind::Uint64
+            | FieldKind::Sint32
+            | FieldKind::Sint64
+            | FieldKind::Bool
+    )
+}
+
+fn is_fixed32(kind: FieldKind) -> bool {
+    matches!(kind, FieldKind::Fixed32 | FieldKind::Sfixed32)
+}
+
+fn is_fixed64(kind: FieldKind) -> bool {
+    matches!(kind, FieldKind::Fixed64 | FieldKind::Sfixed64)
+}
+
+fn zigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
+}
+
+#[cfg(test)]
+mod tests;
