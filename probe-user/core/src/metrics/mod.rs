@@ -25,6 +25,7 @@ pub const UNKNOWN: &str = "unknown";
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Registry,
+    limits: Limits,
     /// The workers' metrics.
     pub worker: WorkerMetrics,
     /// The GPUs' metrics.
@@ -53,7 +54,13 @@ impl Metrics {
             gpu: GpuMetrics::new(&builder),
             probe: ProbeMetrics::new(&builder, overflow),
             registry: builder.registry,
+            limits,
         }
+    }
+
+    /// How many values labels may have.
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// What to gather and encode.
@@ -91,3 +98,6 @@ impl Builder {
             .expect("the catalogue is constant, and a test registers all of it")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,27 +8,27 @@ use super::{Builder, Family};
 /// The probe's own metrics. Label values are given in the order named at each field.
 #[derive(Clone, Debug)]
 pub struct ProbeMetrics {
-    /// `voxprobe_records_total`: kind.
+    /// `voxprobe_records_total`: `kind`.
     pub records: Family<IntCounter>,
-    /// `voxprobe_stream_bytes_total`: direction.
+    /// `voxprobe_stream_bytes_total`: `direction`.
     pub stream_bytes: Family<IntCounter>,
-    /// `voxprobe_stream_gaps_total`: reason.
+    /// `voxprobe_stream_gaps_total`: `reason`.
     pub stream_gaps: Family<IntCounter>,
-    /// `voxprobe_stream_gap_bytes_total`: reason.
+    /// `voxprobe_stream_gap_bytes_total`: `reason`.
     pub stream_gap_bytes: Family<IntCounter>,
-    /// `voxprobe_wire_problems_total`: problem.
+    /// `voxprobe_wire_problems_total`: `problem`.
     pub wire_problems: Family<IntCounter>,
-    /// `voxprobe_connections`: protocol, joined.
+    /// `voxprobe_connections`: `protocol`, `joined`.
     pub connections: Family<Gauge>,
     /// `voxprobe_flow_calls_total`: method (known, other, unknown).
     pub flow_calls: Family<IntCounter>,
-    /// `voxprobe_series_overflow_total`: metric.
+    /// `voxprobe_series_overflow_total`: `metric`.
     pub series_overflow: Family<IntCounter>,
-    /// `voxprobe_observations_skipped_total`: measure, reason.
+    /// `voxprobe_observations_skipped_total`: `measure`, `reason`.
     pub observations_skipped: Family<IntCounter>,
-    /// `voxprobe_state_refused_total`: kind.
+    /// `voxprobe_state_refused_total`: `kind`.
     pub state_refused: Family<IntCounter>,
-    /// `voxprobe_state_tracked`: kind.
+    /// `voxprobe_state_tracked`: `kind`.
     pub state_tracked: Family<Gauge>,
 }
 

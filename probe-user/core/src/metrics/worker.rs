@@ -8,43 +8,43 @@ use super::{Builder, Family};
 /// The workers' metrics. Label values are given in the order named at each field.
 #[derive(Clone, Debug)]
 pub struct WorkerMetrics {
-    /// `worker_sessions_active`: worker, adapter_type.
+    /// `worker_sessions_active`: `worker`, `adapter_type`.
     pub sessions_active: Family<Gauge>,
-    /// `worker_synthesis_requests_total`: worker, model_id.
+    /// `worker_synthesis_requests_total`: `worker`, `model_id`.
     pub synthesis_requests: Family<IntCounter>,
-    /// `worker_synthesis_duration_ms`: worker, model_id.
+    /// `worker_synthesis_duration_ms`: `worker`, `model_id`.
     pub synthesis_duration: Family<Histogram>,
-    /// `worker_inference_latency_ms`: worker, model_id.
+    /// `worker_inference_latency_ms`: `worker`, `model_id`.
     pub inference_latency: Family<Histogram>,
-    /// `worker_inference_rtf`: worker, model_id, mode.
+    /// `worker_inference_rtf`: `worker`, `model_id`, `mode`.
     pub inference_rtf: Family<Histogram>,
-    /// `worker_inference_queue_depth`: worker.
+    /// `worker_inference_queue_depth`: `worker`.
     pub inference_queue_depth: Family<Gauge>,
-    /// `worker_audio_frames_emitted_total`: worker, session_id.
+    /// `worker_audio_frames_emitted_total`: `worker`, `session_id`.
     pub audio_frames_emitted: Family<IntCounter>,
-    /// `worker_audio_frame_jitter_ms`: worker, pacing.
+    /// `worker_audio_frame_jitter_ms`: `worker`, `pacing`.
     pub audio_frame_jitter: Family<Histogram>,
-    /// `worker_audio_frame_lateness_ms`: worker.
+    /// `worker_audio_frame_lateness_ms`: `worker`.
     pub audio_frame_lateness: Family<Histogram>,
-    /// `worker_audio_underruns_total`: worker, cause.
+    /// `worker_audio_underruns_total`: `worker`, `cause`.
     pub audio_underruns: Family<IntCounter>,
-    /// `worker_audio_frame_drops_total`: worker, reason.
+    /// `worker_audio_frame_drops_total`: `worker`, `reason`.
     pub audio_frame_drops: Family<IntCounter>,
-    /// `worker_model_manager_resident_count`: worker.
+    /// `worker_model_manager_resident_count`: `worker`.
     pub model_resident: Family<Gauge>,
-    /// `worker_model_manager_loads_total`: worker, model_id.
+    /// `worker_model_manager_loads_total`: `worker`, `model_id`.
     pub model_loads: Family<IntCounter>,
-    /// `worker_model_manager_unloads_total`: worker, model_id, reason.
+    /// `worker_model_manager_unloads_total`: `worker`, `model_id`, `reason`.
     pub model_unloads: Family<IntCounter>,
-    /// `worker_model_manager_load_duration_ms`: worker, model_id.
+    /// `worker_model_manager_load_duration_ms`: `worker`, `model_id`.
     pub model_load_duration: Family<Histogram>,
-    /// `worker_model_manager_warmup_duration_ms`: worker, model_id.
+    /// `worker_model_manager_warmup_duration_ms`: `worker`, `model_id`.
     pub model_warmup_duration: Family<Histogram>,
-    /// `worker_control_commands_total`: worker, command.
+    /// `worker_control_commands_total`: `worker`, `command`.
     pub control_commands: Family<IntCounter>,
-    /// `worker_control_latency_ms`: worker, command.
+    /// `worker_control_latency_ms`: `worker`, `command`.
     pub control_latency: Family<Histogram>,
-    /// `worker_control_effect_ms`: worker, command.
+    /// `worker_control_effect_ms`: `worker`, `command`.
     pub control_effect: Family<Histogram>,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::GpuMetrics;
-use crate::metrics::Replace;
+use crate::metrics::Replace as _;
 use crate::record::{Gpu, GpuProcess, GpuReadings, GpuSample, GpuState, NvmlCall, NvmlState, Tgid};
 
 /// NVML's names for the bits of `nvmlDeviceGetCurrentClocksThrottleReasons`.
