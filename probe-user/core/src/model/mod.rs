@@ -1,1 +1,260 @@
-//! (skeleton)
+//! The state of the voice system's workers: sessions, synthesis streams and their playout, control
+//! commands, models. Turns events into the metrics of the catalogue, and shows itself to the live
+//! view.
+//!
+//! Takes [`interpret::Event`](crate::interpret::Event)s, process facts, GPU samples and ticks; gives
+//! observations in [`Metrics`] and views ([`Model::streams`], [`Model::workers`]). Only the server
+//! side of processes with [`Role::Worker`] counts: the same bytes seen at the client's end are the
+//! orchestrator's story.
+//!
+//! How each metric is defined, where the definition leaves a choice:
+//!
+//! - A request is counted with the stream's first message, because that names its session and
+//!   through it the model; a stream without a message is counted at its end, for model `unknown`.
+//! - A stream's model is the one its session was started for; a session without a `StartSession` seen
+//!   has model `unknown`.
+//! - A PAUSE, RESUME or STOP concerns the streams of its session that are open when it arrives.
+//! - A model that a `StartSession` loads by first use is not a load: nothing on the wire tells it from
+//!   a model that was there. It shows in the resident count with the worker's next list.
+//! - Warm-up is observed where the worker says how long the load itself took: from that end to the
+//!   `LoadModel` response. Without that figure the two moments are one, and nothing is observed.
+//! - Frames missing from the sequence count as `pause` at once when a command holds the stream; the
+//!   others wait for the end of the call, which tells `error` from `backpressure`.
+//! - What depends on bytes that were lost is not observed, and counted in
+//!   `voxprobe_observations_skipped_total`.
+
+mod control;
+mod models;
+mod pacing;
+mod playout;
+mod residency;
+mod sequence;
+mod session;
+mod sessions;
+mod settings;
+mod stream;
+mod streams;
+mod view;
+mod worker;
+
+pub use settings::{
+    MAX_FRAME_MS, MAX_LINGERING, MAX_MODELS_PER_PROCESS, MAX_PROCESSES, MAX_SEQUENCE_GAP,
+    MAX_SESSIONS_PER_WORKER, MAX_STREAMS, ModelSettings,
+};
+pub use view::{StreamState, StreamView, WorkerView};
+
+use std::collections::{HashMap, VecDeque};
+
+use sessions::Lingering;
+use stream::Stream;
+use worker::Worker;
+
+use crate::flow::CallId;
+use crate::interpret::{Event, Id, What};
+use crate::metrics::{Measure, Metrics, SkipReason};
+use crate::record::{GpuSample, KtimeNs, Process, Role, Side, Tgid};
+
+/// How a stream's frames are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pacing {
+    /// One per frame duration.
+    Paced,
+    /// As fast as they are made.
+    Burst,
+}
+
+impl Pacing {
+    /// As written in labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Paced => "paced",
+            Self::Burst => "burst",
+        }
+    }
+}
+
+/// The workers' state. Feed it in record order; it needs no other call.
+#[derive(Debug)]
+pub struct Model {
+    settings: ModelSettings,
+    metrics: Metrics,
+    workers: HashMap<Id, Worker>,
+    processes: HashMap<Tgid, Id>,
+    streams: HashMap<CallId, Stream>,
+    lingering: VecDeque<Lingering>,
+}
+
+impl Model {
+    /// An empty model that observes into `metrics`.
+    pub fn new(settings: ModelSettings, metrics: &Metrics) -> Self {
+        Self {
+            settings,
+            metrics: metrics.clone(),
+            workers: HashMap::new(),
+            processes: HashMap::new(),
+            streams: HashMap::new(),
+            lingering: VecDeque::new(),
+        }
+    }
+
+    /// A process is watched, or what is known about it changed. Only workers matter here.
+    pub fn handle_process(&mut self, process: &Process) {
+        let name = Id::new(&process.name).filter(|_| process.role == Role::Worker);
+        if let Some(before) = self.processes.get(&process.tgid)
+            && Some(before) != name.as_ref()
+        {
+            self.handle_process_ended(process.tgid, process.at);
+        }
+        let Some(name) = name else {
+            return;
+        };
+        let known = self.processes.contains_key(&process.tgid);
+        if !known && self.processes.len() >= MAX_PROCESSES {
+            self.refuse("process");
+            return;
+        }
+        if !self.workers.contains_key(&name) && self.workers.len() >= self.metrics.limits().workers
+        {
+            self.refuse("worker");
+            return;
+        }
+        let worker = self
+            .workers
+            .entry(name.clone())
+            .or_insert_with(|| Worker::new(name.clone(), process.adapter.clone()));
+        worker.set_adapter(&process.adapter, &self.metrics);
+        worker.processes.entry(process.tgid).or_default();
+        worker.publish_sessions(&self.metrics);
+        worker.publish_queue(&self.metrics);
+        self.processes.insert(process.tgid, name);
+    }
+
+    /// A watched process ended, and with it its streams, sessions and models. With the last process
+    /// of its name the worker is gone, and every series that carries its name leaves.
+    pub fn handle_process_ended(&mut self, tgid: Tgid, at: KtimeNs) {
+        let Some(name) = self.processes.remove(&tgid) else {
+            return;
+        };
+        let Some(worker) = self.workers.get_mut(&name) else {
+            return;
+        };
+        worker.processes.remove(&tgid);
+        if worker.processes.is_empty() {
+            self.workers.remove(&name);
+            self.streams.retain(|_, stream| stream.worker != name);
+            self.lingering.retain(|one| one.worker != name);
+            self.metrics.worker.remove_worker(name.as_str());
+            self.metrics.gpu.remove_worker(name.as_str());
+            return;
+        }
+        worker.publish_models(&self.metrics);
+        self.end_streams_of(tgid, at);
+        self.end_sessions_of(&name, tgid, at);
+    }
+
+    /// Something happened.
+    pub fn handle(&mut self, event: &Event) {
+        if event.role != Role::Worker || event.side != Side::Server {
+            return;
+        }
+        let (call, at) = (event.call, event.at);
+        match &event.what {
+            What::Frame(frame) => self.handle_frame(call, at, frame),
+            What::Text => self.handle_text(call, at),
+            What::StreamOpened => self.open_stream(event.process, call),
+            What::StreamSession(session) => self.name_stream(call, session),
+            What::TextLost => self.handle_text_lost(call),
+            What::FramesLost => self.handle_frames_lost(call, SkipReason::Lost),
+            What::StreamEnded(end) => self.end_stream(call, at, *end),
+            what => {
+                if let Some(worker) = self.processes.get(&event.process).cloned() {
+                    self.handle_unary(&worker, event, what);
+                }
+            }
+        }
+    }
+
+    /// GPU readings came. They replace the ones before.
+    pub fn handle_gpus(&mut self, sample: &GpuSample) {
+        let processes = &self.processes;
+        self.metrics.gpu.update(sample, &|tgid| {
+            processes.get(&tgid).map(|name| name.as_str().to_owned())
+        });
+    }
+
+    /// Time passed: series of sessions that are over leave.
+    pub fn handle_tick(&mut self, at: KtimeNs) {
+        self.expire_sessions(at);
+        for (kind, count) in [
+            ("process", self.processes.len()),
+            ("stream", self.streams.len()),
+            (
+                "session",
+                self.workers.values().map(|w| w.sessions.len()).sum(),
+            ),
+        ] {
+            self.metrics
+                .probe
+                .state_tracked
+                .with(&[kind])
+                .set(count as f64);
+        }
+    }
+
+    fn handle_unary(&mut self, worker: &Id, event: &Event, what: &What) {
+        let at = event.at;
+        match what {
+            What::SessionStarted { session, model } => {
+                self.start_session(worker, event, session.as_ref(), model.as_ref());
+            }
+            What::SessionEnded { session } => self.end_session(worker, session.as_ref(), at),
+            What::SessionMaybeStarted | What::SessionMaybeEnded => {
+                self.metrics.probe.skip(Measure::Session, SkipReason::Lost);
+            }
+            What::ControlReceived { session, command } => {
+                self.handle_command(worker, session.as_ref(), *command, at);
+            }
+            What::ControlAnswered {
+                session,
+                command,
+                received,
+                success,
+            } => {
+                self.observe_answer(worker, *command, *received, at);
+                if let (Some(received), Some(false)) = (received, success) {
+                    self.revoke_command(worker, session.as_ref(), *received);
+                }
+            }
+            What::ModelLoaded {
+                model,
+                received,
+                duration,
+            } => {
+                self.load_model(worker, event.process, model.as_ref());
+                self.observe_load(worker, model.as_ref(), *received, *duration, at);
+            }
+            What::ModelUnloaded { model } => {
+                self.unload_model(worker, event.process, model.as_ref());
+            }
+            What::ModelsListed { resident } => self.list_models(worker, event.process, resident),
+            What::ModelsUnreadable => self
+                .metrics
+                .probe
+                .skip(Measure::ModelList, SkipReason::Unreadable),
+            What::StreamOpened
+            | What::StreamSession(_)
+            | What::Text
+            | What::TextLost
+            | What::Frame(_)
+            | What::FramesLost
+            | What::StreamEnded(_) => {}
+        }
+    }
+
+    fn refuse(&self, kind: &str) {
+        self.metrics.probe.state_refused.with(&[kind]).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! Keeps the open calls and turns what happens in them into events.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::call::Call;
+use super::{Command, Event};
+use crate::flow::{self, CallId, Method};
+use crate::record::{KtimeNs, Process, Side};
+
+/// Calls open at once that are interpreted. 100 connections with 100 concurrent streams each
+/// (grpc's usual `MAX_CONCURRENT_STREAMS`) are 10 000; a call takes up to about 0.7 KB with its ids,
+/// so this is 12 MB at the worst. Calls beyond it are counted and passed over.
+pub const MAX_CALLS: usize = 16_384;
+
+/// The command numbers of the guide's `tts` profile.
+const DEFAULT_COMMANDS: [(i64, Command); 4] = [
+    (0, Command::Pause),
+    (1, Command::Resume),
+    (2, Command::Stop),
+    (3, Command::Reload),
+];
+
+/// What was interpreted and what not, since start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Calls whose method is in the profile.
+    pub known: u64,
+    /// Calls whose method is not in the profile.
+    pub other: u64,
+    /// Calls whose method could not be read.
+    pub unknown: u64,
+    /// Calls passed over because [`MAX_CALLS`] were open.
+    pub refused: u64,
+}
+
+/// Turns exchanges into events. One for all processes and connections.
+#[derive(Debug)]
+pub struct Interpreter {
+    calls: HashMap<CallId, Call>,
+    commands: Vec<(i64, Command)>,
+    counts: Counts,
+}
+
+impl Interpreter {
+    /// An interpreter that knows the `tts` profile's commands.
+    pub fn new() -> Self {
+        Self::with_commands(DEFAULT_COMMANDS.to_vec())
+    }
+
+    /// An interpreter for a profile that numbers its commands in its own way. A number that is not
+    /// listed is [`Command::Other`].
+    pub fn with_commands(commands: Vec<(i64, Command)>) -> Self {
+        Self {
+            calls: HashMap::new(),
+            commands,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes one event of a connection of `process`, which is its `side`, and appends what it
+    /// means to `out`.
+    pub fn handle(
+        &mut self,
+        process: &Process,
+        side: Side,
+        event: &flow::Event<'_>,
+        out: &mut Vec<Event>,
+    ) {
+        let (call, at) = place(event);
+        let mut emit = |what| {
+            out.push(Event {
+                process: process.tgid,
+                role: process.role,
+                side,
+                call,
+                at,
+                what,
+            });
+        };
+        match event {
+            flow::Event::CallStarted { method, .. } => {
+                if let Some(opened) = self.start(call, *method).and_then(Call::opened) {
+                    emit(opened);
+                }
+            }
+            flow::Event::Message {
+                origin, message, ..
+            } => {
+                if let Some(open) = self.calls.get_mut(&call) {
+                    open.handle_message(at, *origin, message, &self.commands, &mut emit);
+                }
+            }
+            flow::Event::MessagesLost { origin, .. } => {
+                if let Some(open) = self.calls.get_mut(&call) {
+                    open.handle_lost(*origin, &mut emit);
+                }
+            }
+            flow::Event::RequestsEnded { .. } => {}
+            flow::Event::CallEnded { end, .. } => {
+                if let Some(mut open) = self.calls.remove(&call) {
+                    open.handle_end(*end, &mut emit);
+                }
+            }
+        }
+    }
+
+    /// What was interpreted so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Calls that are open and interpreted.
+    pub fn open_calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn start(&mut self, id: CallId, method: Method) -> Option<&Call> {
+        let role = match method {
+            Method::Known(role) => role,
+            Method::Other => {
+                self.counts.other += 1;
+                return None;
+            }
+            Method::Unknown => {
+                self.counts.unknown += 1;
+                return None;
+            }
+        };
+        self.counts.known += 1;
+        let full = self.calls.len() >= MAX_CALLS;
+        match self.calls.entry(id) {
+            // The same stream cannot start twice (RFC 9113, 5.1.1): the first start stands.
+            Entry::Occupied(_) => None,
+            Entry::Vacant(_) if full => {
+                self.counts.refused += 1;
+                None
+            }
+            Entry::Vacant(place) => Some(place.insert(Call::new(role))),
+        }
+    }
+}
+
+impl Default for Interpreter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn place(event: &flow::Event<'_>) -> (CallId, KtimeNs) {
+    match event {
+        flow::Event::CallStarted { call, at, .. }
+        | flow::Event::Message { call, at, .. }
+        | flow::Event::MessagesLost { call, at, .. }
+        | flow::Event::RequestsEnded { call, at }
+        | flow::Event::CallEnded { call, at, .. } => (*call, *at),
+    }
+}

@@ -1,0 +1,107 @@
+//! Metrics of the probe itself that the core can count: what it saw, what it could not read, what
+//! it refused to keep. Base units.
+
+use super::{Entry, counter, gauge};
+
+/// Records that reached the core.
+pub const RECORDS: Entry = counter(
+    "voxprobe_records_total",
+    "Records that reached the core, by kind.",
+    &["kind"],
+    None,
+);
+
+/// Bytes of watched streams.
+pub const STREAM_BYTES: Entry = counter(
+    "voxprobe_stream_bytes_total",
+    "Bytes that watched sockets moved, captured or not.",
+    &["direction"],
+    None,
+);
+
+/// Gaps in watched streams.
+pub const STREAM_GAPS: Entry = counter(
+    "voxprobe_stream_gaps_total",
+    "Runs of bytes missing from a stream, by reason.",
+    &["reason"],
+    None,
+);
+
+/// Bytes in those gaps.
+pub const STREAM_GAP_BYTES: Entry = counter(
+    "voxprobe_stream_gap_bytes_total",
+    "Bytes missing from streams, by reason.",
+    &["reason"],
+    None,
+);
+
+/// What decoders could not read.
+pub const WIRE_PROBLEMS: Entry = counter(
+    "voxprobe_wire_problems_total",
+    "Things a decoder could not read, by problem.",
+    &["problem"],
+    Some(("problem", super::Bound::Other)),
+);
+
+/// Connections open now.
+pub const CONNECTIONS: Entry = gauge(
+    "voxprobe_connections",
+    "Watched connections open now, by protocol and by whether they are known from their first byte.",
+    &["protocol", "joined"],
+    None,
+);
+
+/// Calls, by what is known about their method.
+pub const FLOW_CALLS: Entry = counter(
+    "voxprobe_flow_calls_total",
+    "Calls seen: method known, read but not in the profile (other), or unreadable (unknown).",
+    &["method"],
+    None,
+);
+
+/// Label values beyond their bound.
+pub const SERIES_OVERFLOW: Entry = counter(
+    "voxprobe_series_overflow_total",
+    "Label sets counted under \"other\" because the metric had its most label values.",
+    &["metric"],
+    None,
+);
+
+/// Values that were not observed because their evidence is missing.
+pub const OBSERVATIONS_SKIPPED: Entry = counter(
+    "voxprobe_observations_skipped_total",
+    "Values not observed because their evidence is missing or does not count, by measure and reason.",
+    &["measure", "reason"],
+    None,
+);
+
+/// State the model refused to keep.
+pub const STATE_REFUSED: Entry = counter(
+    "voxprobe_state_refused_total",
+    "Things not tracked because the most of their kind were tracked already.",
+    &["kind"],
+    None,
+);
+
+/// State the model holds.
+pub const STATE_TRACKED: Entry = gauge(
+    "voxprobe_state_tracked",
+    "Things tracked now, by kind.",
+    &["kind"],
+    None,
+);
+
+/// Every metric of this file.
+pub const ALL: &[&Entry] = &[
+    &RECORDS,
+    &STREAM_BYTES,
+    &STREAM_GAPS,
+    &STREAM_GAP_BYTES,
+    &WIRE_PROBLEMS,
+    &CONNECTIONS,
+    &FLOW_CALLS,
+    &SERIES_OVERFLOW,
+    &OBSERVATIONS_SKIPPED,
+    &STATE_REFUSED,
+    &STATE_TRACKED,
+];

@@ -1,0 +1,316 @@
+use std::collections::BTreeSet;
+
+use prometheus::{Gauge, Histogram, IntCounter};
+
+use super::catalogue::{self, Entry, Kind};
+use super::*;
+
+/// The observability guide's worker metrics, copied by hand: name, type, labels, `le` without
+/// `+Inf`. Labels after `+` are this project's additions.
+const GUIDE: &[(&str, &str, &[&str], &[&str], &[f64])] = &[
+    (
+        "worker_sessions_active",
+        "gauge",
+        &["worker", "adapter_type"],
+        &[],
+        &[],
+    ),
+    (
+        "worker_synthesis_requests_total",
+        "counter",
+        &["worker", "model_id"],
+        &[],
+        &[],
+    ),
+    (
+        "worker_synthesis_duration_ms",
+        "histogram",
+        &["worker", "model_id"],
+        &[],
+        &[100.0, 200.0, 500.0, 1000.0, 2000.0],
+    ),
+    (
+        "worker_inference_latency_ms",
+        "histogram",
+        &["worker", "model_id"],
+        &[],
+        &[50.0, 100.0, 200.0, 300.0, 500.0],
+    ),
+    (
+        "worker_inference_rtf",
+        "histogram",
+        &["worker", "model_id"],
+        &["mode"],
+        &[0.1, 0.2, 0.3, 0.5, 1.0],
+    ),
+    (
+        "worker_inference_queue_depth",
+        "gauge",
+        &["worker"],
+        &[],
+        &[],
+    ),
+    (
+        "worker_audio_frames_emitted_total",
+        "counter",
+        &["worker", "session_id"],
+        &[],
+        &[],
+    ),
+    (
+        "worker_audio_frame_jitter_ms",
+        "histogram",
+        &["worker"],
+        &["pacing"],
+        &[1.0, 5.0, 10.0, 20.0, 50.0],
+    ),
+    (
+        "worker_audio_frame_drops_total",
+        "counter",
+        &["worker", "reason"],
+        &[],
+        &[],
+    ),
+    (
+        "worker_model_manager_resident_count",
+        "gauge",
+        &["worker"],
+        &[],
+        &[],
+    ),
+    (
+        "worker_model_manager_loads_total",
+        "counter",
+        &["worker", "model_id"],
+        &[],
+        &[],
+    ),
+    (
+        "worker_model_manager_unloads_total",
+        "counter",
+        &["worker", "model_id", "reason"],
+        &[],
+        &[],
+    ),
+    (
+        "worker_model_manager_load_duration_ms",
+        "histogram",
+        &["worker", "model_id"],
+        &[],
+        &[1000.0, 2000.0, 5000.0, 10_000.0],
+    ),
+    (
+        "worker_model_manager_warmup_duration_ms",
+        "histogram",
+        &["worker", "model_id"],
+        &[],
+        &[100.0, 300.0, 500.0, 1000.0],
+    ),
+    (
+        "worker_gpu_memory_used_bytes",
+        "gauge",
+        &["worker", "gpu_id"],
+        &[],
+        &[],
+    ),
+    (
+        "worker_gpu_memory_total_bytes",
+        "gauge",
+        &["gpu_id"],
+        &[],
+        &[],
+    ),
+    (
+        "worker_gpu_utilization_percent",
+        "gauge",
+        &["worker", "gpu_id"],
+        &[],
+        &[],
+    ),
+    (
+        "worker_gpu_temperature_celsius",
+        "gauge",
+        &["gpu_id"],
+        &[],
+        &[],
+    ),
+    ("worker_gpu_power_watts", "gauge", &["gpu_id"], &[], &[]),
+    (
+        "worker_control_commands_total",
+        "counter",
+        &["worker", "command"],
+        &[],
+        &[],
+    ),
+    (
+        "worker_control_latency_ms",
+        "histogram",
+        &["worker", "command"],
+        &[],
+        &[5.0, 10.0, 20.0, 50.0],
+    ),
+];
+
+/// Worker metrics that the guide does not have.
+const ADDED: [&str; 3] = [
+    "worker_audio_frame_lateness_ms",
+    "worker_audio_underruns_total",
+    "worker_control_effect_ms",
+];
+
+fn entry(name: &str) -> &'static Entry {
+    catalogue::all()
+        .find(|entry| entry.name == name)
+        .unwrap_or_else(|| panic!("{name} is not in the catalogue"))
+}
+
+#[test]
+fn catalogue_holds_the_guides_worker_metrics_exactly() {
+    for (name, kind, labels, added, buckets) in GUIDE {
+        let entry = entry(name);
+        assert_eq!(entry.labels, [*labels, *added].concat(), "{name}");
+        match entry.kind {
+            Kind::Counter => assert_eq!(*kind, "counter", "{name}"),
+            Kind::Gauge => assert_eq!(*kind, "gauge", "{name}"),
+            Kind::Histogram(bounds) => {
+                assert_eq!(*kind, "histogram", "{name}");
+                assert_eq!(bounds, *buckets, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn catalogue_adds_only_the_metrics_it_names() {
+    let guide: BTreeSet<&str> = GUIDE.iter().map(|(name, ..)| *name).chain(ADDED).collect();
+    let ours: BTreeSet<&str> = catalogue::all()
+        .map(|entry| entry.name)
+        .filter(|name| name.starts_with("worker_"))
+        .collect();
+    assert_eq!(ours, guide);
+}
+
+#[test]
+fn catalogue_names_follow_the_naming_rules() {
+    for entry in catalogue::all() {
+        let counter = matches!(entry.kind, Kind::Counter);
+        assert_eq!(counter, entry.name.ends_with("_total"), "{}", entry.name);
+        assert!(entry.help.ends_with('.'), "{}", entry.name);
+        if let Some((label, _)) = entry.bounded {
+            assert!(entry.labels.contains(&label), "{}", entry.name);
+        }
+        if entry.name.starts_with("voxprobe_") {
+            assert!(!entry.name.contains("_ms"), "{}", entry.name);
+            assert!(!entry.name.contains("percent"), "{}", entry.name);
+        }
+    }
+}
+
+#[test]
+fn every_entry_of_the_catalogue_is_registered_once() {
+    let metrics = Metrics::default();
+    for entry in catalogue::all() {
+        let again: Family<Gauge> = Family::new(entry, 1, None).unwrap();
+        assert!(
+            metrics.registry().register(Box::new(again)).is_err(),
+            "{} was not registered",
+            entry.name
+        );
+    }
+    let names: BTreeSet<&str> = catalogue::all().map(|entry| entry.name).collect();
+    assert_eq!(names.len(), catalogue::all().count());
+}
+
+#[test]
+fn series_whose_joined_values_agree_are_still_two() {
+    let metrics = Metrics::default();
+    let family: &Family<IntCounter> = &metrics.worker.synthesis_requests;
+    family.with(&["a", "bc"]).inc();
+    family.with(&["ab", "c"]).inc_by(2);
+    assert_eq!(family.len(), 2);
+    assert_eq!(family.with(&["a", "bc"]).get(), 1);
+}
+
+#[test]
+fn values_beyond_the_bound_share_other_until_one_leaves() {
+    let metrics = Metrics::new(Limits {
+        models: 2,
+        ..Limits::default()
+    });
+    let family = &metrics.worker.model_loads;
+    for model in ["a", "b", "c", "d"] {
+        family.with(&["w", model]).inc();
+    }
+    assert_eq!(family.len(), 3);
+    assert_eq!(family.with(&["w", OTHER]).get(), 2);
+    assert_eq!(
+        metrics
+            .probe
+            .series_overflow
+            .with(&["worker_model_manager_loads_total"])
+            .get(),
+        2
+    );
+    // The bound is on values: a known one may appear in another series.
+    family.with(&["x", "a"]).inc();
+    assert_eq!(family.len(), 4);
+    family.remove(&["w", "b"]);
+    assert!(family.has_room());
+    family.with(&["w", "c"]).inc();
+    assert_eq!(family.with(&["w", "c"]).get(), 1);
+    family.remove(&["w", OTHER]);
+    assert_eq!(family.with(&["w", OTHER]).get(), 2);
+}
+
+#[test]
+fn removed_worker_leaves_every_family_and_no_other_worker_does() {
+    let metrics = Metrics::default();
+    for worker in ["gone", "stays"] {
+        metrics
+            .worker
+            .control_commands
+            .with(&[worker, "PAUSE"])
+            .inc();
+        metrics
+            .worker
+            .inference_latency
+            .with(&[worker, "m"])
+            .observe(1.0);
+        metrics
+            .worker
+            .inference_queue_depth
+            .with(&[worker])
+            .set(1.0);
+    }
+    metrics.worker.remove_worker("gone");
+    let text = prometheus::TextEncoder::new()
+        .encode_to_string(&metrics.registry().gather())
+        .unwrap();
+    assert!(!text.contains("gone"), "{text}");
+    assert_eq!(text.matches("worker=\"stays\"").count(), 10, "{text}");
+}
+
+#[test]
+fn readings_replace_the_ones_before() {
+    let metrics = Metrics::new(Limits {
+        gpus: 2,
+        ..Limits::default()
+    });
+    let family: &Family<Gauge> = &metrics.gpu.temperature;
+    family.replace(&[(vec!["0"], 50.0), (vec!["1"], 60.0), (vec!["2"], 70.0)]);
+    assert_eq!(family.len(), 2, "beyond the bound a reading is left out");
+    family.replace(&[(vec!["2"], 71.0)]);
+    assert_eq!(family.len(), 1);
+    assert!((family.with(&["2"]).get() - 71.0).abs() < f64::EPSILON);
+}
+
+#[test]
+fn label_values_are_escaped_in_the_exposition() {
+    let metrics = Metrics::default();
+    let family: &Family<Histogram> = &metrics.worker.inference_latency;
+    family.with(&["w\n\"\\", "m"]).observe(1.0);
+    let text = prometheus::TextEncoder::new()
+        .encode_to_string(&metrics.registry().gather())
+        .unwrap();
+    assert!(text.contains(r#"worker="w\n\"\\""#), "{text}");
+}

@@ -1,0 +1,56 @@
+//! What a listener hears of one stream: each frame has a moment at which it must be there.
+//!
+//! The listener starts to play one prebuffer after the first frame, and then needs frame *i* after
+//! *i* frame durations. A frame that comes later leaves a gap (an underrun), which moves all later
+//! deadlines by its length, because the listener resumes where it stopped. A pause moves them by its
+//! length too. Once frames went unseen, the position in the audio is unknown, and with it every later
+//! deadline of the stream.
+
+use crate::record::KtimeNs;
+
+/// Playout of one stream.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Playout {
+    /// No frame yet.
+    #[default]
+    Silent,
+    /// The next frame must be there at this time.
+    Playing(KtimeNs),
+    /// The position in the audio is unknown.
+    Unknown,
+}
+
+impl Playout {
+    /// A frame was sent: nanoseconds by which it was late, 0 when in time; `None` when nobody can
+    /// tell. `paused_ns` is how long a pause in force has lasted.
+    pub(super) fn frame(
+        &mut self,
+        at: KtimeNs,
+        duration_ns: Option<u64>,
+        prebuffer_ns: u64,
+        paused_ns: u64,
+    ) -> Option<u64> {
+        let deadline = match *self {
+            Self::Silent => at.plus(prebuffer_ns),
+            Self::Playing(deadline) => deadline,
+            Self::Unknown => return None,
+        };
+        let late_ns = at.since(deadline.plus(paused_ns));
+        *self = duration_ns.map_or(Self::Unknown, |ns| {
+            Self::Playing(deadline.plus(late_ns).plus(ns))
+        });
+        Some(late_ns)
+    }
+
+    /// Playing was paused for this long.
+    pub(super) fn shift(&mut self, ns: u64) {
+        if let Self::Playing(deadline) = self {
+            *deadline = deadline.plus(ns);
+        }
+    }
+
+    /// Frames went unseen.
+    pub(super) fn lose(&mut self) {
+        *self = Self::Unknown;
+    }
+}

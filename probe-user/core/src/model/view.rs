@@ -1,0 +1,125 @@
+//! What the live view shows of the model, borrowed from it.
+
+use super::stream::{Hold, Stream};
+use super::{Model, Pacing};
+use crate::flow::CallId;
+use crate::interpret::Id;
+
+/// What a stream is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamState {
+    /// No frame sent yet.
+    Waiting,
+    /// Frames are being sent.
+    Speaking,
+    /// A PAUSE is in force.
+    Paused,
+    /// A STOP is in force.
+    Stopped,
+    /// The final frame was sent.
+    Finished,
+}
+
+impl StreamState {
+    /// As shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Speaking => "speaking",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+            Self::Finished => "finished",
+        }
+    }
+}
+
+/// One open synthesis stream. `None` is unknown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StreamView<'a> {
+    /// Its call.
+    pub call: CallId,
+    /// Worker.
+    pub worker: &'a str,
+    /// Session.
+    pub session: Option<&'a str>,
+    /// Model.
+    pub model: Option<&'a str>,
+    /// How its frames are sent.
+    pub pacing: Option<Pacing>,
+    /// Frames with audio sent.
+    pub frames: u64,
+    /// Last interval between two frames, milliseconds.
+    pub last_interval_ms: Option<f64>,
+    /// Median of the last 32 jitters, milliseconds.
+    pub jitter_p50_ms: Option<f64>,
+    /// 95th percentile of the last 32 jitters, milliseconds.
+    pub jitter_p95_ms: Option<f64>,
+    /// By how much the last frame was late, milliseconds.
+    pub lateness_ms: Option<f64>,
+    /// Playout gaps so far.
+    pub underruns: u64,
+    /// What it is doing.
+    pub state: StreamState,
+}
+
+/// One worker.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WorkerView<'a> {
+    /// Label `worker`.
+    pub name: &'a str,
+    /// Label `adapter_type`.
+    pub adapter: &'a str,
+    /// Watched processes.
+    pub processes: usize,
+    /// Sessions open, as `worker_sessions_active`.
+    pub sessions: u64,
+    /// Synthesis streams open.
+    pub streams: u64,
+    /// Streams waiting for their first frame.
+    pub queue_depth: u64,
+    /// Models resident.
+    pub resident_models: Option<usize>,
+}
+
+impl Model {
+    /// Open synthesis streams, in no particular order.
+    pub fn streams(&self) -> impl Iterator<Item = StreamView<'_>> {
+        self.streams.iter().map(|(call, stream)| StreamView {
+            call: *call,
+            worker: stream.worker.as_str(),
+            session: stream.session.as_ref().map(Id::as_str),
+            model: stream.model.as_ref().map(Id::as_str),
+            pacing: stream.rhythm.pacing(),
+            frames: stream.frames,
+            last_interval_ms: stream.rhythm.last_interval_ms(),
+            jitter_p50_ms: stream.rhythm.recent_jitter_ms(0.5),
+            jitter_p95_ms: stream.rhythm.recent_jitter_ms(0.95),
+            lateness_ms: stream.last_late_ns.map(|ns| ns as f64 / 1e6),
+            underruns: stream.underruns,
+            state: state(stream),
+        })
+    }
+
+    /// Workers, in no particular order.
+    pub fn workers(&self) -> impl Iterator<Item = WorkerView<'_>> {
+        self.workers.values().map(|worker| WorkerView {
+            name: worker.name.as_str(),
+            adapter: &worker.adapter,
+            processes: worker.processes.len(),
+            sessions: worker.started + worker.anonymous,
+            streams: worker.streams,
+            queue_depth: worker.queue,
+            resident_models: worker.resident(),
+        })
+    }
+}
+
+fn state(stream: &Stream) -> StreamState {
+    match stream.hold {
+        _ if stream.finished => StreamState::Finished,
+        Hold::Paused(_) => StreamState::Paused,
+        Hold::Stopped(_) => StreamState::Stopped,
+        Hold::Free if stream.frames == 0 => StreamState::Waiting,
+        Hold::Free => StreamState::Speaking,
+    }
+}
