@@ -17,8 +17,9 @@ use super::meter::Meter;
 /// long enough to cost nothing, short enough to see a changed mode (MIG, persistence, permissions).
 const REFUSAL_HOLDS: Duration = Duration::from_mins(5);
 
-/// NVML gives power in milliwatts.
-const MILLIWATTS: f64 = 1e-3;
+/// NVML gives power in milliwatts. Divided by, not multiplied with its inverse: the quotient is the
+/// double nearest to the true value.
+const MILLIWATTS_PER_WATT: f64 = 1e3;
 /// NVML gives clocks in megahertz.
 const MEGAHERTZ: u64 = 1_000_000;
 /// NVML gives PCIe throughput in "KB/s", which are 1024 bytes.
@@ -175,12 +176,12 @@ pub(super) fn readings(asker: &mut Asker<'_>, device: &Device<'_>) -> GpuReading
         }),
         power_watts: asker
             .ask(("nvmlDeviceGetPowerUsage", ""), || device.power_usage())
-            .map(|milliwatts| f64::from(milliwatts) * MILLIWATTS),
+            .map(|milliwatts| f64::from(milliwatts) / MILLIWATTS_PER_WATT),
         power_limit_watts: asker
             .ask(("nvmlDeviceGetEnforcedPowerLimit", ""), || {
                 device.enforced_power_limit()
             })
-            .map(|milliwatts| f64::from(milliwatts) * MILLIWATTS),
+            .map(|milliwatts| f64::from(milliwatts) / MILLIWATTS_PER_WATT),
         sm_clock_hertz,
         memory_clock_hertz,
         max_sm_clock_hertz: asker

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use crate::scenario::Scenario;
 
@@ -32,8 +33,28 @@ pub(crate) struct State {
 }
 
 struct Loaded {
-    modified: Option<SystemTime>,
+    stamp: Option<Stamp>,
     scenario: Arc<Scenario>,
+}
+
+/// What tells one content of the scenario file from another. The time alone does not: the kernel's
+/// clock for it ticks every few milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    modified: (i64, i64),
+    inode: u64,
+    bytes: u64,
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        let meta = std::fs::metadata(path).ok()?;
+        Some(Self {
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            inode: meta.ino(),
+            bytes: meta.size(),
+        })
+    }
 }
 
 /// An XID error that happens or has happened.
@@ -86,13 +107,13 @@ impl State {
     /// leaves the one before in force, and says so on standard error.
     pub(crate) fn scenario(&mut self) -> Option<Arc<Scenario>> {
         let path = scenario_path()?;
-        let modified = std::fs::metadata(&path).and_then(|meta| meta.modified());
+        let stamp = Stamp::of(&path);
         let current = self.loaded.as_ref();
-        if current.is_some_and(|loaded| loaded.modified == modified.as_ref().ok().copied()) {
+        if current.is_some_and(|loaded| loaded.stamp == stamp) {
             return current.map(|loaded| Arc::clone(&loaded.scenario));
         }
         match read(&path) {
-            Ok(scenario) => self.adopt(Arc::new(scenario), modified.ok()),
+            Ok(scenario) => self.adopt(Arc::new(scenario), stamp),
             Err(message) => complain(&path, &message),
         }
         self.loaded
@@ -100,7 +121,7 @@ impl State {
             .map(|loaded| Arc::clone(&loaded.scenario))
     }
 
-    fn adopt(&mut self, scenario: Arc<Scenario>, modified: Option<SystemTime>) {
+    fn adopt(&mut self, scenario: Arc<Scenario>, stamp: Option<Stamp>) {
         let now = self.seconds();
         for xid in &scenario.xids {
             let Some(gpu) = scenario.gpus.get(xid.gpu) else {
@@ -120,7 +141,7 @@ impl State {
                 });
             }
         }
-        self.loaded = Some(Loaded { modified, scenario });
+        self.loaded = Some(Loaded { stamp, scenario });
     }
 
     /// The handle of a GPU or MIG device: never zero, the same for the life of the process.
