@@ -3,3 +3,9 @@
 //! The modules are the stages of the agent; what the bytes mean is `probe-core`'s business.
 
 pub mod attach;
+pub mod capture;
+pub mod discover;
+pub mod gpu;
+pub mod ingest;
+pub mod settings;
+pub mod telemetry;
