@@ -7,7 +7,10 @@ use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use crate::proto::tts_service_client::TtsServiceClient;
-use crate::proto::{ControlCommand, ControlRequest, EndSessionRequest, StartSessionRequest};
+use crate::proto::{
+    ControlCommand, ControlRequest, EndSessionRequest, GetCapabilitiesRequest, ListModelsRequest,
+    LoadModelRequest, StartSessionRequest, UnloadModelRequest,
+};
 use crate::truth::{Event, Truth};
 
 /// The calls of one session.
@@ -79,6 +82,35 @@ impl Calls {
         });
         let answer = client.control(request).await;
         self.ended(call, "Control", &answer, |answer| answer.success);
+    }
+
+    /// Lists the models, loads and unloads the last one, and asks for the capabilities.
+    pub(crate) async fn inspect_models(&self) {
+        let mut client = self.client();
+        let call = self.started("ListModels");
+        let listed = client.list_models(ListModelsRequest {}).await;
+        self.ended(call, "ListModels", &listed, |_| true);
+        let models = listed
+            .map(|answer| answer.into_inner().models)
+            .unwrap_or_default();
+        let model_id = models.into_iter().next_back().map(|model| model.model_id);
+
+        if let Some(model_id) = model_id {
+            let request = LoadModelRequest {
+                model_id: model_id.clone(),
+                preload_only: true,
+            };
+            let call = self.started("LoadModel");
+            let answer = client.load_model(request).await;
+            self.ended(call, "LoadModel", &answer, |answer| answer.success);
+
+            let call = self.started("UnloadModel");
+            let answer = client.unload_model(UnloadModelRequest { model_id }).await;
+            self.ended(call, "UnloadModel", &answer, |answer| answer.success);
+        }
+        let call = self.started("GetCapabilities");
+        let answer = client.get_capabilities(GetCapabilitiesRequest {}).await;
+        self.ended(call, "GetCapabilities", &answer, |_| true);
     }
 
     /// Numbers a call and records its start.

@@ -20,6 +20,10 @@ use crate::truth::Truth;
 
 /// A client's settings.
 #[derive(Debug, clap::Args)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct Args {
     /// The worker, `HOST:PORT`
     #[arg(long)]
@@ -51,6 +55,9 @@ pub(crate) struct Args {
     /// Use PAUSE, RESUME, STOP and RELOAD, in turn over a session's utterances
     #[arg(long)]
     controls: bool,
+    /// First list the models, load and unload the last of them, and ask for the capabilities
+    #[arg(long)]
+    inspect: bool,
     /// How long a pause lasts, in milliseconds
     #[arg(long, default_value_t = 300)]
     pause_hold_ms: u64,
@@ -117,6 +124,14 @@ async fn drive(args: &Args, truth: &Truth) -> anyhow::Result<u64> {
         Some(connect(&args.target).await?)
     };
     let counter = Arc::new(AtomicU64::new(0));
+    if args.inspect {
+        let channel = match &shared {
+            Some(channel) => channel.clone(),
+            None => connect(&args.target).await?,
+        };
+        let calls = Calls::new(channel, String::new(), truth.clone(), Arc::clone(&counter));
+        calls.inspect_models().await;
+    }
     let mut sessions = tokio::task::JoinSet::new();
     for number in 0..args.sessions {
         let channel = match &shared {
