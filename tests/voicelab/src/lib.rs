@@ -1,0 +1,30 @@
+//! A small real text-to-speech system to watch: a worker that speaks the `tts` protocol, a client
+//! that drives it, and a timing reference that stamps the clock around each of its socket writes.
+//!
+//! Every part writes what it did, with its own monotonic timestamps, to a truth file
+//! ([`truth`]); a test then compares what the probe saw with what was done.
+
+pub mod cli;
+pub mod truth;
+
+mod client;
+mod clock;
+mod fault_client;
+mod serving;
+mod stamper;
+mod worker;
+
+/// The generated `tts` messages, client and server.
+mod proto {
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        unnameable_types,
+        unused_qualifications,
+        clippy::pedantic,
+        clippy::use_self,
+        clippy::allow_attributes_without_reason,
+        reason = "generated code"
+    )]
+    tonic::include_proto!("tts");
+}

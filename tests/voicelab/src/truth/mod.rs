@@ -1,0 +1,13 @@
+//! What a program of the voicelab did, and when: one JSON object per line.
+//!
+//! Each line has `t_ns`, the program's own `CLOCK_MONOTONIC` in nanoseconds, and `event`, the
+//! name of one [`Event`] in `snake_case`, followed by that event's fields. The Python peers write
+//! the same format.
+
+mod event;
+mod recorder;
+mod summary;
+
+pub use event::{Event, Line};
+pub(crate) use recorder::Truth;
+pub use summary::Summary;
