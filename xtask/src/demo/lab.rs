@@ -33,13 +33,6 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn start(voicelab: &Path, directory: &Path) -> Result<Self> {
         let faults = directory.join("faults.sock");
-        // A socket of a run that was killed would refuse the new one.
-        match std::fs::remove_file(&faults) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("remove {}", faults.display()));
-            }
-            _ => {}
-        }
         let mut command = Command::new(voicelab);
         command.args([
             "worker",
@@ -51,7 +44,7 @@ impl Worker {
             ADAPTER,
         ]);
         command.arg("--truth").arg(directory.join("truth.jsonl"));
-        command.arg("--faults").arg(&faults);
+        command.arg("--fault-socket").arg(&faults);
         let mut process = Process::start("worker", &mut command, directory)?;
         let port = process
             .wait_for_line("listening ", START_LIMIT)?
@@ -97,10 +90,11 @@ impl Client {
         port: u16,
         duration: Duration,
     ) -> Result<Self> {
-        let seconds = (duration + CLIENT_MARGIN).as_secs();
+        let seconds = (duration + CLIENT_MARGIN).as_secs().to_string();
         let mut command = Command::new(voicelab);
         command.args(["client", "--target", &format!("127.0.0.1:{port}")]);
-        command.args(["--sessions", SESSIONS, "--duration", &seconds.to_string()]);
+        command.args(["--sessions", SESSIONS, "--session-prefix", name]);
+        command.args(["--duration", &seconds, "--give-up", &seconds]);
         let process = Process::start(&format!("client-{name}"), &mut command, directory)?;
         Ok(Self {
             process: RefCell::new(process),

@@ -7,7 +7,6 @@ mod packages;
 mod python;
 mod tools;
 
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
@@ -117,7 +116,8 @@ fn unchanged(decision: &Decision) -> String {
 
 /// Builds bpf-linker with the host's own toolchain.
 fn build_linker(workspace: &Workspace, llvm: u32) -> Result<()> {
-    let mut install: Command = workspace.cargo();
+    let build = workspace.target("tools/build");
+    let mut install = workspace.cargo();
     install
         .args([
             "install",
@@ -134,10 +134,11 @@ fn build_linker(workspace: &Workspace, llvm: u32) -> Result<()> {
         ])
         .arg("--root")
         .arg(workspace.target("tools"))
-        // A directory of its own, or each run would compile everything anew in a temporary one.
-        .env("CARGO_TARGET_DIR", workspace.target("tools/build"))
+        // Kept until it succeeds, so that a run that was cut off goes on where it was.
+        .env("CARGO_TARGET_DIR", &build)
         .env("LLVM_PREFIX", format!("/usr/lib/llvm-{llvm}"));
-    step::run("bpf-linker", &mut install)
+    step::run("bpf-linker", &mut install)?;
+    std::fs::remove_dir_all(&build).with_context(|| format!("remove {}", build.display()))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The toolchain that builds the eBPF object.
 //!
-//! [`Facts`] says what the machine has, [`decide`] what follows from it, [`Toolchain`] starts a
+//! [`Facts`] says what the machine has, [`decide()`] what follows from it, [`Toolchain`] starts a
 //! build with the result. Looking and deciding are apart, so that machines which have less than the
 //! one at hand can be tested.
 
