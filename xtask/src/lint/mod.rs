@@ -50,26 +50,33 @@ fn ebpf(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
     step::run("eBPF check", &mut check)
 }
 
-/// Licences, advisories and sources of the dependencies.
+/// Licences, sources, versions and known vulnerabilities of the dependencies.
 fn dependencies(workspace: &Workspace) -> Result<()> {
-    let mut version = Command::new("cargo-deny");
-    if step::answer(
-        version
-            .env("PATH", workspace.search_path())
-            .arg("--version"),
-    )
-    .is_none()
-    {
+    let deny = |arguments: &[&str]| {
+        let mut command = Command::new("cargo-deny");
+        command
+            .current_dir(workspace.root())
+            .env("PATH", workspace.search_path());
+        command.args(arguments);
+        command
+    };
+    if step::answer(&mut deny(&["--version"])).is_none() {
         step::skipped(
             "dependencies",
             "cargo-deny is not installed (`cargo install cargo-deny`)",
         );
         return Ok(());
     }
-    let mut deny = Command::new("cargo-deny");
-    deny.current_dir(workspace.root())
-        .env("PATH", workspace.search_path());
-    step::run("dependencies", deny.args(["--workspace", "check"]))
+    let checks = ["--workspace", "check", "bans", "licenses", "sources"];
+    step::run("dependencies", &mut deny(&checks))?;
+    if step::answer(&mut deny(&["fetch", "db"])).is_none() {
+        step::skipped("advisories", "the advisory database cannot be fetched");
+        return Ok(());
+    }
+    step::run(
+        "advisories",
+        &mut deny(&["--workspace", "check", "advisories"]),
+    )
 }
 
 /// Fails with every finding at once.
