@@ -24,7 +24,7 @@ pub(crate) fn install(installer: Option<Installer>, packages: &[&str]) -> Result
     let what = packages.join(" ");
     println!("{:<14} installing {what}", "packages");
     if install().is_err() {
-        step::run_quietly(apt_get(installer).arg("update")).context("renew the package lists")?;
+        renew_lists(installer)?;
         install()?;
     }
     step::report("packages", what, started.elapsed());
@@ -32,14 +32,20 @@ pub(crate) fn install(installer: Option<Installer>, packages: &[&str]) -> Result
 }
 
 /// Unpacks one package into a directory without installing it: no service is started, no file of
-/// the system changes, and no privilege is needed.
-pub(crate) fn unpack(package: &str, into: &Path) -> Result<()> {
+/// the system changes. Privilege is needed only where the package lists have to be renewed.
+pub(crate) fn unpack(installer: Option<Installer>, package: &str, into: &Path) -> Result<()> {
     std::fs::create_dir_all(into).with_context(|| format!("create {}", into.display()))?;
-    step::run_quietly(
-        Command::new("apt-get")
-            .args(["download", "--quiet", package])
-            .current_dir(into),
-    )?;
+    let download = || {
+        let mut apt = Command::new("apt-get");
+        step::run_quietly(apt.args(["download", "--quiet", package]).current_dir(into))
+    };
+    match (download(), installer) {
+        (Err(_), Some(installer)) => {
+            renew_lists(installer)?;
+            download()?;
+        }
+        (result, _) => result?,
+    }
     let prefix = format!("{package}_");
     let archive = std::fs::read_dir(into)
         .with_context(|| format!("read {}", into.display()))?
@@ -58,6 +64,10 @@ pub(crate) fn unpack(package: &str, into: &Path) -> Result<()> {
             .arg(into),
     )?;
     std::fs::remove_file(&archive).with_context(|| format!("remove {}", archive.display()))
+}
+
+fn renew_lists(installer: Installer) -> Result<()> {
+    step::run_quietly(apt_get(installer).arg("update")).context("renew the package lists")
 }
 
 fn apt_get(installer: Installer) -> Command {

@@ -74,11 +74,12 @@ pub(crate) fn check(workspace: &Workspace) -> bool {
 }
 
 fn fetch(workspace: &Workspace, tool: &Tool) -> Result<()> {
+    let installer = Facts::gather(workspace).installer;
     let Some(unpacked) = tool.unpacked else {
-        return packages::install(Facts::gather(workspace).installer, &[tool.package]);
+        return packages::install(installer, &[tool.package]);
     };
     let directory = workspace.target("tools").join(tool.package);
-    packages::unpack(tool.package, &directory)?;
+    packages::unpack(installer, tool.package, &directory)?;
     let (from, to) = (directory.join(unpacked), workspace.tools().join(tool.name));
     std::fs::create_dir_all(workspace.tools()).context("create the tools directory")?;
     std::fs::rename(&from, &to).with_context(|| format!("move {}", from.display()))?;

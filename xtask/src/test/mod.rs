@@ -74,7 +74,9 @@ pub(crate) fn task(workspace: &Workspace, level: Option<Level>) -> Result<bool> 
     let privileged = runs(Level::Host) || runs(Level::Compat);
     if privileged {
         // First, so that what embeds the eBPF object is compiled once and not once more after it.
-        let toolchain = setup::toolchain(workspace)?;
+        let toolchain = setup::toolchain(workspace).context(
+            "prepare the host and compat tests (`cargo xtask test unit` needs no setup)",
+        )?;
         setup::test_tools(workspace);
         build::ebpf(workspace, &toolchain)?;
     }
