@@ -1,2 +1,79 @@
-//! voxprobe tasks.
-fn main() {}
+//! voxprobe's tasks: `cargo xtask <task>`.
+//!
+//! Each task is one module; this file is their table of contents.
+
+#![expect(clippy::print_stdout, reason = "a task tells a person what it does")]
+
+mod build;
+mod demo;
+mod http;
+mod lint;
+mod setup;
+mod step;
+mod test;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// Sets up, builds, tests and demonstrates voxprobe.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Find or install what building, testing and the demo need.
+    Setup {
+        /// Only report what is there and what is missing; exit 1 when something is.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build the eBPF object and the voxprobe binary.
+    Build {
+        /// Stop after the eBPF object.
+        #[arg(long)]
+        ebpf_only: bool,
+    },
+    /// Check format, lints, documentation, dependencies and the layout of the tree.
+    Lint,
+    /// Lint, then run the tests of one level or of all.
+    Test {
+        /// The level; all of them when none is named.
+        level: Option<test::Level>,
+    },
+    /// Watch a small real voice system for a while, with a fault half-way.
+    Demo {
+        /// How long the live view runs, such as `20s` or `2m`.
+        #[arg(long = "for", value_name = "DURATION", default_value = "20s", value_parser = demo::parse_duration)]
+        duration: Duration,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = Workspace::locate().and_then(|workspace| match arguments.task {
+        Task::Setup { check: true } => Ok(setup::check(&workspace)),
+        Task::Setup { check: false } => setup::everything(&workspace).map(|()| true),
+        Task::Build { ebpf_only } => build::task(&workspace, ebpf_only).map(|()| true),
+        Task::Lint => lint::task(&workspace).map(|()| true),
+        Task::Test { level } => test::task(&workspace, level),
+        Task::Demo { duration } => demo::task(&workspace, duration).map(|()| true),
+    });
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            step::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

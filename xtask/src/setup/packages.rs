@@ -1,0 +1,112 @@
+//! Packages of the distribution, through `apt-get`.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+
+use crate::step;
+use crate::toolchain::Installer;
+
+/// Installs packages. Package lists that are absent or out of date are renewed once.
+pub(crate) fn install(installer: Option<Installer>, packages: &[&str]) -> Result<()> {
+    let installer =
+        installer.context("packages need apt-get and root, or sudo without password")?;
+    let started = Instant::now();
+    let install = || {
+        let mut apt = apt_get(installer);
+        // Nothing that the machine's owner chose is removed to make room.
+        apt.args(["install", "--yes", "--no-install-recommends", "--no-remove"])
+            .args(packages);
+        step::run_quietly(&mut apt)
+    };
+    let what = packages.join(" ");
+    println!("{:<14} installing {what}", "packages");
+    if install().is_err() {
+        renew_lists(installer)?;
+        install()?;
+    }
+    step::report("packages", what, started.elapsed());
+    Ok(())
+}
+
+/// Unpacks one package into a directory without installing it: no service is started, no file of
+/// the system changes. Privilege is needed only where the package lists have to be renewed.
+pub(crate) fn unpack(installer: Option<Installer>, package: &str, into: &Path) -> Result<()> {
+    std::fs::create_dir_all(into).with_context(|| format!("create {}", into.display()))?;
+    let download = || {
+        let mut apt = Command::new("apt-get");
+        step::run_quietly(apt.args(["download", "--quiet", package]).current_dir(into))
+    };
+    match (download(), installer) {
+        (Err(_), Some(installer)) => {
+            renew_lists(installer)?;
+            download()?;
+        }
+        (result, _) => result?,
+    }
+    let prefix = format!("{package}_");
+    let archive = std::fs::read_dir(into)
+        .with_context(|| format!("read {}", into.display()))?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| name.starts_with(&prefix))
+                && path.extension().is_some_and(|extension| extension == "deb")
+        })
+        .with_context(|| format!("find the package {package} that was fetched"))?;
+    step::run_quietly(
+        Command::new("dpkg")
+            .arg("--extract")
+            .arg(&archive)
+            .arg(into),
+    )?;
+    std::fs::remove_file(&archive).with_context(|| format!("remove {}", archive.display()))
+}
+
+fn renew_lists(installer: Installer) -> Result<()> {
+    step::run_quietly(apt_get(installer).arg("update")).context("renew the package lists")
+}
+
+fn apt_get(installer: Installer) -> Command {
+    let mut command = match installer {
+        Installer::Apt => Command::new("env"),
+        Installer::SudoApt => {
+            let mut sudo = Command::new("sudo");
+            sudo.args(["-n", "env"]);
+            sudo
+        }
+    };
+    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]);
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_without_an_installer_are_refused() {
+        let error = install(None, &["rustc-web"]).expect_err("nothing can install");
+        assert!(error.to_string().contains("apt-get and root"), "{error}");
+    }
+
+    #[test]
+    fn sudo_passes_the_question_mode_on() {
+        let command = apt_get(Installer::SudoApt);
+        let arguments: Vec<_> = command.get_args().collect();
+        assert_eq!(command.get_program(), "sudo");
+        assert_eq!(
+            arguments,
+            [
+                "-n",
+                "env",
+                "DEBIAN_FRONTEND=noninteractive",
+                "apt-get",
+                "--quiet"
+            ]
+        );
+    }
+}

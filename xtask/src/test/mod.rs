@@ -1,0 +1,153 @@
+//! `test`: lints, then the tests of each level, then a table of how many passed, failed and skipped.
+//!
+//! A test that cannot do its work on this machine passes and says why, in one of two ways: it prints
+//! a line `skipped: REASON`, or it appends a line `level<TAB>test<TAB>reason` to the file that
+//! `VOXPROBE_SKIPS` names. Either is counted as skipped and not as passed; both together count once.
+//!
+//! Environment of the host and compat tests:
+//!
+//! | variable | value |
+//! |---|---|
+//! | `VOXPROBE_BIN` | the agent, release form |
+//! | `VOXPROBE_VOICELAB` | the voice system to watch |
+//! | `FAKE_NVML_LIB` | the stand-in NVML (also in the unit tests) |
+//! | `VOXPROBE_PYTHON` | interpreter with the peers' requirements; unset where there is none |
+//! | `VOXPROBE_PEERS_CACHE` | directory for the stubs that the Python peers generate |
+//! | `VOXPROBE_SKIPS` | the file above |
+//! | `PATH` | begins with the tools that setup fetched |
+
+mod environment;
+mod libtest;
+mod skips;
+mod summary;
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+
+pub(crate) use self::environment::FAKE_NVML;
+
+use self::environment::Environment;
+use self::libtest::Tally;
+use self::skips::SkipFile;
+use self::summary::{Row, Summary};
+use crate::workspace::Workspace;
+use crate::{build, lint, setup, step};
+
+/// What a test needs from the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Level {
+    /// Nothing: pure logic and loopback.
+    Unit,
+    /// The kernel: privilege and eBPF.
+    Host,
+    /// Peers in other languages.
+    Compat,
+}
+
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Unit => "unit",
+            Self::Host => "host",
+            Self::Compat => "compat",
+        }
+    }
+}
+
+/// Packages whose tests need nothing of the machine.
+const UNIT_PACKAGES: [&str; 6] = [
+    "probe-abi",
+    "probe-core",
+    "probe-user",
+    "xtask",
+    "fake-nvml",
+    "voicelab",
+];
+
+/// The whole task; tells whether every test passed.
+pub(crate) fn task(workspace: &Workspace, level: Option<Level>) -> Result<bool> {
+    let runs = |wanted: Level| level.is_none_or(|level| level == wanted);
+    let privileged = runs(Level::Host) || runs(Level::Compat);
+    if privileged {
+        // First, so that what embeds the eBPF object is compiled once and not once more after it.
+        let toolchain = setup::toolchain(workspace).context(
+            "prepare the host and compat tests (`cargo xtask test unit` needs no setup)",
+        )?;
+        setup::test_tools(workspace);
+        build::ebpf(workspace, &toolchain)?;
+    }
+    lint::task(workspace)?;
+
+    let skips = SkipFile::create(&workspace.target("test/skips.tsv"))?;
+    let mut summary = Summary::default();
+    if runs(Level::Unit) {
+        let mut build = workspace.cargo();
+        step::run("fake-nvml", build.args(["build", "-p", "fake-nvml"]))?;
+        let mut cargo = workspace.cargo();
+        cargo.args(["test", "--no-fail-fast"]);
+        for package in UNIT_PACKAGES {
+            cargo.args(["-p", package]);
+        }
+        cargo.args(["--", "--show-output"]);
+        Environment::debug(workspace, &skips).apply(&mut cargo);
+        summary.add(run(Level::Unit, &mut cargo, &skips)?);
+    }
+    if privileged {
+        build::agent(workspace)?;
+        build::peers(workspace)?;
+    }
+    for level in [Level::Host, Level::Compat] {
+        if runs(level) {
+            let mut cargo = workspace.cargo();
+            cargo.args([
+                "test",
+                "--no-fail-fast",
+                "-p",
+                "probe-tests",
+                "--test",
+                level.name(),
+            ]);
+            // The tests share the kernel and the machine's cores: one at a time.
+            cargo.args(["--", "--test-threads=1", "--show-output"]);
+            Environment::release(workspace, &skips).apply(&mut cargo);
+            summary.add(run(level, &mut cargo, &skips)?);
+        }
+    }
+    println!("\n{summary}");
+    Ok(summary.passed())
+}
+
+/// Runs one level; its output streams through and is read on the way.
+fn run(level: Level, cargo: &mut Command, skips: &SkipFile) -> Result<Row> {
+    let started = Instant::now();
+    println!("{:<14} running", level.name());
+    let mut child = cargo
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("start cargo test")?;
+    let mut tally = Tally::default();
+    let stdout = child
+        .stdout
+        .take()
+        .context("read the output of cargo test")?;
+    for line in BufReader::new(stdout).split(b'\n') {
+        let line = line.context("read the output of cargo test")?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        tally.read(&line);
+    }
+    let status = child.wait().context("wait for cargo test")?;
+    let row = Row::new(
+        level.name(),
+        &tally,
+        &skips.of_level(level.name())?,
+        status.success(),
+        started.elapsed(),
+    );
+    step::report(level.name(), "done", started.elapsed());
+    Ok(row)
+}
