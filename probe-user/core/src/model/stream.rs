@@ -390,6 +390,10 @@ impl Stream {
     /// clock; only when the stream came to its own end, because the audio that was cut off had been
     /// inferred too. One frame alone has no pacing, and both formulas agree.
     fn observe_rtf(&self, end: Option<CallEnd>, metrics: &Metrics) {
+        if self.first_text == Moment::Unknown || self.first_frame == Moment::Unknown {
+            metrics.probe.skip(Measure::InferenceRtf, SkipReason::Lost);
+            return;
+        }
         let (Moment::At(text), Moment::At(first), Some(last)) =
             (self.first_text, self.first_frame, self.last_frame)
         else {
