@@ -135,6 +135,8 @@ pub enum SkipReason {
     Paused,
     /// What it measures was cut off (connection closed, stream reset) before it was complete.
     CutOff,
+    /// It came after the stream's final frame.
+    AfterEnd,
 }
 
 impl SkipReason {
@@ -145,6 +147,7 @@ impl SkipReason {
             Self::Unreadable => "unreadable",
             Self::Paused => "paused",
             Self::CutOff => "cut_off",
+            Self::AfterEnd => "after_end",
         }
     }
 }
