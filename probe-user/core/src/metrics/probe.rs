@@ -4,6 +4,7 @@ use prometheus::{Gauge, IntCounter};
 
 use super::catalogue::probe as entry;
 use super::{Builder, Family};
+use crate::interpret::Counts;
 
 /// The probe's own metrics. Label values are given in the order named at each field.
 #[derive(Clone, Debug)]
@@ -49,12 +50,29 @@ impl ProbeMetrics {
         }
     }
 
+    /// Brings the counters of calls up to the interpreter's totals.
+    pub fn count_calls(&self, counts: &Counts) {
+        for (method, total) in [
+            ("known", counts.known),
+            ("other", counts.other),
+            ("unknown", counts.unknown),
+        ] {
+            raise(&self.flow_calls.with(&[method]), total);
+        }
+        raise(&self.state_refused.with(&["call"]), counts.refused);
+    }
+
     /// Counts a value that was not observed.
     pub fn skip(&self, measure: Measure, reason: SkipReason) {
         self.observations_skipped
             .with(&[measure.as_str(), reason.as_str()])
             .inc();
     }
+}
+
+/// Raises a counter to a total that only grows.
+fn raise(counter: &IntCounter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
 }
 
 /// What was not observed.
@@ -117,6 +135,8 @@ pub enum SkipReason {
     Paused,
     /// What it measures was cut off (connection closed, stream reset) before it was complete.
     CutOff,
+    /// It came after the stream's final frame.
+    AfterEnd,
 }
 
 impl SkipReason {
@@ -127,6 +147,7 @@ impl SkipReason {
             Self::Unreadable => "unreadable",
             Self::Paused => "paused",
             Self::CutOff => "cut_off",
+            Self::AfterEnd => "after_end",
         }
     }
 }

@@ -5,9 +5,17 @@ use prometheus::{Gauge, Histogram, IntCounter};
 use super::catalogue::{self, Entry, Kind};
 use super::*;
 
+type Row = (
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+    &'static [&'static str],
+    &'static [f64],
+);
+
 /// The observability guide's worker metrics, copied by hand: name, type, labels, `le` without
 /// `+Inf`. Labels after `+` are this project's additions.
-const GUIDE: &[(&str, &str, &[&str], &[&str], &[f64])] = &[
+const GUIDE: &[Row] = &[
     (
         "worker_sessions_active",
         "gauge",
@@ -313,4 +321,18 @@ fn label_values_are_escaped_in_the_exposition() {
         .encode_to_string(&metrics.registry().gather())
         .unwrap();
     assert!(text.contains(r#"worker="w\n\"\\""#), "{text}");
+}
+
+#[test]
+fn calls_follow_the_interpreters_totals() {
+    let metrics = Metrics::default();
+    let counts = |known, refused| crate::interpret::Counts {
+        known,
+        refused,
+        ..Default::default()
+    };
+    metrics.probe.count_calls(&counts(3, 0));
+    metrics.probe.count_calls(&counts(5, 2));
+    assert_eq!(metrics.probe.flow_calls.with(&["known"]).get(), 5);
+    assert_eq!(metrics.probe.state_refused.with(&["call"]).get(), 2);
 }

@@ -3,6 +3,7 @@
 mod bounds;
 mod control;
 mod gpu;
+mod hostile;
 mod loss;
 mod models;
 mod sessions;

@@ -291,3 +291,23 @@ fn view_shows_the_stream_as_it_is() {
         ("w", "lab", 1, 1)
     );
 }
+
+#[test]
+fn frame_after_the_final_one_is_counted_and_judged_no_further() {
+    let mut world = World::new();
+    world.speak(stream(1), "s", 0.0);
+    world.frames(stream(1), 10.0, 1, 2);
+    world.final_marker(stream(1), 50.0);
+    world.frame(stream(1), 900.0, 3);
+    world.end(stream(1), 901.0, OK);
+    assert_eq!(
+        world.counter("worker_audio_frames_emitted_total", &[("session_id", "s")]),
+        Some(3.0)
+    );
+    assert_eq!(world.skipped("frame_lateness", "after_end"), Some(1.0));
+    assert_eq!(
+        world.count_and_sum("worker_synthesis_duration_ms", &[("worker", "w")]),
+        Some((1, 50.0))
+    );
+    assert_eq!(world.series("worker_audio_underruns_total"), 0);
+}
