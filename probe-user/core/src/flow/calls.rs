@@ -102,7 +102,7 @@ impl Calls {
         match origin {
             Origin::Client => {
                 if !self.open.contains_key(&stream) && !self.closed.contains(&stream) {
-                    self.start(stream, headers, at, sink);
+                    self.start(stream, headers, true, at, sink);
                 }
                 if end_stream {
                     self.requests_ended(stream, at, sink);
@@ -119,12 +119,28 @@ impl Calls {
                 if headers.other_content
                     && let Some(deframer) = call.deframers.get_mut(side(origin))
                 {
-                    deframer.lose();
+                    deframer.ignore();
                 }
                 if end_stream && !interim {
                     self.end(stream, CallEnd::Status(headers.grpc_status), at, sink);
                 }
             }
+        }
+    }
+
+    /// The content of a DATA frame starts, `length` bytes of it.
+    pub(super) fn data_start(
+        &mut self,
+        origin: Origin,
+        stream: u32,
+        length: u32,
+        at: KtimeNs,
+        sink: &mut dyn Sink,
+    ) {
+        if let Some(call) = self.seen(origin, stream, at, sink)
+            && let Some(deframer) = call.deframers.get_mut(side(origin))
+        {
+            deframer.start_frame(length);
         }
     }
 
@@ -295,7 +311,7 @@ impl Calls {
             if !self.incomplete || self.closed.contains(&stream) {
                 return None;
             }
-            self.start(stream, &Headers::UNREADABLE, at, sink);
+            self.start(stream, &Headers::UNREADABLE, false, at, sink);
         }
         self.uses += 1;
         let call = self.open.get_mut(&stream)?;
@@ -306,7 +322,15 @@ impl Calls {
         Some(call)
     }
 
-    fn start(&mut self, stream: u32, headers: &Headers, at: KtimeNs, sink: &mut dyn Sink) {
+    /// Starts a call; `whole` tells whether its first frame was seen.
+    fn start(
+        &mut self,
+        stream: u32,
+        headers: &Headers,
+        whole: bool,
+        at: KtimeNs,
+        sink: &mut dyn Sink,
+    ) {
         // Clients open odd streams (RFC 9113, 5.1.1).
         if stream.is_multiple_of(2) {
             return;
@@ -320,9 +344,9 @@ impl Calls {
         }
         let mut deframers = self.spare.pop().unwrap_or_default();
         for deframer in &mut deframers {
-            deframer.restart();
+            deframer.restart(whole);
             if headers.other_content {
-                deframer.lose();
+                deframer.ignore();
             }
         }
         self.uses += 1;

@@ -57,7 +57,8 @@ pub enum Event<'a> {
         /// What the profile can read of it.
         message: &'a Message,
     },
-    /// Messages that cannot be told any more because bytes are missing.
+    /// Messages that cannot be told because bytes are missing: an unknown number of them, from here
+    /// until the next `Message` of this origin, if one comes.
     MessagesLost {
         /// Of which call.
         call: CallId,

@@ -302,6 +302,9 @@ fn part(
         Part::HeadersLost { stream, end_stream } => {
             part_headers_lost(calls, tables, origin, (stream, end_stream), at, sink);
         }
+        Part::DataStart { stream, length } => {
+            calls.data_start(origin, stream, length, at, sink);
+        }
         Part::DataHole { stream, length } => calls.data_hole(origin, stream, length, at, sink),
         Part::DataLost { stream } => calls.data_lost(origin, stream, at, sink),
         Part::EndStream { stream } => calls.end_stream(origin, stream, at, sink),

@@ -3,7 +3,9 @@
 //!
 //! Takes the payloads of the call's DATA frames, cut anywhere, and holes in them; gives messages as
 //! their last byte arrives. A hole inside a message's body keeps the framing; a hole over a prefix
-//! loses the rest of this direction of the call.
+//! loses it. It is found again at a DATA frame that holds exactly one message: its first five octets
+//! then name the rest of its length, which bytes from the middle of a message do with a chance of
+//! about 2^-39. That is how grpc-core sends speech.
 
 use super::{Message, protobuf};
 use crate::profile::{MessageIndex, Profile};
@@ -31,13 +33,25 @@ enum State {
     Body {
         left: u32,
     },
-    /// Where messages begin is not known any more, or never mattered.
-    Lost,
+    /// Where messages begin is not known.
+    Unframed {
+        /// Whether that was told.
+        told: bool,
+        /// Length of the DATA frame that starts with the next byte, if one does.
+        frame: Option<u32>,
+    },
+    /// No gRPC.
+    Ignored,
 }
 
 const START: State = State::Prefix {
     octets: [0; PREFIX_BYTES],
     have: 0,
+};
+
+const UNFRAMED: State = State::Unframed {
+    told: true,
+    frame: None,
 };
 
 /// What consuming a run of bytes brought.
@@ -47,7 +61,7 @@ pub enum Outcome<'a> {
     Nothing,
     /// A message is complete.
     Message(&'a Message),
-    /// From here on messages cannot be told any more. Given once.
+    /// Messages cannot be told until the framing is found again. Given once per loss.
     Lost(LossCause),
 }
 
@@ -81,14 +95,40 @@ impl Default for Deframer {
 }
 
 impl Deframer {
-    /// Starts another call, keeping the buffers.
-    pub fn restart(&mut self) {
-        self.state = START;
+    /// Starts another call, keeping the buffers. `framed` tells whether the first byte to come is the
+    /// direction's first.
+    pub fn restart(&mut self, framed: bool) {
+        self.state = if framed {
+            START
+        } else {
+            State::Unframed {
+                told: false,
+                frame: None,
+            }
+        };
     }
 
-    /// Messages cannot be told any more; whether that is news.
+    /// What comes is no gRPC: nothing more is told.
+    pub fn ignore(&mut self) {
+        self.state = State::Ignored;
+    }
+
+    /// Bytes are missing, nobody knows how many; whether it is news that messages are lost.
     pub fn lose(&mut self) -> bool {
-        !matches!(std::mem::replace(&mut self.state, State::Lost), State::Lost)
+        let told = match self.state {
+            State::Ignored => return false,
+            State::Unframed { told, .. } => told,
+            State::Prefix { .. } | State::Body { .. } => false,
+        };
+        self.state = UNFRAMED;
+        !told
+    }
+
+    /// A DATA frame with `length` bytes of content starts.
+    pub fn start_frame(&mut self, length: u32) {
+        if let State::Unframed { frame, .. } = &mut self.state {
+            *frame = Some(length);
+        }
     }
 
     /// Consumes a run of `input`, which must not be empty. Messages are read as `schema` says.
@@ -99,11 +139,31 @@ impl Deframer {
         input: &[u8],
     ) -> Run<'_> {
         match self.state {
-            State::Lost => Run {
+            State::Ignored => Run {
                 used: input.len(),
                 keep: false,
                 outcome: Outcome::Nothing,
             },
+            State::Unframed { told, frame } => {
+                // Only a prefix in one piece is tried, so that its octets are known to be no content
+                // when it is decided whether they may be kept.
+                let prefix = input.first_chunk::<PREFIX_BYTES>().copied();
+                if let (Some(prefix), Some(frame)) = (prefix, frame)
+                    && fills(prefix, frame)
+                {
+                    return Run {
+                        used: PREFIX_BYTES,
+                        keep: true,
+                        outcome: self.prefix(schema, prefix),
+                    };
+                }
+                self.state = UNFRAMED;
+                Run {
+                    used: input.len(),
+                    keep: false,
+                    outcome: news(told),
+                }
+            }
             State::Prefix { mut octets, have } => {
                 let mut filled = have;
                 for (place, octet) in octets.iter_mut().skip(have).zip(input) {
@@ -141,9 +201,13 @@ impl Deframer {
     /// Consumes a run of a hole of `length` bytes, which must not be 0; returns the bytes consumed.
     pub fn step_hole(&mut self, length: u32) -> (u32, Outcome<'_>) {
         match self.state {
-            State::Lost => (length, Outcome::Nothing),
+            State::Ignored => (length, Outcome::Nothing),
+            State::Unframed { told, .. } => {
+                self.state = UNFRAMED;
+                (length, news(told))
+            }
             State::Prefix { .. } => {
-                self.state = State::Lost;
+                self.state = UNFRAMED;
                 (length, Outcome::Lost(LossCause::Hole))
             }
             State::Body { left } => {
@@ -158,7 +222,7 @@ impl Deframer {
         let [flag, length @ ..] = octets;
         let length = u32::from_be_bytes(length);
         if flag > 1 || length > MAX_MESSAGE_BYTES {
-            self.state = State::Lost;
+            self.state = UNFRAMED;
             return Outcome::Lost(LossCause::BadPrefix);
         }
         self.decoder.start(schema, length);
@@ -176,5 +240,20 @@ impl Deframer {
         }
         self.state = START;
         Outcome::Message(self.decoder.finish())
+    }
+}
+
+/// Whether a DATA frame of this length may hold exactly the message of this prefix.
+fn fills(prefix: [u8; PREFIX_BYTES], frame: u32) -> bool {
+    let [flag, length @ ..] = prefix;
+    let length = u64::from(u32::from_be_bytes(length));
+    flag <= 1 && length + PREFIX_BYTES as u64 == u64::from(frame)
+}
+
+fn news(told: bool) -> Outcome<'static> {
+    if told {
+        Outcome::Nothing
+    } else {
+        Outcome::Lost(LossCause::Hole)
     }
 }

@@ -210,11 +210,21 @@ fn compressed_message_is_counted_and_not_read() {
 }
 
 #[test]
-fn senseless_message_prefix_loses_the_direction_once() {
+fn senseless_message_prefix_loses_messages_until_a_frame_holds_one() {
     let (_, mut watched) = speaking();
+    let (first, second) = (audio_frame(1, 40), audio_frame(2, 40));
     watched.bytes(Received, &data(1, 0, b"\x07\x00\x00\x00\x01x"));
-    watched.bytes(Received, &data(1, 0, &audio_frame(1, 4)));
-    assert_eq!(kinds(&watched.take()), ["MessagesLost"]);
+    // Two frames that hold half a message each, then one that holds two, then one.
+    watched.bytes(Received, &data(1, 0, &first[..30]));
+    watched.bytes(Received, &data(1, 0, &first[30..]));
+    watched.bytes(Received, &data(1, 0, &[&first[..], &second].concat()));
+    watched.bytes(Received, &data(1, 0, &audio_frame(3, 40)));
+    watched.bytes(Received, &data(1, 0, &audio_frame(4, 40)[..10]));
+    watched.bytes(Received, &data(1, 0, &audio_frame(4, 40)[10..]));
+    assert_eq!(
+        kinds(&watched.take()),
+        ["MessagesLost", "Message 3", "Message 4"]
+    );
     assert_eq!(watched.notes.problems, [Problem::BadMessagePrefix]);
 }
 
@@ -265,6 +275,37 @@ fn late_join_of_one_frame_a_push_finds_the_framing() {
 }
 
 #[test]
+fn call_joined_in_the_middle_of_a_message_tells_no_wrong_one() {
+    let mut watched = Watched::new(Joined::Late);
+    watched.bytes(Received, &[ping(), ping(), ping()].concat());
+    let first = audio_frame(1, 40);
+    watched.bytes(Received, &data(1, 0, &first[7..]));
+    watched.bytes(Received, &data(1, 0, &audio_frame(2, 40)));
+    let events = watched.take();
+    assert_eq!(
+        kinds(&events),
+        ["CallStarted Unknown", "MessagesLost", "Message"]
+    );
+    assert!(events[2].contains("length: 54, "), "{}", events[2]);
+}
+
+#[test]
+fn frames_that_cross_with_the_end_start_no_call_on_a_late_connection() {
+    let mut watched = Watched::new(Joined::Late);
+    let reset = frame(kind::RST_STREAM, 0, 1, &[0, 0, 0, 8]);
+    watched.bytes(
+        Sent,
+        &[ping(), ping(), data(1, 0, &text_chunk()), reset].concat(),
+    );
+    watched.take();
+    watched.bytes(
+        Received,
+        &[ping(), ping(), data(1, 0, &audio_frame(1, 4))].concat(),
+    );
+    assert!(watched.take().is_empty());
+}
+
+#[test]
 fn framing_is_found_again_behind_garbage() {
     let (mut peers, mut watched) = speaking();
     watched.hole(Received, 5000, GapReason::Lost);
@@ -277,7 +318,12 @@ fn framing_is_found_again_behind_garbage() {
     watched.bytes(Received, &peers.trailers(1, "0"));
     assert_eq!(
         kinds(&watched.take()),
-        ["Message 1", "RequestsEnded", "CallEnded Status(Some(0))"]
+        [
+            "Message 1",
+            "Message 1",
+            "RequestsEnded",
+            "CallEnded Status(Some(0))"
+        ]
     );
     assert_eq!(
         watched.notes.problems,

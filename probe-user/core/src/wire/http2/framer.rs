@@ -76,6 +76,13 @@ pub enum Part<'a> {
         /// As in `Headers`.
         end_stream: bool,
     },
+    /// The content of a DATA frame starts.
+    DataStart {
+        /// Stream.
+        stream: u32,
+        /// Bytes of content, padding removed.
+        length: u32,
+    },
     /// Bytes of a stream, padding removed.
     Data {
         /// Stream.
@@ -449,6 +456,12 @@ impl Framer {
             kind::PING | kind::WINDOW_UPDATE | kind::PRIORITY => State::Rest(true),
             _ => State::Rest(false),
         };
+        if self.frame.kind == kind::DATA {
+            return Part::DataStart {
+                stream: self.frame.stream,
+                length: self.left - self.padding,
+            };
+        }
         Part::Nothing
     }
 
