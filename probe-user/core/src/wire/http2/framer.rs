@@ -26,6 +26,8 @@ pub struct Framer {
     /// The header block being collected: its frames must follow each other (RFC 9113, 4.3).
     open: Option<OpenBlock>,
     block: Vec<u8>,
+    /// Bytes of the block in the last run that was consumed.
+    tail: usize,
     search: Search,
 }
 
@@ -68,6 +70,8 @@ pub enum Part<'a> {
         end_stream: bool,
         /// The block, padding removed.
         block: &'a [u8],
+        /// How many of its last bytes are the last that were consumed of the current input.
+        tail: usize,
     },
     /// A header block that cannot be read.
     HeadersLost {
@@ -167,6 +171,7 @@ impl Framer {
             have: 0,
             open: None,
             block: Vec::new(),
+            tail: 0,
             search: Search::new(from_client),
         }
     }
@@ -399,6 +404,7 @@ impl Framer {
         self.left = frame.length;
         self.padding = 0;
         self.have = 0;
+        self.tail = 0;
         match frame.kind {
             kind::HEADERS | kind::PUSH_PROMISE => self.open_block(false),
             // The frame before it is missing.
@@ -469,6 +475,7 @@ impl Framer {
         let bytes = input.get(..content as usize).unwrap_or(input);
         let used = bytes.len();
         self.left -= used as u32;
+        self.tail = used;
         let lost = self.open.is_none_or(|open| open.lost);
         let whole = used == content as usize && self.frame.has(flag::END_HEADERS);
         if whole && !lost && self.block.is_empty() {
@@ -480,6 +487,7 @@ impl Framer {
                     stream: (!open.promise).then_some(open.stream),
                     end_stream: open.end_stream,
                     block: bytes,
+                    tail: used,
                 });
             return Step {
                 used,
@@ -517,6 +525,7 @@ impl Framer {
                 stream,
                 end_stream,
                 block: &self.block,
+                tail: self.tail,
             }
         }
     }
