@@ -115,8 +115,7 @@ impl Decoder {
                 self.spare.push(text);
             }
         }
-        self.message.length = length;
-        self.message.intact = schema.is_some();
+        (self.message.length, self.message.intact) = (length, schema.is_some());
         self.position = 0;
         self.levels.clear();
         self.levels.push(Level {
