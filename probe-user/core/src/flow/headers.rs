@@ -2,7 +2,7 @@
 
 use super::Method;
 use crate::profile::{MessageIndex, Profile};
-use crate::wire::hpack::Text;
+use crate::wire::hpack::{Field, Text};
 
 /// Headers whose values are read; of all others only the length is (see [`crate::wire::hpack`]).
 pub(super) fn is_wanted(name: &[u8]) -> bool {
@@ -10,6 +10,24 @@ pub(super) fn is_wanted(name: &[u8]) -> bool {
         name,
         b":path" | b":status" | b"content-type" | b"grpc-status"
     )
+}
+
+/// Whether a field's value may be in a capture: what gRPC itself needs. Everything else (tokens,
+/// cookies, error texts) is the application's.
+pub(super) fn is_public(name: Text<'_>) -> bool {
+    name.known().is_some_and(|name| {
+        name.starts_with(b":")
+            || matches!(
+                name,
+                b"content-type"
+                    | b"te"
+                    | b"user-agent"
+                    | b"grpc-status"
+                    | b"grpc-encoding"
+                    | b"grpc-accept-encoding"
+                    | b"grpc-timeout"
+            )
+    })
 }
 
 /// The readable headers of one block.
@@ -37,8 +55,8 @@ impl Headers {
     };
 
     /// Takes in one field.
-    pub(super) fn field(&mut self, profile: &Profile, name: Text<'_>, value: Text<'_>) {
-        let (Some(name), Some(value)) = (name.known(), value.known()) else {
+    pub(super) fn field(&mut self, profile: &Profile, field: Field<'_>) {
+        let (Some(name), Some(value)) = (field.name.known(), field.value.known()) else {
             return;
         };
         match name {

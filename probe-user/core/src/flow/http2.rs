@@ -39,6 +39,8 @@ struct Half {
     origin: Origin,
     framer: Framer,
     table: hpack::Decoder,
+    /// Values in the last header block that are not for a capture.
+    secrets: Vec<hpack::Literal>,
     /// The bytes are those of a capture that left content out.
     elided: bool,
     /// The last push, if it brought no framing, and its time.
@@ -61,6 +63,7 @@ impl Half {
             origin,
             framer,
             table,
+            secrets: Vec::new(),
             elided: false,
             held: Vec::new(),
             held_at: KtimeNs::default(),
@@ -213,7 +216,12 @@ impl Http2Connection {
                 Origin::Client => (&mut self.client, &mut self.server),
                 Origin::Server => (&mut self.server, &mut self.client),
             };
-            let Half { framer, table, .. } = half;
+            let Half {
+                framer,
+                table,
+                secrets,
+                ..
+            } = half;
             let Some(step) = framer.step(rest) else {
                 break;
             };
@@ -227,6 +235,7 @@ impl Http2Connection {
                 let mut tables = Tables {
                     own: table,
                     peer: &mut peer.table,
+                    secrets,
                 };
                 part(
                     &mut self.calls,
@@ -236,6 +245,11 @@ impl Http2Connection {
                     at,
                     keeper.sink(),
                 );
+                if let Part::Headers { block, tail, .. } = step.part {
+                    for secret in secrets.drain(..) {
+                        keeper.mask(block, tail, position + step.used, secret);
+                    }
+                }
             }
             position += step.used;
         }
@@ -249,7 +263,12 @@ impl Http2Connection {
                 Origin::Client => (&mut self.client, &mut self.server),
                 Origin::Server => (&mut self.server, &mut self.client),
             };
-            let Half { framer, table, .. } = half;
+            let Half {
+                framer,
+                table,
+                secrets,
+                ..
+            } = half;
             let Some((used, found)) = framer.step_hole(left) else {
                 return;
             };
@@ -257,6 +276,7 @@ impl Http2Connection {
             let mut tables = Tables {
                 own: table,
                 peer: &mut peer.table,
+                secrets,
             };
             part(&mut self.calls, &mut tables, origin, found, at, sink);
         }
@@ -269,6 +289,7 @@ struct Tables<'a> {
     own: &'a mut hpack::Decoder,
     /// Of the other one: settings of this direction bound it.
     peer: &'a mut hpack::Decoder,
+    secrets: &'a mut Vec<hpack::Literal>,
 }
 
 /// Acts on anything but a stream's bytes.
@@ -286,12 +307,20 @@ fn part(
             stream,
             end_stream,
             block,
+            tail: _,
         } => {
             let mut headers = Headers::UNREADABLE;
             let profile = calls.profile();
-            let result = tables
-                .own
-                .decode(block, |name, value| headers.field(profile, name, value));
+            let secrets = &mut *tables.secrets;
+            secrets.clear();
+            let result = tables.own.decode(block, |field| {
+                headers.field(profile, field);
+                if !headers::is_public(field.name)
+                    && let Some(literal) = field.literal
+                {
+                    secrets.push(literal);
+                }
+            });
             if result.is_err() {
                 return part_headers_lost(calls, tables, origin, (stream, end_stream), at, sink);
             }

@@ -1,6 +1,7 @@
 //! Where a connection's parser puts what it finds.
 
 use super::Event;
+use crate::wire::hpack::Literal;
 
 /// Receives what comes out of the bytes and holes that a connection is given.
 pub trait Sink {
@@ -12,6 +13,14 @@ pub trait Sink {
     /// that stores these and turns the rest into holes of reason `Elided` replays to the same
     /// events.
     fn keep(&mut self, start: usize, end: usize);
+
+    /// In a capture the bytes from `start` on are to be replaced by these: they are the value of a
+    /// header that is not gRPC's own (a token, a cookie). Comes before the `keep` whose range
+    /// holds them. The replacement changes no event. Values of a header block that arrives over
+    /// several pushes are masked only where they lie in its last one.
+    fn mask(&mut self, start: usize, replacement: &[u8]) {
+        let _ = (start, replacement);
+    }
 
     /// Something was wrong with the bytes.
     fn problem(&mut self, problem: Problem);
@@ -95,6 +104,17 @@ impl<'a> Keeper<'a> {
                 self.flush();
                 self.range = Some((start, end));
             }
+        }
+    }
+
+    /// Masks a string of a header block whose last `tail` bytes end at `end` of the slice.
+    pub(super) fn mask(&mut self, block: &[u8], tail: usize, end: usize, secret: Literal) {
+        let before_tail = block.len().saturating_sub(tail);
+        if let Some(place) = secret.start.checked_sub(before_tail)
+            && let Some(start) = end.checked_sub(tail)
+            && self.tells
+        {
+            self.sink.mask(start + place, &secret.masked(block));
         }
     }
 

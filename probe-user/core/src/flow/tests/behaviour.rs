@@ -1,6 +1,8 @@
 //! One behaviour of calls and connections each.
 
-use super::peer::{Peers, Watched, audio_frame, data, frame, message, ping, settings, text_chunk};
+use super::peer::{
+    Peers, Piece, Watched, audio_frame, data, frame, message, ping, settings, text_chunk,
+};
 use crate::flow::Problem;
 use crate::record::Direction::{Received, Sent};
 use crate::record::{GapReason, Joined};
@@ -115,11 +117,17 @@ fn header_block_over_continuations_is_one() {
         frame(kind::CONTINUATION, 0, 1, second),
         frame(kind::CONTINUATION, flag::END_HEADERS, 1, third),
     ];
-    watched.bytes(Sent, &frames.concat());
+    let pieces = watched.bytes(Sent, &frames.concat());
     assert_eq!(
         kinds(&watched.take()),
         ["CallStarted Known(Synthesize)", "RequestsEnded"]
     );
+    // The token is in the last fragment: it is masked there, and nothing else is.
+    let text = String::from_utf8_lossy(&frames.concat()).replace("Bearer SECRET", &"*".repeat(13));
+    let [Piece::Bytes(kept)] = &pieces[..] else {
+        panic!("header blocks are kept whole: {pieces:?}");
+    };
+    assert_eq!(String::from_utf8_lossy(kept), text);
 }
 
 #[test]

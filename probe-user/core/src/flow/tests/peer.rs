@@ -15,6 +15,9 @@ pub(super) const AUDIO: u8 = 0xa5;
 /// The text to speak: must never be kept.
 pub(super) const TEXT: &[u8] = b"speak THIS";
 
+/// Metadata of the application: must never be kept either.
+pub(super) const TOKEN: &[u8] = b"Bearer SECRET";
+
 /// One write of one peer.
 #[derive(Clone, Debug)]
 pub(super) struct Push {
@@ -124,6 +127,7 @@ impl Peers {
             (b":authority", b"localhost:7001"),
             (b"content-type", b"application/grpc"),
             (b"te", b"trailers"),
+            (b"authorization", TOKEN),
         ])
     }
 
@@ -220,6 +224,7 @@ pub(super) struct Notes {
     pub(super) events: Vec<String>,
     pub(super) problems: Vec<Problem>,
     pub(super) kept: Vec<(usize, usize)>,
+    pub(super) masks: Vec<(usize, Vec<u8>)>,
 }
 
 impl Sink for Notes {
@@ -231,6 +236,10 @@ impl Sink for Notes {
         let last = self.kept.last().map_or(0, |(_, end)| end + 1);
         assert!(start < end && (start >= last || self.kept.is_empty()));
         self.kept.push((start, end));
+    }
+
+    fn mask(&mut self, start: usize, replacement: &[u8]) {
+        self.masks.push((start, replacement.to_vec()));
     }
 
     fn problem(&mut self, problem: Problem) {
@@ -269,6 +278,10 @@ impl Watched {
         let at = KtimeNs(self.at);
         self.connection
             .handle_bytes(from, at, bytes, &mut self.notes);
+        let mut bytes = bytes.to_vec();
+        for (start, mask) in self.notes.masks.drain(..) {
+            bytes[start..start + mask.len()].copy_from_slice(&mask);
+        }
         let mut pieces = Vec::new();
         let mut position = 0;
         for (start, end) in self.notes.kept.iter().copied() {

@@ -1,6 +1,6 @@
 //! A capture that holds only what the sink was told to keep replays to the same events.
 
-use super::peer::{AUDIO, Peers, Piece, Push, TEXT, Watched};
+use super::peer::{AUDIO, Peers, Piece, Push, TEXT, TOKEN, Watched};
 use crate::record::{Direction, GapReason, Joined};
 
 /// Runs pieces live while capturing them, then the capture; both must see the same.
@@ -86,4 +86,20 @@ fn capture_with_a_hole_anywhere_replays_alike() {
             }
         }
     }
+}
+
+#[test]
+fn captured_headers_hold_no_value_of_the_application() {
+    let mut watched = Watched::new(Joined::FromStart);
+    let mut kept = Vec::new();
+    for push in Peers::conversation() {
+        for piece in watched.bytes(push.from, &push.bytes) {
+            if let Piece::Bytes(bytes) = piece {
+                kept.extend(bytes);
+            }
+        }
+    }
+    let holds = |text: &[u8]| kept.windows(text.len()).any(|window| window == text);
+    assert!(holds(b"authorization") && holds(b"/tts.TTSService/Control"));
+    assert!(!holds(TOKEN) && !holds(b"SECRET"));
 }

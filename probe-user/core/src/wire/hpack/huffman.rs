@@ -98,6 +98,38 @@ pub(super) fn decode(input: &[u8], mut emit: impl FnMut(u8)) -> Result<u32, Hpac
     Ok(length)
 }
 
+/// A string of as many octets, encoded and decoded, that tells of `input` only how many codes of each
+/// length it has. Empty for a string that cannot be decoded.
+pub(super) fn mask(input: &[u8]) -> Vec<u8> {
+    let mut lengths = Vec::new();
+    let decodes = decode(input, |octet| {
+        lengths.push(LENGTHS.get(usize::from(octet)).copied().unwrap_or(0));
+    });
+    if decodes.is_err() {
+        return Vec::new();
+    }
+    lengths.sort_unstable();
+    let mut output = Vec::with_capacity(input.len());
+    let (mut bits, mut count): (u64, u32) = (0, 0);
+    for length in lengths {
+        let group = GROUPS
+            .iter()
+            .find(|group| group.length == u32::from(length));
+        let code = group.map_or(0, |group| group.first >> (32 - group.length));
+        bits = (bits << length) | code;
+        count += u32::from(length);
+        while count >= 8 {
+            count -= 8;
+            output.push((bits >> count) as u8);
+        }
+    }
+    if count > 0 {
+        let room = 8 - count;
+        output.push(((bits << room) | ((1 << room) - 1)) as u8);
+    }
+    output
+}
+
 const fn group_count() -> usize {
     let mut groups = 0;
     let mut length = 1;
@@ -246,6 +278,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn masked_string_keeps_both_lengths_and_forgets_the_order(
+            text in proptest::collection::vec(any::<u8>(), 0..100)
+        ) {
+            let encoded = encode(&text);
+            let masked = mask(&encoded);
+            prop_assert_eq!(masked.len(), encoded.len());
+            let read = decoded(&masked);
+            prop_assert_eq!(read.map(|read| read.len()), Ok(text.len()));
+            let mut backwards = text;
+            backwards.reverse();
+            prop_assert_eq!(mask(&encode(&backwards)), masked);
+        }
+
         #[test]
         fn any_string_survives_encoding(text in proptest::collection::vec(any::<u8>(), 0..200)) {
             prop_assert_eq!(decoded(&encode(&text)), Ok(text));

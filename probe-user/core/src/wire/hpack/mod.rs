@@ -100,6 +100,45 @@ impl<'a> From<&'a Stored> for Text<'a> {
     }
 }
 
+/// One header field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// Its name.
+    pub name: Text<'a>,
+    /// Its value.
+    pub value: Text<'a>,
+    /// Where its value is written out in the block; `None` where an index stands for it.
+    pub literal: Option<Literal>,
+}
+
+/// A string written out in a header block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Literal {
+    /// Position in the block of its first octet.
+    pub start: usize,
+    /// Octets as encoded.
+    pub length: usize,
+    /// Whether it is in Huffman code.
+    pub huffman: bool,
+}
+
+impl Literal {
+    /// Other octets for it, that say nothing of what it said: as many, and decoding to as many, so
+    /// that a block with these in its place has the same effect on the header table.
+    pub fn masked(&self, block: &[u8]) -> Vec<u8> {
+        let octets = block.iter().skip(self.start).take(self.length);
+        if self.huffman {
+            let raw: Vec<u8> = octets.copied().collect();
+            huffman::mask(&raw)
+        } else {
+            octets.map(|_| MASK).collect()
+        }
+    }
+}
+
+/// What masked octets read.
+const MASK: u8 = b'*';
+
 /// Decoder of one direction of one connection.
 pub struct Decoder {
     table: Table,
@@ -132,25 +171,25 @@ impl Decoder {
         self.table.allow(bytes);
     }
 
-    /// Decodes one complete header block, giving each field's name and value in order.
+    /// Decodes one complete header block, giving its fields in order.
     ///
     /// # Errors
     /// The block is damaged. Fields before the damage were given; the table has to be forgotten.
     pub fn decode(
         &mut self,
         block: &[u8],
-        mut field: impl FnMut(Text<'_>, Text<'_>),
+        mut field: impl FnMut(Field<'_>),
     ) -> Result<(), HpackError> {
         let mut input = block;
         let mut list: u64 = 0;
         let mut started = false;
         while let Some(&first) = input.first() {
-            let mut count = |name: Text<'_>, value: Text<'_>| {
-                list += name.length() + value.length() + FIELD_OVERHEAD_BYTES;
+            let mut count = |found: Field<'_>| {
+                list += found.name.length() + found.value.length() + FIELD_OVERHEAD_BYTES;
                 if list > MAX_HEADER_LIST_BYTES {
                     return Err(HpackError::ListTooLarge);
                 }
-                field(name, value);
+                field(found);
                 Ok(())
             };
             match first {
@@ -160,7 +199,7 @@ impl Decoder {
                     self.indexed(index, &mut count)?;
                 }
                 // Literal with incremental indexing (6.2.1).
-                0x40.. => self.literal(&mut input, INDEXING_PREFIX_BITS, &mut count)?,
+                0x40.. => self.literal(block, &mut input, INDEXING_PREFIX_BITS, &mut count)?,
                 // Table size update (6.3).
                 0x20.. => {
                     let size = integer::decode(&mut input, 5)?;
@@ -171,7 +210,7 @@ impl Decoder {
                     continue;
                 }
                 // Literal without indexing, or never indexed (6.2.2, 6.2.3).
-                _ => self.literal(&mut input, 4, &mut count)?,
+                _ => self.literal(block, &mut input, 4, &mut count)?,
             }
             started = true;
         }
@@ -181,15 +220,21 @@ impl Decoder {
     fn indexed(
         &self,
         index: u32,
-        count: &mut impl FnMut(Text<'_>, Text<'_>) -> Result<(), HpackError>,
+        count: &mut impl FnMut(Field<'_>) -> Result<(), HpackError>,
     ) -> Result<(), HpackError> {
-        if let Some((name, value)) = static_table::entry(index) {
-            return count(Text::Known(name), Text::Known(value));
-        }
-        match self.dynamic(index)? {
-            Found::Entry(entry) => count((&entry.name).into(), (&entry.value).into()),
-            Found::Unknown => count(Text::Unknown, Text::Unknown),
-        }
+        let (name, value) = if let Some((name, value)) = static_table::entry(index) {
+            (Text::Known(name), Text::Known(value))
+        } else {
+            match self.dynamic(index)? {
+                Found::Entry(entry) => ((&entry.name).into(), (&entry.value).into()),
+                Found::Unknown => (Text::Unknown, Text::Unknown),
+            }
+        };
+        count(Field {
+            name,
+            value,
+            literal: None,
+        })
     }
 
     fn dynamic(&self, index: u32) -> Result<Found<'_>, HpackError> {
@@ -206,9 +251,10 @@ impl Decoder {
     /// where it says so.
     fn literal(
         &mut self,
+        block: &[u8],
         input: &mut &[u8],
         prefix: u32,
-        count: &mut impl FnMut(Text<'_>, Text<'_>) -> Result<(), HpackError>,
+        count: &mut impl FnMut(Field<'_>) -> Result<(), HpackError>,
     ) -> Result<(), HpackError> {
         let index = integer::decode(input, prefix)?;
         let name = if index == 0 {
@@ -226,13 +272,23 @@ impl Decoder {
         };
         let keep = matches!(&name, Stored::Known(name) if (self.wanted)(name));
         self.value.clear();
-        let length = string(input, keep.then_some(&mut self.value))?;
+        let huffman = is_huffman(input);
+        let (length, octets) = string(input, keep.then_some(&mut self.value))?;
         let value = if keep {
             Text::Known(&self.value)
         } else {
             Text::Length(length)
         };
-        count((&name).into(), value)?;
+        let literal = Literal {
+            start: block.len() - input.len() - octets,
+            length: octets,
+            huffman,
+        };
+        count(Field {
+            name: (&name).into(),
+            value,
+            literal: Some(literal),
+        })?;
         if prefix == INDEXING_PREFIX_BITS {
             let value = if keep {
                 Stored::Known(Cow::Owned(self.value.clone()))
@@ -247,31 +303,33 @@ impl Decoder {
     }
 }
 
+/// Whether the string that comes next is in Huffman code (RFC 7541, 5.2).
+fn is_huffman(input: &[u8]) -> bool {
+    input.first().is_some_and(|first| first & 0x80 != 0)
+}
+
 /// Reads a string (RFC 7541, 5.2), into `buffer` where there is one, and returns its length in
-/// bytes.
-fn string(input: &mut &[u8], buffer: Option<&mut Vec<u8>>) -> Result<u32, HpackError> {
-    let huffman = input.first().is_some_and(|first| first & 0x80 != 0);
+/// bytes, decoded and encoded.
+fn string(input: &mut &[u8], buffer: Option<&mut Vec<u8>>) -> Result<(u32, usize), HpackError> {
+    let huffman = is_huffman(input);
     let length = integer::decode(input, 7)?;
     let (raw, rest) = input
         .split_at_checked(length as usize)
         .ok_or(HpackError::Truncated)?;
     *input = rest;
-    let Some(buffer) = buffer else {
-        return if huffman {
-            huffman::decode(raw, |_| {})
-        } else {
-            Ok(length)
-        };
-    };
-    if raw.len() > MAX_STRING_BYTES {
+    if buffer.is_some() && raw.len() > MAX_STRING_BYTES {
         return Err(HpackError::StringTooLong);
     }
-    if huffman {
-        huffman::decode(raw, |octet| buffer.push(octet))
-    } else {
-        buffer.extend_from_slice(raw);
-        Ok(length)
-    }
+    let decoded = match (buffer, huffman) {
+        (Some(buffer), true) => huffman::decode(raw, |octet| buffer.push(octet))?,
+        (Some(buffer), false) => {
+            buffer.extend_from_slice(raw);
+            length
+        }
+        (None, true) => huffman::decode(raw, |_| {})?,
+        (None, false) => length,
+    };
+    Ok((decoded, raw.len()))
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ fn text(text: Text<'_>) -> Option<String> {
 
 fn decoded(decoder: &mut Decoder, block: &[u8]) -> Result<Fields, HpackError> {
     let mut fields = Vec::new();
-    decoder.decode(block, |name, value| fields.push((text(name), text(value))))?;
+    decoder.decode(block, |field| {
+        fields.push((text(field.name), text(field.value)));
+    })?;
     Ok(fields)
 }
 
@@ -82,7 +84,7 @@ fn assert_requests(decoder: &mut Decoder, blocks: &[&[u8]; 3]) {
 fn responses_of_the_rfc_decode_with_evictions() {
     // RFC 7541, C.5: a table of 256 bytes.
     let mut decoder = everything();
-    decoder.decode(&hex("3fe101"), |_, _| {}).unwrap();
+    decoder.decode(&hex("3fe101"), |_| {}).unwrap();
     let date = "Mon, 21 Oct 2013 20:13:21 GMT";
     let first = hex(
         "4803 3330 3258 0770 7269 7661 7465 611d 4d6f 6e2c 2032 3120 4f63 7420 3230 3133 2032 \
@@ -166,9 +168,9 @@ fn unwanted_value_is_measured_and_not_kept() {
     block.push(0x80 | value.len() as u8);
     block.extend(value);
     block.push(0xbe);
-    let result = decoder.decode(&block, |name, value| {
-        assert_eq!(name, Text::Known(b"key"));
-        seen.push(match value {
+    let result = decoder.decode(&block, |field| {
+        assert_eq!(field.name, Text::Known(b"key"));
+        seen.push(match field.value {
             Text::Length(length) => Some(length),
             Text::Known(_) | Text::Unknown => None,
         });
@@ -296,10 +298,10 @@ proptest! {
                 write(field, &mut block);
             }
             let mut ours: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-            let result = decoder.decode(&block, |name, value| {
+            let result = decoder.decode(&block, |field| {
                 ours.push((
-                    name.known().expect("joined from the start").to_vec(),
-                    value.known().expect("everything is wanted").to_vec(),
+                    field.name.known().expect("joined from the start").to_vec(),
+                    field.value.known().expect("everything is wanted").to_vec(),
                 ));
             });
             if let Ok(theirs) = oracle.decode(&block) {
@@ -350,8 +352,9 @@ proptest! {
         }
         for block in &blocks {
             let mut bytes = 0_usize;
-            let result = decoder.decode(block, |name, value| {
-                bytes += name.known().map_or(0, <[u8]>::len) + value.known().map_or(0, <[u8]>::len);
+            let result = decoder.decode(block, |field| {
+                let length = |text: Text<'_>| text.known().map_or(0, <[u8]>::len);
+                bytes += length(field.name) + length(field.value);
             });
             prop_assert!(bytes as u64 <= MAX_HEADER_LIST_BYTES);
             if result.is_err() {

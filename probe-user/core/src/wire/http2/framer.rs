@@ -2,6 +2,7 @@
 
 use super::PREFACE;
 use super::header::{FrameHeader, HEADER_BYTES, MAX_HEADER_BLOCK_BYTES, flag, kind};
+use super::part::{Loss, Part, Step};
 use super::resync::Search;
 
 /// Octets of one setting: identifier and value (RFC 9113, 6.5.1).
@@ -26,6 +27,8 @@ pub struct Framer {
     /// The header block being collected: its frames must follow each other (RFC 9113, 4.3).
     open: Option<OpenBlock>,
     block: Vec<u8>,
+    /// Bytes of the block in the last run that was consumed.
+    tail: usize,
     search: Search,
 }
 
@@ -55,100 +58,6 @@ struct OpenBlock {
     promise: bool,
 }
 
-/// A piece of what the frames say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part<'a> {
-    /// Nothing yet.
-    Nothing,
-    /// A complete header block.
-    Headers {
-        /// Stream; `None` for a promised one, whose block counts for the header table only.
-        stream: Option<u32>,
-        /// Whether the sender ends the stream with it.
-        end_stream: bool,
-        /// The block, padding removed.
-        block: &'a [u8],
-    },
-    /// A header block that cannot be read.
-    HeadersLost {
-        /// As in `Headers`.
-        stream: Option<u32>,
-        /// As in `Headers`.
-        end_stream: bool,
-    },
-    /// The content of a DATA frame starts.
-    DataStart {
-        /// Stream.
-        stream: u32,
-        /// Bytes of content, padding removed.
-        length: u32,
-    },
-    /// Bytes of a stream, padding removed.
-    Data {
-        /// Stream.
-        stream: u32,
-        /// The bytes.
-        bytes: &'a [u8],
-    },
-    /// Missing bytes of a stream.
-    DataHole {
-        /// Stream.
-        stream: u32,
-        /// How many.
-        length: u32,
-    },
-    /// An unknown number of a stream's bytes cannot be read.
-    DataLost {
-        /// Stream.
-        stream: u32,
-    },
-    /// A DATA frame that ends its sender's side of the stream is complete.
-    EndStream {
-        /// Stream.
-        stream: u32,
-    },
-    /// `RST_STREAM`.
-    Reset {
-        /// Stream.
-        stream: u32,
-        /// Error code; `None` where it is missing.
-        code: Option<u32>,
-    },
-    /// The sender decodes with a header table of this size in bytes; `u32::MAX` where the setting
-    /// is missing.
-    TableSize(u32),
-    /// GOAWAY.
-    GoAway {
-        /// Last stream that the sender has processed or will process.
-        last_stream: u32,
-    },
-    /// The framing is lost.
-    Lost(Loss),
-}
-
-/// Why the framing is lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// A frame header is missing.
-    Hole,
-    /// The connection does not start with the preface.
-    BadPreface,
-    /// A frame that no peer may send.
-    BadFrame,
-}
-
-/// A run of input that was consumed, and what it brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step<'a> {
-    /// Bytes consumed; 0 where the part follows from what was consumed before.
-    pub used: usize,
-    /// Whether they are framing or header block, and never content. Of [`Part::Data`] the receiver
-    /// decides.
-    pub keep: bool,
-    /// What they brought.
-    pub part: Part<'a>,
-}
-
 impl Framer {
     /// A parser for a direction seen from its first byte.
     pub fn from_start(from_client: bool) -> Self {
@@ -167,6 +76,7 @@ impl Framer {
             have: 0,
             open: None,
             block: Vec::new(),
+            tail: 0,
             search: Search::new(from_client),
         }
     }
@@ -399,6 +309,7 @@ impl Framer {
         self.left = frame.length;
         self.padding = 0;
         self.have = 0;
+        self.tail = 0;
         match frame.kind {
             kind::HEADERS | kind::PUSH_PROMISE => self.open_block(false),
             // The frame before it is missing.
@@ -469,6 +380,7 @@ impl Framer {
         let bytes = input.get(..content as usize).unwrap_or(input);
         let used = bytes.len();
         self.left -= used as u32;
+        self.tail = used;
         let lost = self.open.is_none_or(|open| open.lost);
         let whole = used == content as usize && self.frame.has(flag::END_HEADERS);
         if whole && !lost && self.block.is_empty() {
@@ -480,6 +392,7 @@ impl Framer {
                     stream: (!open.promise).then_some(open.stream),
                     end_stream: open.end_stream,
                     block: bytes,
+                    tail: used,
                 });
             return Step {
                 used,
@@ -517,6 +430,7 @@ impl Framer {
                 stream,
                 end_stream,
                 block: &self.block,
+                tail: self.tail,
             }
         }
     }

@@ -6,10 +6,12 @@
 
 mod framer;
 mod header;
+mod part;
 mod resync;
 
-pub use framer::{Framer, Loss, Part, Step};
+pub use framer::Framer;
 pub use header::{FrameHeader, HEADER_BYTES, flag, kind};
+pub use part::{Loss, Part, Step};
 
 /// What a client's connection starts with (RFC 9113, 3.4).
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

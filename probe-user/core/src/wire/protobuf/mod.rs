@@ -5,6 +5,8 @@
 //! a role are kept; of audio, text and remarks only the length. What the profile does not describe
 //! is skipped. Once the message is damaged the rest of it is skipped by its known length.
 
+mod number;
+
 use super::{Message, Value};
 use crate::profile::{FieldDescription, FieldKind, FieldRole, MessageIndex, Profile};
 
@@ -47,9 +49,9 @@ pub struct Decoder {
     spare: Vec<String>,
 }
 
-/// A field whose value is kept.
+/// What the profile says of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Wanted {
+struct Field {
     role: FieldRole,
     kind: FieldKind,
 }
@@ -72,12 +74,12 @@ enum State {
         octets: u32,
     },
     Varint {
-        wanted: Option<Wanted>,
+        wanted: Option<Field>,
         value: u64,
         octets: u32,
     },
     Fixed {
-        wanted: Option<Wanted>,
+        wanted: Option<Field>,
         value: u64,
         octets: u32,
         size: u32,
@@ -97,13 +99,6 @@ enum State {
     Skip,
 }
 
-/// A length-delimited field that the profile describes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Field {
-    role: FieldRole,
-    kind: FieldKind,
-}
-
 const KEY: State = State::Key {
     value: 0,
     octets: 0,
@@ -120,8 +115,7 @@ impl Decoder {
                 self.spare.push(text);
             }
         }
-        self.message.length = length;
-        self.message.intact = schema.is_some();
+        (self.message.length, self.message.intact) = (length, schema.is_some());
         self.position = 0;
         self.levels.clear();
         self.levels.push(Level {
@@ -304,14 +298,14 @@ impl Decoder {
         match key & 7 {
             0 => {
                 self.state = State::Varint {
-                    wanted: self.wanted(field, is_varint),
+                    wanted: self.wanted(field, number::is_varint),
                     value: 0,
                     octets: 0,
                 };
             }
             1 => {
                 self.state = State::Fixed {
-                    wanted: self.wanted(field, is_fixed64),
+                    wanted: self.wanted(field, number::is_fixed64),
                     value: 0,
                     octets: 0,
                     size: 8,
@@ -319,7 +313,7 @@ impl Decoder {
             }
             5 => {
                 self.state = State::Fixed {
-                    wanted: self.wanted(field, is_fixed32),
+                    wanted: self.wanted(field, number::is_fixed32),
                     value: 0,
                     octets: 0,
                     size: 4,
@@ -358,10 +352,10 @@ impl Decoder {
         &mut self,
         field: Option<&FieldDescription>,
         fits: fn(FieldKind) -> bool,
-    ) -> Option<Wanted> {
+    ) -> Option<Field> {
         let field = field.filter(|field| field.role != FieldRole::None)?;
         if fits(field.kind) {
-            return Some(Wanted {
+            return Some(Field {
                 role: field.role,
                 kind: field.kind,
             });
@@ -371,17 +365,12 @@ impl Decoder {
     }
 
     /// A number is complete.
-    fn number(&mut self, wanted: Option<Wanted>, value: u64) {
+    fn number(&mut self, wanted: Option<Field>, value: u64) {
         let Some(wanted) = wanted else { return };
-        let value = match wanted.kind {
-            FieldKind::Int32 | FieldKind::Sfixed32 => i64::from(value as i32),
-            FieldKind::Uint32 | FieldKind::Fixed32 => i64::from(value as u32),
-            FieldKind::Sint32 => i64::from(zigzag(u64::from(value as u32)) as i32),
-            FieldKind::Sint64 => zigzag(value),
-            FieldKind::Bool => i64::from(value != 0),
-            _ => value as i64,
-        };
-        self.push(wanted.role, Value::Integer(value));
+        self.push(
+            wanted.role,
+            Value::Integer(number::integer(wanted.kind, value)),
+        );
     }
 
     /// The length of a length-delimited field is complete.
@@ -505,31 +494,6 @@ impl Decoder {
         }
         self.state = State::Skip;
     }
-}
-
-fn is_varint(kind: FieldKind) -> bool {
-    matches!(
-        kind,
-        FieldKind::Int32
-            | FieldKind::Int64
-            | FieldKind::Uint32
-            | FieldKind::Uint64
-            | FieldKind::Sint32
-            | FieldKind::Sint64
-            | FieldKind::Bool
-    )
-}
-
-fn is_fixed32(kind: FieldKind) -> bool {
-    matches!(kind, FieldKind::Fixed32 | FieldKind::Sfixed32)
-}
-
-fn is_fixed64(kind: FieldKind) -> bool {
-    matches!(kind, FieldKind::Fixed64 | FieldKind::Sfixed64)
-}
-
-fn zigzag(value: u64) -> i64 {
-    (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
 #[cfg(test)]
