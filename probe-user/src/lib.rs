@@ -2,10 +2,14 @@
 //!
 //! The modules are the stages of the agent; what the bytes mean is `probe-core`'s business.
 
+pub mod agent;
 pub mod attach;
 pub mod capture;
+pub mod cli;
 pub mod discover;
+pub mod export;
 pub mod gpu;
 pub mod ingest;
+pub mod report;
 pub mod settings;
 pub mod telemetry;

@@ -69,10 +69,8 @@ pub mod loss {
     pub const READ_FAULT: u32 = 3;
     /// `PROCESSES`, `FDS` or `CONNECTIONS` was full.
     pub const MAP_FULL: u32 = 4;
-    /// A call's return had no entry (the thread was already inside it when it became watched).
-    pub const NO_ENTRY: u32 = 5;
     /// Number of reasons.
-    pub const COUNT: u32 = 6;
+    pub const COUNT: u32 = 5;
 }
 
 /// The call that moved the bytes.

@@ -80,7 +80,7 @@ impl Attached {
     pub fn attach(
         attachment: Attachment,
         log_level: log::LevelFilter,
-    ) -> Result<Self, AttachError> {
+    ) -> Result<(Self, RingBuf<MapData>), AttachError> {
         if OBJECT.is_empty() {
             return Err(AttachError::no_object());
         }
@@ -109,13 +109,15 @@ impl Attached {
                 .map_err(AttachError::map)?,
         };
         programs::attach_all(&mut ebpf, attachment)?;
-        Ok(Self {
-            ebpf,
-            logger,
+        Ok((
+            Self {
+                ebpf,
+                logger,
+                maps,
+                attachment,
+            },
             ring,
-            maps,
-            attachment,
-        })
+        ))
     }
 
     /// Hands the kernel side's own log messages to the log.

@@ -9,6 +9,8 @@ mod writer;
 
 use serde::{Deserialize, Serialize};
 
+use crate::settings::Settings;
+
 pub use reader::{CaptureError, Reader};
 pub use writer::Writer;
 
@@ -19,7 +21,7 @@ pub const MAGIC: [u8; 8] = *b"vxcap\0\0\x01";
 const MAX_RECORD_BYTES: u32 = 1024 * 1024;
 
 /// What a replay needs to know beforehand.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     /// voxprobe's version.
     pub version: String,
@@ -33,4 +35,22 @@ pub struct Header {
     pub prebuffer_ms: u32,
     /// `labels.sessions`.
     pub max_session_labels: u64,
+    /// `models.resident_cap`.
+    pub resident_cap: Option<u32>,
+}
+
+impl Header {
+    /// For a capture that begins now.
+    pub fn new(settings: &Settings) -> Self {
+        let (anchor_unix_ns, anchor) = crate::agent::anchor();
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            anchor_unix_ns,
+            anchor_ktime_ns: anchor.0,
+            profile: settings.profile_text.clone(),
+            prebuffer_ms: settings.model.prebuffer_ms,
+            max_session_labels: settings.limits.sessions as u64,
+            resident_cap: settings.model.resident_cap,
+        }
+    }
 }

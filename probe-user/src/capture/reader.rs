@@ -24,7 +24,9 @@ pub struct Reader {
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     /// It cannot be opened or read.
-    #[error("{path}: cannot be read ({error}): give the path of a file that `voxprobe record` wrote")]
+    #[error(
+        "{path}: cannot be read ({error}): give the path of a file that `voxprobe record` wrote"
+    )]
     Unreadable {
         /// Which file.
         path: PathBuf,
@@ -35,7 +37,9 @@ pub enum CaptureError {
     #[error("{0}: is no voxprobe capture: give the path of a file that `voxprobe record` wrote")]
     NoCapture(PathBuf),
     /// Another version wrote it.
-    #[error("{path}: is a capture of format {version}, and this voxprobe reads format {known}: use the voxprobe that wrote it")]
+    #[error(
+        "{path}: is a capture of format {version}, and this voxprobe reads format {known}: use the voxprobe that wrote it"
+    )]
     Version {
         /// Which file.
         path: PathBuf,
@@ -57,7 +61,10 @@ pub enum CaptureError {
 impl Reader {
     /// Opens a file and reads its header.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
-        let unreadable = |error| CaptureError::Unreadable { path: path.to_owned(), error };
+        let unreadable = |error| CaptureError::Unreadable {
+            path: path.to_owned(),
+            error,
+        };
         let mut file = File::open(path).map_err(unreadable)?;
         let mut magic = [0; MAGIC.len()];
         match file.read_exact(&mut magic) {
@@ -70,23 +77,23 @@ impl Reader {
             return Err(CaptureError::NoCapture(path.to_owned()));
         }
         if version != known {
-            return Err(CaptureError::Version { path: path.to_owned(), version, known });
+            return Err(CaptureError::Version {
+                path: path.to_owned(),
+                version,
+                known,
+            });
         }
         let mut reader = Self {
             stream: BufReader::new(GzDecoder::new(file)),
-            header: Header {
-                version: String::new(),
-                anchor_unix_ns: 0,
-                anchor_ktime_ns: 0,
-                profile: String::new(),
-                prebuffer_ms: 0,
-                max_session_labels: 0,
-            },
+            header: Header::default(),
             buffer: Vec::new(),
             records: 0,
             truncated: false,
         };
-        let damaged = || CaptureError::Damaged { path: path.to_owned(), record: 0 };
+        let damaged = || CaptureError::Damaged {
+            path: path.to_owned(),
+            record: 0,
+        };
         if !reader.fill().map_err(|_| damaged())? {
             return Err(damaged());
         }
@@ -101,7 +108,10 @@ impl Reader {
 
     /// The next record; `None` at the end.
     pub fn next_record(&mut self, path: &Path) -> Result<Option<Record<'_>>, CaptureError> {
-        let damaged = |record| CaptureError::Damaged { path: path.to_owned(), record };
+        let damaged = |record| CaptureError::Damaged {
+            path: path.to_owned(),
+            record,
+        };
         self.records += 1;
         let number = self.records;
         match self.fill() {
@@ -109,7 +119,9 @@ impl Reader {
             Ok(false) => return Ok(None),
             Err(Broken) => return Err(damaged(number)),
         }
-        postcard::from_bytes(&self.buffer).map(Some).map_err(|_| damaged(number))
+        postcard::from_bytes(&self.buffer)
+            .map(Some)
+            .map_err(|_| damaged(number))
     }
 
     /// Whether the file ended in the middle of a record: its writer was killed.
@@ -174,6 +186,7 @@ mod tests {
             profile: "p".into(),
             prebuffer_ms: 60,
             max_session_labels: 3,
+            resident_cap: None,
         }
     }
 

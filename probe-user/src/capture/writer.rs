@@ -26,7 +26,11 @@ impl Writer {
         let mut file = BufWriter::new(File::create(path)?);
         file.write_all(&MAGIC)?;
         let stream = GzEncoder::new(file, Compression::fast());
-        let mut writer = Self { stream, buffer: Vec::new(), records: 0 };
+        let mut writer = Self {
+            stream,
+            buffer: Vec::new(),
+            records: 0,
+        };
         writer.write(header)?;
         Ok(writer)
     }
@@ -44,7 +48,11 @@ impl Writer {
 
     /// Writes the end of the file.
     pub fn finish(self) -> io::Result<()> {
-        self.stream.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+        self.stream
+            .finish()?
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?
+            .sync_all()
     }
 
     fn write(&mut self, value: &impl Serialize) -> io::Result<()> {

@@ -26,8 +26,13 @@ pub type Snapshot = BTreeMap<u32, ProcessFacts>;
 
 /// Reads every process. Those that end meanwhile are left out.
 pub fn processes() -> Snapshot {
-    let Ok(all) = procfs::process::all_processes() else { return Snapshot::new() };
-    all.flatten().filter_map(|process| facts(&process)).map(|facts| (facts.pid, facts)).collect()
+    let Ok(all) = procfs::process::all_processes() else {
+        return Snapshot::new();
+    };
+    all.flatten()
+        .filter_map(|process| facts(&process))
+        .map(|facts| (facts.pid, facts))
+        .collect()
 }
 
 fn facts(process: &Process) -> Option<ProcessFacts> {
@@ -37,7 +42,9 @@ fn facts(process: &Process) -> Option<ProcessFacts> {
         parent: stat.ppid as u32,
         start_ticks: stat.starttime,
         cmdline: process.cmdline().ok()?.join(" "),
-        exe: process.exe().map_or_else(|_| String::new(), |path| path.display().to_string()),
+        exe: process
+            .exe()
+            .map_or_else(|_| String::new(), |path| path.display().to_string()),
     })
 }
 
@@ -54,7 +61,10 @@ impl ProcessFacts {
         };
         let mut groups: Vec<_> = groups.into_iter().collect();
         groups.sort_by_key(|group| (group.pathname == "/", group.hierarchy));
-        groups.into_iter().next().map_or_else(String::new, |group| group.pathname)
+        groups
+            .into_iter()
+            .next()
+            .map_or_else(String::new, |group| group.pathname)
     }
 
     /// TCP ports it listens on, ascending.
@@ -68,7 +78,11 @@ impl ProcessFacts {
         let mut words = self.cmdline.split_whitespace();
         let program = words.next().map_or("", file_stem);
         if !program.starts_with("python") {
-            return if program.is_empty() { "unknown".to_owned() } else { program.to_owned() };
+            return if program.is_empty() {
+                "unknown".to_owned()
+            } else {
+                program.to_owned()
+            };
         }
         while let Some(word) = words.next() {
             match word {
@@ -87,13 +101,19 @@ impl ProcessFacts {
 
     /// Value of its `--port` argument.
     pub fn port_argument(&self) -> Option<u16> {
-        self.argument("--port")?.parse().ok().filter(|port| *port != 0)
+        self.argument("--port")?
+            .parse()
+            .ok()
+            .filter(|port| *port != 0)
     }
 
     /// GPU it was given, when it was given exactly one (`CUDA_VISIBLE_DEVICES`).
     pub fn visible_gpu(&self) -> Option<String> {
         let environment = open(self.pid)?.environ().ok()?;
-        let value = environment.get(std::ffi::OsStr::new("CUDA_VISIBLE_DEVICES"))?.to_str()?.trim();
+        let value = environment
+            .get(std::ffi::OsStr::new("CUDA_VISIBLE_DEVICES"))?
+            .to_str()?
+            .trim();
         (!value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()))
             .then(|| value.to_owned())
     }
@@ -104,7 +124,10 @@ impl ProcessFacts {
             if word == name {
                 return words.next().map(str::to_owned);
             }
-            if let Some(value) = word.strip_prefix(name).and_then(|rest| rest.strip_prefix('=')) {
+            if let Some(value) = word
+                .strip_prefix(name)
+                .and_then(|rest| rest.strip_prefix('='))
+            {
                 return Some(value.to_owned());
             }
         }
@@ -127,20 +150,32 @@ mod tests {
     use super::*;
 
     fn facts(cmdline: &str) -> ProcessFacts {
-        ProcessFacts { cmdline: cmdline.to_owned(), ..ProcessFacts::default() }
+        ProcessFacts {
+            cmdline: cmdline.to_owned(),
+            ..ProcessFacts::default()
+        }
     }
 
     #[test]
     fn program_name_is_what_the_interpreter_runs() {
-        assert_eq!(facts("python3 -m tts.worker_main --port 1").program_name(), "tts.worker_main");
-        assert_eq!(facts("/usr/bin/python3.11 -u /srv/worker_aio.py").program_name(), "worker_aio");
+        assert_eq!(
+            facts("python3 -m tts.worker_main --port 1").program_name(),
+            "tts.worker_main"
+        );
+        assert_eq!(
+            facts("/usr/bin/python3.11 -u /srv/worker_aio.py").program_name(),
+            "worker_aio"
+        );
         assert_eq!(facts("/opt/voicelab worker").program_name(), "voicelab");
         assert_eq!(facts("").program_name(), "unknown");
     }
 
     #[test]
     fn adapter_is_read_in_both_spellings() {
-        assert_eq!(facts("x --adapter cosyvoice2").adapter().as_deref(), Some("cosyvoice2"));
+        assert_eq!(
+            facts("x --adapter cosyvoice2").adapter().as_deref(),
+            Some("cosyvoice2")
+        );
         assert_eq!(facts("x --adapter=mock").adapter().as_deref(), Some("mock"));
         assert_eq!(facts("x --adapters y").adapter(), None);
     }

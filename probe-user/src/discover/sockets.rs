@@ -55,7 +55,10 @@ impl SocketTable {
             .into_iter()
             .filter_map(|(fd, inode)| {
                 let socket = known.get(&inode)?;
-                Some(Socket { fd, ..socket.clone() })
+                Some(Socket {
+                    fd,
+                    ..socket.clone()
+                })
             })
             .collect();
         sockets.sort_by_key(|socket| socket.fd);
@@ -82,9 +85,16 @@ impl SocketTable {
 /// Stream sockets of the process's network namespace by inode.
 fn streams(process: &Process) -> HashMap<u64, Socket> {
     let canonical = |address: std::net::SocketAddr| {
-        Address::Inet(std::net::SocketAddr::new(address.ip().to_canonical(), address.port()))
+        Address::Inet(std::net::SocketAddr::new(
+            address.ip().to_canonical(),
+            address.port(),
+        ))
     };
-    let tcp = process.tcp().into_iter().flatten().chain(process.tcp6().into_iter().flatten());
+    let tcp = process
+        .tcp()
+        .into_iter()
+        .flatten()
+        .chain(process.tcp6().into_iter().flatten());
     let mut known: HashMap<u64, Socket> = tcp
         .filter(|entry| {
             matches!(
@@ -111,10 +121,18 @@ fn streams(process: &Process) -> HashMap<u64, Socket> {
         .collect();
     // A unix socket without a path is one of a pair, which event loops use to wake themselves.
     for entry in process.unix().into_iter().flatten() {
-        let Some(path) = entry.path.filter(|_| entry.socket_type == SOCK_STREAM) else { continue };
+        let Some(path) = entry.path.filter(|_| entry.socket_type == SOCK_STREAM) else {
+            continue;
+        };
         let listening = entry.state == UnixState::UNCONNECTED;
         let local = Address::Unix(path.display().to_string());
-        let socket = Socket { fd: -1, inode: entry.inode, listening, local, peer: None };
+        let socket = Socket {
+            fd: -1,
+            inode: entry.inode,
+            listening,
+            local,
+            peer: None,
+        };
         known.insert(entry.inode, socket);
     }
     known
@@ -123,7 +141,11 @@ fn streams(process: &Process) -> HashMap<u64, Socket> {
 /// Inode of the socket behind a descriptor; `None` when it is no socket, or gone.
 pub fn socket_inode(pid: u32, fd: i32) -> Option<u64> {
     let link = std::fs::read_link(format!("/proc/{pid}/fd/{fd}")).ok()?;
-    link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+    link.to_str()?
+        .strip_prefix("socket:[")?
+        .strip_suffix(']')?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -146,8 +168,14 @@ mod tests {
         assert!(find(listener.as_raw_fd()).listening);
         let accepted = find(server.as_raw_fd());
         assert_eq!(accepted.local, Address::Inet(address));
-        assert_eq!(accepted.peer, Some(Address::Inet(client.local_addr().unwrap())));
-        assert_eq!(socket_inode(std::process::id(), server.as_raw_fd()), Some(accepted.inode));
+        assert_eq!(
+            accepted.peer,
+            Some(Address::Inet(client.local_addr().unwrap()))
+        );
+        assert_eq!(
+            socket_inode(std::process::id(), server.as_raw_fd()),
+            Some(accepted.inode)
+        );
         assert!(table.listening_ports().contains(&address.port()));
     }
 

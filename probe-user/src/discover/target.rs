@@ -7,8 +7,14 @@ use super::ProcessFacts;
 
 /// Finds the guide's system without configuration: its modules' names on Python's command line.
 pub const DEFAULT_TARGETS: [(Role, &str); 3] = [
-    (Role::Orchestrator, r"(^|\s)-m\s+(\S+\.)?orchestrator\.(server|agent)(\s|$)"),
-    (Role::Worker, r"(^|\s)-m\s+(src\.)?tts(\.worker_main)?(\s|$)"),
+    (
+        Role::Orchestrator,
+        r"(^|\s)-m\s+(\S+\.)?orchestrator\.(server|agent)(\s|$)",
+    ),
+    (
+        Role::Worker,
+        r"(^|\s)-m\s+(src\.)?tts(\.worker_main)?(\s|$)",
+    ),
     (Role::Redis, r"(^|/)redis-server(\s|$)"),
 ];
 
@@ -65,14 +71,20 @@ impl Target {
             .iter()
             .filter_map(|(role, pattern)| {
                 let cmdline = Regex::new(pattern).ok()?;
-                Some(Self { cmdline: Some(cmdline), ..Self::of(*role) })
+                Some(Self {
+                    cmdline: Some(cmdline),
+                    ..Self::of(*role)
+                })
             })
             .collect()
     }
 
     /// A rule for one process id.
     pub fn pid(role: Role, pid: u32) -> Self {
-        Self { pid: Some(pid), ..Self::of(role) }
+        Self {
+            pid: Some(pid),
+            ..Self::of(role)
+        }
     }
 
     fn of(role: Role) -> Self {
@@ -99,23 +111,30 @@ impl Target {
 
     fn matches(&self, facts: &ProcessFacts) -> bool {
         let holds = |pattern: &Option<Regex>, text: &str| {
-            pattern.as_ref().is_none_or(|pattern| pattern.is_match(text))
+            pattern
+                .as_ref()
+                .is_none_or(|pattern| pattern.is_match(text))
         };
         self.pid.is_none_or(|pid| pid == facts.pid)
             && holds(&self.cmdline, &facts.cmdline)
             && holds(&self.exe, &facts.exe)
             && (self.cgroup.is_none() || holds(&self.cgroup, &facts.cgroup()))
-            && self.port.is_none_or(|port| facts.listening_ports().contains(&port))
+            && self
+                .port
+                .is_none_or(|port| facts.listening_ports().contains(&port))
     }
 }
 
 /// The first rule that a process matches.
 pub fn find(targets: &[Target], facts: &ProcessFacts) -> Option<Matched> {
-    targets.iter().find(|target| target.matches(facts)).map(|target| Matched {
-        role: target.role,
-        name: target.name.clone(),
-        adapter: target.adapter.clone(),
-    })
+    targets
+        .iter()
+        .find(|target| target.matches(facts))
+        .map(|target| Matched {
+            role: target.role,
+            name: target.name.clone(),
+            adapter: target.adapter.clone(),
+        })
 }
 
 #[cfg(test)]
@@ -123,16 +142,32 @@ mod tests {
     use super::*;
 
     fn role(cmdline: &str) -> Option<Role> {
-        let facts = ProcessFacts { pid: 1, cmdline: cmdline.to_owned(), ..ProcessFacts::default() };
+        let facts = ProcessFacts {
+            pid: 1,
+            cmdline: cmdline.to_owned(),
+            ..ProcessFacts::default()
+        };
         find(&Target::defaults(), &facts).map(|matched| matched.role)
     }
 
     #[test]
     fn defaults_find_the_guides_system() {
-        assert_eq!(role("python3 -m orchestrator.server --config x"), Some(Role::Orchestrator));
-        assert_eq!(role("python -m src.orchestrator.server"), Some(Role::Orchestrator));
-        assert_eq!(role("python -m orchestrator.agent dev"), Some(Role::Orchestrator));
-        assert_eq!(role("python3 -m tts.worker_main --adapter a --port 7001"), Some(Role::Worker));
+        assert_eq!(
+            role("python3 -m orchestrator.server --config x"),
+            Some(Role::Orchestrator)
+        );
+        assert_eq!(
+            role("python -m src.orchestrator.server"),
+            Some(Role::Orchestrator)
+        );
+        assert_eq!(
+            role("python -m orchestrator.agent dev"),
+            Some(Role::Orchestrator)
+        );
+        assert_eq!(
+            role("python3 -m tts.worker_main --adapter a --port 7001"),
+            Some(Role::Worker)
+        );
         assert_eq!(role("python -m src.tts --port 7001"), Some(Role::Worker));
         assert_eq!(role("/usr/bin/redis-server *:6379"), Some(Role::Redis));
     }
@@ -148,7 +183,10 @@ mod tests {
     #[test]
     fn pid_rule_matches_only_that_process() {
         let target = [Target::pid(Role::Worker, 7)];
-        let facts = |pid| ProcessFacts { pid, ..ProcessFacts::default() };
+        let facts = |pid| ProcessFacts {
+            pid,
+            ..ProcessFacts::default()
+        };
         assert!(find(&target, &facts(7)).is_some());
         assert!(find(&target, &facts(8)).is_none());
     }

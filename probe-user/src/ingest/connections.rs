@@ -15,7 +15,10 @@ use crate::{
 const NO_EXIST: u64 = 1;
 
 fn key(descriptor: Descriptor) -> FdKeyValue {
-    FdKeyValue(FdKey { files: descriptor.files, fd: descriptor.fd })
+    FdKeyValue(FdKey {
+        files: descriptor.files,
+        fd: descriptor.fd,
+    })
 }
 
 impl Tracker {
@@ -36,8 +39,22 @@ impl Tracker {
             self.closed(replaced, at, out);
         }
         let (side, joined) = (Some(side), Joined::FromStart);
-        tracing::debug!(pid = tgid.0, fd = descriptor.fd, ?side, ?peer, "connection opened");
-        out(Record::Opened(Opened { connection, tgid, at, side, joined, local, peer }));
+        tracing::debug!(
+            pid = tgid.0,
+            fd = descriptor.fd,
+            ?side,
+            ?peer,
+            "connection opened"
+        );
+        out(Record::Opened(Opened {
+            connection,
+            tgid,
+            at,
+            side,
+            joined,
+            local,
+            peer,
+        }));
     }
 
     /// A connection whose opening was lost shows itself by its bytes.
@@ -53,9 +70,21 @@ impl Tracker {
         if let Some(replaced) = self.descriptors.add(descriptor, connection) {
             self.closed(replaced, at, out);
         }
-        let joined = if offset == 0 { Joined::FromStart } else { Joined::Late };
+        let joined = if offset == 0 {
+            Joined::FromStart
+        } else {
+            Joined::Late
+        };
         let (side, local, peer) = (None, None, None);
-        out(Record::Opened(Opened { connection, tgid, at, side, joined, local, peer }));
+        out(Record::Opened(Opened {
+            connection,
+            tgid,
+            at,
+            side,
+            joined,
+            local,
+            peer,
+        }));
     }
 
     /// A connection lost its last descriptor.
@@ -67,13 +96,20 @@ impl Tracker {
     ) {
         // Absent when the process ended or the connection was given up.
         let _absent = self.attached.maps.connections.remove(&connection.0);
-        out(Record::Closed { connection, at, errno: None });
+        out(Record::Closed {
+            connection,
+            at,
+            errno: None,
+        });
     }
 
     /// Nobody needs this connection's bytes: the kernel side stops copying them.
     pub fn ignore(&mut self, connection: ConnectionId) {
         for descriptor in self.descriptors.of_connection(connection) {
-            self.detach(Gone { descriptor, connection });
+            self.detach(Gone {
+                descriptor,
+                connection,
+            });
             self.descriptors.remove(descriptor);
         }
         let _absent = self.attached.maps.connections.remove(&connection.0);
@@ -83,28 +119,44 @@ impl Tracker {
     pub(super) fn detach(&mut self, gone: Gone) {
         let fds = &mut self.attached.maps.fds;
         let key = key(gone.descriptor);
-        if fds.get(&key, 0).is_ok_and(|entry| entry.0.connection == gone.connection.0) {
+        if fds
+            .get(&key, 0)
+            .is_ok_and(|entry| entry.0.connection == gone.connection.0)
+        {
             let _absent = fds.remove(&key);
         }
     }
 
     /// Gives a descriptor to the kernel side; false when it already has one there.
     pub(super) fn attach(&mut self, descriptor: Descriptor, connection: ConnectionId) -> bool {
-        let entry = FdValue(FdEntry { connection: connection.0 });
-        self.attached.maps.fds.insert(key(descriptor), entry, NO_EXIST).is_ok()
+        let entry = FdValue(FdEntry {
+            connection: connection.0,
+        });
+        self.attached
+            .maps
+            .fds
+            .insert(key(descriptor), entry, NO_EXIST)
+            .is_ok()
     }
 
     /// Looks for connections that are older than the probe's view of the process.
     pub(super) fn find_connections(&mut self, tgid: Tgid, out: &mut impl FnMut(Record<'_>)) {
-        let Some(&files) = self.files.get(&tgid) else { return };
-        let Some(table) = SocketTable::read(tgid.0) else { return };
+        let Some(&files) = self.files.get(&tgid) else {
+            return;
+        };
+        let Some(table) = SocketTable::read(tgid.0) else {
+            return;
+        };
         let ports = table.listening_ports();
         for socket in table.sockets {
             if socket.listening {
                 self.listeners.insert(socket.inode, socket.local);
                 continue;
             }
-            let descriptor = Descriptor { files, fd: socket.fd };
+            let descriptor = Descriptor {
+                files,
+                fd: socket.fd,
+            };
             if self.descriptors.connection(descriptor).is_none() {
                 self.found(tgid, descriptor, socket, &ports, out);
             }
@@ -123,10 +175,19 @@ impl Tracker {
         self.found += 1;
         let connection = ConnectionId(USER_CONNECTION | self.found);
         let state = ConnectionValue(Connection { offset: [0; 2] });
-        if self.attached.maps.connections.insert(connection.0, state, NO_EXIST).is_err() {
+        if self
+            .attached
+            .maps
+            .connections
+            .insert(connection.0, state, NO_EXIST)
+            .is_err()
+        {
             return;
         }
-        let gone = Gone { descriptor, connection };
+        let gone = Gone {
+            descriptor,
+            connection,
+        };
         if !self.attach(descriptor, connection) {
             // The kernel side was faster: its record is on the way.
             let _absent = self.attached.maps.connections.remove(&connection.0);
@@ -146,8 +207,15 @@ impl Tracker {
             Address::Unix(_) => None,
         };
         let (joined, local) = (Joined::Late, Some(socket.local));
-        let opened =
-            Opened { connection, tgid, at: now(), side, joined, local, peer: socket.peer };
+        let opened = Opened {
+            connection,
+            tgid,
+            at: now(),
+            side,
+            joined,
+            local,
+            peer: socket.peer,
+        };
         tracing::debug!(pid = tgid.0, fd = descriptor.fd, ?side, "connection found");
         out(Record::Opened(opened));
     }
@@ -155,11 +223,16 @@ impl Tracker {
     /// Compares the known descriptors of a process with `/proc`; those that are gone are closed
     /// once every record written until now is read.
     pub(super) fn compare_descriptors(&mut self, tgid: Tgid) {
-        let Some(&files) = self.files.get(&tgid) else { return };
+        let Some(&files) = self.files.get(&tgid) else {
+            return;
+        };
         let at = now();
         for (descriptor, connection) in self.descriptors.of_table(files) {
             if socket_inode(tgid.0, descriptor.fd).is_none() {
-                let gone = Gone { descriptor, connection };
+                let gone = Gone {
+                    descriptor,
+                    connection,
+                };
                 self.detach(gone);
                 self.vanished.push((gone, at));
             }
@@ -172,8 +245,10 @@ impl Tracker {
         if let Some(address) = self.listeners.get(&inode) {
             return Some(address.clone());
         }
-        let socket =
-            SocketTable::read(tgid.0)?.sockets.into_iter().find(|socket| socket.inode == inode)?;
+        let socket = SocketTable::read(tgid.0)?
+            .sockets
+            .into_iter()
+            .find(|socket| socket.inode == inode)?;
         self.listeners.insert(inode, socket.local.clone());
         Some(socket.local)
     }

@@ -31,7 +31,10 @@ impl Descriptors {
             Some(previous) if previous != connection => self.forget(descriptor, previous),
             _ => None,
         };
-        self.by_connection.entry(connection).or_default().insert(descriptor);
+        self.by_connection
+            .entry(connection)
+            .or_default()
+            .insert(descriptor);
         replaced
     }
 
@@ -53,14 +56,28 @@ impl Descriptors {
 
     /// Every descriptor of a table with its connection.
     pub(super) fn of_table(&self, files: u32) -> Vec<(Descriptor, ConnectionId)> {
-        let first = Descriptor { files, fd: i32::MIN };
-        let last = Descriptor { files, fd: i32::MAX };
-        self.by_descriptor.range(first..=last).map(|(d, c)| (*d, *c)).collect()
+        let first = Descriptor {
+            files,
+            fd: i32::MIN,
+        };
+        let last = Descriptor {
+            files,
+            fd: i32::MAX,
+        };
+        self.by_descriptor
+            .range(first..=last)
+            .map(|(d, c)| (*d, *c))
+            .collect()
     }
 
     /// Every descriptor of a connection.
     pub(super) fn of_connection(&self, connection: ConnectionId) -> Vec<Descriptor> {
-        self.by_connection.get(&connection).into_iter().flatten().copied().collect()
+        self.by_connection
+            .get(&connection)
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect()
     }
 
     fn forget(&mut self, descriptor: Descriptor, connection: ConnectionId) -> Option<ConnectionId> {

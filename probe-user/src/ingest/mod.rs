@@ -8,7 +8,10 @@ mod naming;
 mod processes;
 mod reader;
 mod tracker;
+mod watched;
 
 pub use clock::now;
+pub use naming::describe;
 pub use reader::{Ingest, Losses};
 pub use tracker::Tracker;
+pub use watched::Watched;

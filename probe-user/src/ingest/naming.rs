@@ -12,7 +12,7 @@ const UNKNOWN: &str = "unknown";
 /// The process as the core knows it. The name is the configured one, else `<program>@<gpu>`; where
 /// the GPU is not known or the name is taken by another worker, its port tells them apart, and at
 /// last its process id.
-pub(super) fn describe(
+pub fn describe(
     facts: &ProcessFacts,
     matched: &Matched,
     taken: &BTreeMap<Tgid, Process>,
@@ -29,9 +29,15 @@ pub(super) fn describe(
             return name;
         }
         // A worker that is only starting listens nowhere yet, but its arguments tell.
-        let port = facts.port_argument().or_else(|| facts.listening_ports().first().copied());
+        let port = facts
+            .port_argument()
+            .or_else(|| facts.listening_ports().first().copied());
         let name = port.map_or_else(|| name.clone(), |port| format!("{name}:{port}"));
-        if is_taken(&name) { format!("{name}#{}", facts.pid) } else { name }
+        if is_taken(&name) {
+            format!("{name}#{}", facts.pid)
+        } else {
+            name
+        }
     });
     Process {
         tgid: Tgid(facts.pid),
@@ -51,14 +57,24 @@ mod tests {
     use super::*;
 
     fn matched(name: Option<&str>) -> Matched {
-        Matched { role: Role::Worker, name: name.map(str::to_owned), adapter: None }
+        Matched {
+            role: Role::Worker,
+            name: name.map(str::to_owned),
+            adapter: None,
+        }
     }
 
     #[test]
     fn configured_name_wins() {
-        let facts = ProcessFacts { cmdline: "x --adapter cosy".into(), ..ProcessFacts::default() };
+        let facts = ProcessFacts {
+            cmdline: "x --adapter cosy".into(),
+            ..ProcessFacts::default()
+        };
         let process = describe(&facts, &matched(Some("tts-cosy@0")), &BTreeMap::new());
-        assert_eq!((process.name.as_str(), process.adapter.as_str()), ("tts-cosy@0", "cosy"));
+        assert_eq!(
+            (process.name.as_str(), process.adapter.as_str()),
+            ("tts-cosy@0", "cosy")
+        );
     }
 
     #[test]
@@ -83,6 +99,9 @@ mod tests {
             ..ProcessFacts::default()
         };
         let process = describe(&facts, &matched(None), &BTreeMap::new());
-        assert_eq!((process.name.as_str(), process.adapter.as_str()), ("tts.worker_main", "unknown"));
+        assert_eq!(
+            (process.name.as_str(), process.adapter.as_str()),
+            ("tts.worker_main", "unknown")
+        );
     }
 }

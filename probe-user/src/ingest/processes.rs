@@ -14,7 +14,8 @@ impl Tracker {
     pub(super) fn look_over(&mut self, out: &mut impl FnMut(Record<'_>)) {
         let all = processes();
         self.passed_over.retain(|pid, start| {
-            all.get(pid).is_some_and(|facts| facts.start_ticks == *start)
+            all.get(pid)
+                .is_some_and(|facts| facts.start_ticks == *start)
         });
         for facts in all.values() {
             let known = self.processes.contains_key(&Tgid(facts.pid))
@@ -52,7 +53,13 @@ impl Tracker {
                 let tgid = Tgid(child.pid);
                 if !self.processes.contains_key(&tgid) {
                     parents.push(child.pid);
-                    self.watch(Process { tgid, ..process.clone() }, out);
+                    self.watch(
+                        Process {
+                            tgid,
+                            ..process.clone()
+                        },
+                        out,
+                    );
                 }
             }
         }
@@ -62,7 +69,10 @@ impl Tracker {
     /// read is missed.
     fn watch(&mut self, process: Process, out: &mut impl FnMut(Record<'_>)) {
         let tgid = process.tgid;
-        let entry = ProcessValue(ProcessEntry { files: tgid.0, flags: 0 });
+        let entry = ProcessValue(ProcessEntry {
+            files: tgid.0,
+            flags: 0,
+        });
         if let Err(error) = self.attached.maps.processes.insert(tgid.0, entry, 0) {
             tracing::warn!(pid = tgid.0, %error, "process cannot be watched: the map is full");
             return;
@@ -74,6 +84,7 @@ impl Tracker {
             "process watched"
         );
         self.files.insert(tgid, tgid.0);
+        self.watched.insert(tgid);
         self.processes.insert(tgid, process.clone());
         out(Record::Process(process));
         self.find_connections(tgid, out);
@@ -94,16 +105,26 @@ impl Tracker {
             let _absent = self.attached.maps.processes.remove(&child.0);
             return;
         };
-        let process = Process { tgid: child, at, ..process.clone() };
+        let process = Process {
+            tgid: child,
+            at,
+            ..process.clone()
+        };
         self.processes.insert(child, process.clone());
         self.files.insert(child, files);
+        self.watched.insert(child);
         out(Record::Process(process));
         if shared {
             return;
         }
-        let Some(&parent_files) = self.files.get(&parent) else { return };
+        let Some(&parent_files) = self.files.get(&parent) else {
+            return;
+        };
         for (descriptor, connection) in self.descriptors.of_table(parent_files) {
-            let copy = Descriptor { files, fd: descriptor.fd };
+            let copy = Descriptor {
+                files,
+                fd: descriptor.fd,
+            };
             if self.attach(copy, connection) {
                 self.descriptors.add(copy, connection);
             }
@@ -115,7 +136,9 @@ impl Tracker {
         if tgid.0 == std::process::id() {
             return;
         }
-        let Some(facts) = ProcessFacts::read(tgid.0) else { return };
+        let Some(facts) = ProcessFacts::read(tgid.0) else {
+            return;
+        };
         let matched = find(&self.targets, &facts);
         if !self.processes.contains_key(&tgid) {
             match matched {
@@ -133,7 +156,10 @@ impl Tracker {
         if let Some(files) = self.files.insert(tgid, tgid.0)
             && files != tgid.0
         {
-            let entry = ProcessValue(ProcessEntry { files: tgid.0, flags: 0 });
+            let entry = ProcessValue(ProcessEntry {
+                files: tgid.0,
+                flags: 0,
+            });
             if let Err(error) = self.attached.maps.processes.insert(tgid.0, entry, 0) {
                 tracing::warn!(pid = tgid.0, %error, "process is no longer watched");
             }
@@ -147,7 +173,10 @@ impl Tracker {
                 .filter(|(other, _)| **other != tgid)
                 .map(|(tgid, process)| (*tgid, process.clone()))
                 .collect();
-            let process = Process { at, ..naming::describe(&facts, &matched, &others) };
+            let process = Process {
+                at,
+                ..naming::describe(&facts, &matched, &others)
+            };
             self.processes.insert(tgid, process.clone());
             out(Record::Process(process));
         }
@@ -173,13 +202,19 @@ impl Tracker {
     }
 
     fn ended(&mut self, tgid: Tgid, at: KtimeNs, out: &mut impl FnMut(Record<'_>)) {
-        let Some(process) = self.processes.remove(&tgid) else { return };
+        let Some(process) = self.processes.remove(&tgid) else {
+            return;
+        };
+        self.watched.remove(tgid);
         let _absent = self.attached.maps.processes.remove(&tgid.0);
         if let Some(files) = self.files.remove(&tgid)
             && !self.files.values().any(|other| *other == files)
         {
             for (descriptor, connection) in self.descriptors.of_table(files) {
-                self.detach(Gone { descriptor, connection });
+                self.detach(Gone {
+                    descriptor,
+                    connection,
+                });
                 if let Some(connection) = self.descriptors.remove(descriptor) {
                     self.closed(connection, at, out);
                 }
@@ -192,7 +227,14 @@ impl Tracker {
 
 /// Whether any thread of the process still runs.
 fn has_live_thread(tgid: Tgid) -> bool {
-    let Ok(process) = procfs::process::Process::new(tgid.0 as i32) else { return false };
-    let Ok(tasks) = process.tasks() else { return false };
-    tasks.flatten().any(|task| task.stat().is_ok_and(|stat| !matches!(stat.state, 'Z' | 'X' | 'x')))
+    let Ok(process) = procfs::process::Process::new(tgid.0 as i32) else {
+        return false;
+    };
+    let Ok(tasks) = process.tasks() else {
+        return false;
+    };
+    tasks.flatten().any(|task| {
+        task.stat()
+            .is_ok_and(|stat| !matches!(stat.state, 'Z' | 'X' | 'x'))
+    })
 }

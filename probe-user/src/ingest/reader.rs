@@ -28,7 +28,12 @@ pub type Losses = [(&'static str, u64); loss::COUNT as usize];
 impl Ingest {
     /// Takes over the kernel side.
     pub fn new(attached: Attached, ring: RingBuf<MapData>, targets: Vec<Target>) -> Self {
-        Self { ring, tracker: Tracker::new(attached, targets), records: 0, malformed: 0 }
+        Self {
+            ring,
+            tracker: Tracker::new(attached, targets),
+            records: 0,
+            malformed: 0,
+        }
     }
 
     /// Waits until the kernel side asks for attention, at most `limit`.

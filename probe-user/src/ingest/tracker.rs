@@ -6,7 +6,7 @@ use probe_core::record::{
     Address, ConnectionId, KtimeNs, Process, Record, Tgid, kernel::KernelRecord,
 };
 
-use super::descriptors::Descriptors;
+use super::{Watched, descriptors::Descriptors};
 use crate::{attach::Attached, discover::Target};
 
 /// Watched processes and their connections.
@@ -15,6 +15,8 @@ pub struct Tracker {
     pub(super) targets: Vec<Target>,
     /// Watched processes.
     pub(super) processes: BTreeMap<Tgid, Process>,
+    /// Their ids, shared with the GPU sampler.
+    pub(super) watched: Watched,
     /// Descriptor table of each watched process.
     pub(super) files: HashMap<Tgid, u32>,
     pub(super) descriptors: Descriptors,
@@ -39,6 +41,7 @@ impl Tracker {
             attached,
             targets,
             processes: BTreeMap::new(),
+            watched: Watched::default(),
             files: HashMap::new(),
             descriptors: Descriptors::default(),
             listeners: HashMap::new(),
@@ -53,6 +56,11 @@ impl Tracker {
     /// Watched processes.
     pub fn processes(&self) -> &BTreeMap<Tgid, Process> {
         &self.processes
+    }
+
+    /// Their ids, for another thread.
+    pub fn watched(&self) -> Watched {
+        self.watched.clone()
     }
 
     /// Programs in the kernel.
@@ -70,35 +78,72 @@ impl Tracker {
                     out(Record::Chunk(chunk));
                 }
             }
-            KernelRecord::HalfClosed { connection, direction, at } => {
+            KernelRecord::HalfClosed {
+                connection,
+                direction,
+                at,
+            } => {
                 if self.descriptors.knows(connection) {
-                    out(Record::HalfClosed { connection, direction, at });
+                    out(Record::HalfClosed {
+                        connection,
+                        direction,
+                        at,
+                    });
                 }
             }
-            KernelRecord::Failed { connection, errno, at } => {
+            KernelRecord::Failed {
+                connection,
+                errno,
+                at,
+            } => {
                 if self.descriptors.knows(connection) {
-                    out(Record::Closed { connection, at, errno: Some(errno) });
+                    out(Record::Closed {
+                        connection,
+                        at,
+                        errno: Some(errno),
+                    });
                 }
             }
-            KernelRecord::Opened { connection, tgid, at, side, descriptor, listener, peer } => {
+            KernelRecord::Opened {
+                connection,
+                tgid,
+                at,
+                side,
+                descriptor,
+                listener,
+                peer,
+            } => {
                 let local = listener.and_then(|fd| self.listening_address(tgid, fd));
                 self.opened(connection, tgid, at, side, descriptor, local, peer, out);
             }
-            KernelRecord::DescriptorClosed { descriptor, connection, at } => {
+            KernelRecord::DescriptorClosed {
+                descriptor,
+                connection,
+                at,
+            } => {
                 if self.descriptors.connection(descriptor) == Some(connection)
                     && let Some(connection) = self.descriptors.remove(descriptor)
                 {
                     self.closed(connection, at, out);
                 }
             }
-            KernelRecord::DescriptorAdded { connection, descriptor } => {
+            KernelRecord::DescriptorAdded {
+                connection,
+                descriptor,
+            } => {
                 if self.descriptors.knows(connection)
                     && let Some(replaced) = self.descriptors.add(descriptor, connection)
                 {
                     self.closed(replaced, super::now(), out);
                 }
             }
-            KernelRecord::Forked { child, parent, files, shared, at } => {
+            KernelRecord::Forked {
+                child,
+                parent,
+                files,
+                shared,
+                at,
+            } => {
                 self.forked(child, parent, files, shared, at, out);
             }
             KernelRecord::Executed { tgid, at } => self.executed(tgid, at, out),
@@ -143,7 +188,11 @@ impl Tracker {
 
     /// Whether records other than chunks were lost since the last call.
     fn lost_control_records(&mut self) -> bool {
-        let values = self.attached.maps.losses.get(&probe_abi::loss::RING_FULL_CONTROL, 0);
+        let values = self
+            .attached
+            .maps
+            .losses
+            .get(&probe_abi::loss::RING_FULL_CONTROL, 0);
         let lost = values.map_or(0, |values| values.iter().sum());
         std::mem::replace(&mut self.control_losses, lost) != lost
     }
@@ -159,8 +208,16 @@ impl Tracker {
         at: KtimeNs,
         out: &mut impl FnMut(Record<'_>),
     ) -> bool {
-        let Some(&files) = self.files.get(&tgid) else { return false };
-        if self.attached.maps.connections.get(&connection.0, 0).is_err() {
+        let Some(&files) = self.files.get(&tgid) else {
+            return false;
+        };
+        if self
+            .attached
+            .maps
+            .connections
+            .get(&connection.0, 0)
+            .is_err()
+        {
             return false;
         }
         let descriptor = probe_core::record::kernel::Descriptor { files, fd };

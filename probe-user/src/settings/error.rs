@@ -22,11 +22,16 @@ impl SettingsError {
 
     pub(super) fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         let line = error.span().map_or(1, |span| {
-            text.get(..span.start).unwrap_or(text).bytes().filter(|byte| *byte == b'\n').count() + 1
+            text.get(..span.start)
+                .unwrap_or(text)
+                .bytes()
+                .filter(|byte| *byte == b'\n')
+                .count()
+                + 1
         });
         let message = error.message().trim().replace('\n', " ");
-        let remedy = nearest(&message)
-            .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        let remedy =
+            nearest(&message).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
         Self(format!("{}:{line}: {message}{remedy}", path.display()))
     }
 }

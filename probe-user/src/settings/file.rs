@@ -48,6 +48,7 @@ pub(super) struct File {
     pub(super) discovery: Discovery,
     pub(super) profile: ProfileName,
     pub(super) playout: Playout,
+    pub(super) models: Models,
     pub(super) labels: Labels,
     pub(super) gpu: Gpu,
     /// Replaces the default targets when given.
@@ -68,6 +69,7 @@ section! { Playout {
     #[serde(deserialize_with = "duration::deserialize")]
     prebuffer: Duration = Duration::from_millis(60),
 } }
+section! { Models { resident_cap: Cap = Cap(0), } }
 section! { Labels { sessions: usize = 1000, } }
 section! { Gpu {
     enabled: bool = true,
@@ -77,6 +79,17 @@ section! { Gpu {
     #[serde(deserialize_with = "duration::deserialize")]
     call_timeout: Duration = Duration::from_millis(500),
 } }
+
+/// Most models a worker keeps; 0 where it is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Cap(u32);
+
+impl Cap {
+    pub(super) fn into_cap(self) -> Option<u32> {
+        (self.0 != 0).then_some(self.0)
+    }
+}
 
 /// Name or path of the profile.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -153,7 +166,11 @@ impl TargetEntry {
             name: self.name,
             adapter: self.adapter,
         };
-        if target.has_condition() { Ok(target) } else { Err(TargetError::NoCondition) }
+        if target.has_condition() {
+            Ok(target)
+        } else {
+            Err(TargetError::NoCondition)
+        }
     }
 }
 
@@ -176,14 +193,28 @@ pub(super) fn default_targets() -> Vec<TargetEntry> {
 #[cfg(test)]
 impl File {
     pub(super) fn without_targets(self) -> Self {
-        Self { target: None, ..self }
+        Self {
+            target: None,
+            ..self
+        }
     }
 
     pub(super) fn keys() -> impl Iterator<Item = &'static str> {
-        [Http::KEYS, Log::KEYS, Hooks::KEYS, Discovery::KEYS, Playout::KEYS, Labels::KEYS, Gpu::KEYS]
-            .into_iter()
-            .flatten()
-            .copied()
-            .chain(["profile", "role", "cmdline", "exe", "cgroup", "port", "pid", "name", "adapter"])
+        [
+            Http::KEYS,
+            Log::KEYS,
+            Hooks::KEYS,
+            Discovery::KEYS,
+            Playout::KEYS,
+            Models::KEYS,
+            Labels::KEYS,
+            Gpu::KEYS,
+        ]
+        .into_iter()
+        .flatten()
+        .copied()
+        .chain([
+            "profile", "role", "cmdline", "exe", "cgroup", "port", "pid", "name", "adapter",
+        ])
     }
 }

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use probe_core::{model::ModelSettings, profile::Profile};
+use probe_core::{metrics::Limits, model::ModelSettings, profile::Profile};
 
 use crate::{attach::Attachment, discover::Target, gpu, telemetry};
 
@@ -35,8 +35,12 @@ pub struct Settings {
     pub discovery_interval: Duration,
     /// What the voice system says.
     pub profile: Arc<Profile>,
-    /// Playout and label bounds.
+    /// The profile's text, for captures.
+    pub profile_text: String,
+    /// Playout and models.
     pub model: ModelSettings,
+    /// How many values labels may have.
+    pub limits: Limits,
     /// NVML.
     pub gpu: gpu::Settings,
 }
@@ -44,7 +48,9 @@ pub struct Settings {
 impl Settings {
     /// The defaults, or a file's settings.
     pub fn load(path: Option<&Path>) -> Result<Self, SettingsError> {
-        let Some(path) = path else { return Self::from_toml("", Path::new("(defaults)")) };
+        let Some(path) = path else {
+            return Self::from_toml("", Path::new("(defaults)"));
+        };
         let text = std::fs::read_to_string(path)
             .map_err(|error| SettingsError::unreadable(path, &error))?;
         Self::from_toml(&text, path)
@@ -65,17 +71,26 @@ impl Settings {
                 })
                 .collect::<Result<_, _>>()?,
         };
+        let (profile, profile_text) = load_profile(&file.profile, path)?;
         Ok(Self {
             listen: file.http.listen,
-            log: telemetry::Settings { level: file.log.level, format: file.log.format },
+            log: telemetry::Settings {
+                level: file.log.level,
+                format: file.log.format,
+            },
             attachment: file.hooks.syscalls,
             targets,
             discovery_interval: file.discovery.interval,
-            profile: Arc::new(load_profile(&file.profile, path)?),
+            profile: Arc::new(profile),
+            profile_text,
             model: ModelSettings {
                 prebuffer_ms: u32::try_from(file.playout.prebuffer.as_millis()).unwrap_or(u32::MAX),
-                max_session_labels: file.labels.sessions,
+                resident_cap: file.models.resident_cap.into_cap(),
                 ..ModelSettings::default()
+            },
+            limits: Limits {
+                sessions: file.labels.sessions,
+                ..Limits::default()
             },
             gpu: gpu::Settings {
                 enabled: file.gpu.enabled,
@@ -87,15 +102,18 @@ impl Settings {
     }
 }
 
-/// The built-in profile, or a file's; a relative path counts from the configuration's folder.
-fn load_profile(name: &str, config: &Path) -> Result<Profile, SettingsError> {
+/// The built-in profile, or a file's, with its text; a relative path counts from the
+/// configuration's folder.
+fn load_profile(name: &str, config: &Path) -> Result<(Profile, String), SettingsError> {
     if name == file::BUILTIN_PROFILE {
-        return Ok(Profile::builtin());
+        return Ok((Profile::builtin(), Profile::BUILTIN.to_owned()));
     }
     let path: PathBuf = config.parent().unwrap_or(Path::new(".")).join(name);
     let text =
         std::fs::read_to_string(&path).map_err(|error| SettingsError::unreadable(&path, &error))?;
-    Profile::from_toml(&text).map_err(|error| SettingsError::value(&path, "profile", &error))
+    let profile = Profile::from_toml(&text)
+        .map_err(|error| SettingsError::value(&path, "profile", &error))?;
+    Ok((profile, text))
 }
 
 #[cfg(test)]
@@ -103,14 +121,19 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> String {
-        Settings::from_toml(text, Path::new("voxprobe.toml")).unwrap_err().to_string()
+        Settings::from_toml(text, Path::new("voxprobe.toml"))
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
     fn unknown_key_is_an_error_that_names_the_nearest() {
         let text = error("[gpu]\nintervall = \"1s\"\n");
         assert!(text.contains("voxprobe.toml:2"), "{text}");
-        assert!(text.contains("`intervall`") && text.contains("did you mean `interval`"), "{text}");
+        assert!(
+            text.contains("`intervall`") && text.contains("did you mean `interval`"),
+            "{text}"
+        );
         let text = error("[htpp]\n");
         assert!(text.contains("did you mean `http`"), "{text}");
     }
@@ -119,7 +142,10 @@ mod tests {
     fn bad_values_name_the_place() {
         assert!(error("[gpu]\ninterval = \"soon\"\n").contains("voxprobe.toml:2"));
         let text = error("[[target]]\nrole = \"worker\"\ncmdline = \"(\"\n");
-        assert!(text.contains("target number 1") && text.contains("cmdline"), "{text}");
+        assert!(
+            text.contains("target number 1") && text.contains("cmdline"),
+            "{text}"
+        );
         let text = error("[[target]]\nrole = \"worker\"\n");
         assert!(text.contains("target number 1"), "{text}");
         let text = error("[[target]]\nrole = \"wroker\"\n");
@@ -137,7 +163,9 @@ mod tests {
         // Every key is named in the file.
         for key in file::File::keys() {
             assert!(
-                shipped.lines().any(|line| line.trim_start_matches("# ").starts_with(key)),
+                shipped
+                    .lines()
+                    .any(|line| line.trim_start_matches("# ").starts_with(key)),
                 "config/voxprobe.toml does not mention `{key}`"
             );
         }

@@ -60,7 +60,12 @@ fn json(metadata: &tracing::Metadata<'_>, fields: Fields) -> String {
 }
 
 fn text(metadata: &tracing::Metadata<'_>, fields: &Fields) -> String {
-    let mut line = format!("{} {:7} {}", timestamp(), level(*metadata.level()), fields.message);
+    let mut line = format!(
+        "{} {:7} {}",
+        timestamp(),
+        level(*metadata.level()),
+        fields.message
+    );
     for (name, value) in &fields.rest {
         line.push_str(&match value {
             Value::String(value) => format!(" {name}={value}"),

@@ -58,7 +58,12 @@ impl Connection {
             (Joined::Late, Some(side)) => http2(&opened, side, Joined::Late, profile),
             _ => Protocol::Undetermined(Undetermined::default()),
         };
-        Self { opened, streams: Default::default(), protocol, verdict: None }
+        Self {
+            opened,
+            streams: Default::default(),
+            protocol,
+            verdict: None,
+        }
     }
 
     pub(super) fn tgid(&self) -> Tgid {
@@ -89,7 +94,9 @@ impl Connection {
 
     pub(super) fn handle_chunk(&mut self, chunk: Chunk<'_>, stage: &mut Stage<'_>) {
         let (direction, at) = (chunk.direction, chunk.exit);
-        self.assemble(direction, at, stage, |stream, deliver| stream.handle_chunk(chunk, deliver));
+        self.assemble(direction, at, stage, |stream, deliver| {
+            stream.handle_chunk(chunk, deliver)
+        });
     }
 
     pub(super) fn handle_gap(&mut self, gap: &Gap, stage: &mut Stage<'_>) {
@@ -112,7 +119,9 @@ impl Connection {
         at: KtimeNs,
         stage: &mut Stage<'_>,
     ) {
-        self.assemble(direction, at, stage, |stream, deliver| stream.finish(deliver));
+        self.assemble(direction, at, stage, |stream, deliver| {
+            stream.finish(deliver)
+        });
         if let Protocol::Http2(side, http2) = &mut self.protocol {
             http2.handle_half_closed(direction, at, &mut FlowSink::new(*side, stage, None));
         }
@@ -120,7 +129,9 @@ impl Connection {
 
     pub(super) fn handle_closed(&mut self, at: KtimeNs, stage: &mut Stage<'_>) {
         for direction in [Direction::Sent, Direction::Received] {
-            self.assemble(direction, at, stage, |stream, deliver| stream.finish(deliver));
+            self.assemble(direction, at, stage, |stream, deliver| {
+                stream.finish(deliver)
+            });
         }
         if let Protocol::Http2(side, http2) = &mut self.protocol {
             http2.handle_closed(at, &mut FlowSink::new(*side, stage, None));
@@ -135,7 +146,12 @@ impl Connection {
         stage: &mut Stage<'_>,
         step: impl FnOnce(&mut Assembler, &mut dyn FnMut(Delivery<'_>)),
     ) {
-        let Self { opened, streams, protocol, verdict } = self;
+        let Self {
+            opened,
+            streams,
+            protocol,
+            verdict,
+        } = self;
         step(&mut streams[direction.index()], &mut |delivery| {
             stage.count(&delivery);
             deliver(opened, protocol, verdict, direction, at, delivery, stage);
@@ -159,13 +175,26 @@ fn deliver(
     stage: &mut Stage<'_>,
 ) {
     match delivery {
-        Delivery::Gap { offset, length, reason } => {
+        Delivery::Gap {
+            offset,
+            length,
+            reason,
+        } => {
             if let Some(tap) = &mut stage.tap {
                 let connection = opened.connection;
-                let gap = Gap { connection, direction, offset, length, reason, at };
+                let gap = Gap {
+                    connection,
+                    direction,
+                    offset,
+                    length,
+                    reason,
+                    at,
+                };
                 tap.record(&Record::Gap(gap));
             }
-            gap(opened, protocol, verdict, direction, at, length, reason, stage);
+            gap(
+                opened, protocol, verdict, direction, at, length, reason, stage,
+            );
         }
         Delivery::Chunk(chunk) => match protocol {
             Protocol::Http2(side, http2) => feed(*side, http2, &chunk, stage),
@@ -212,7 +241,13 @@ fn gap(
         return;
     }
     if let Protocol::Http2(side, http2) = protocol {
-        http2.handle_hole(direction, at, length, reason, &mut FlowSink::new(*side, stage, None));
+        http2.handle_hole(
+            direction,
+            at,
+            length,
+            reason,
+            &mut FlowSink::new(*side, stage, None),
+        );
     }
 }
 
@@ -255,7 +290,10 @@ impl Undetermined {
         let first = &mut self.first[direction.index()];
         let missing = DETECT_BYTES.saturating_sub(first.len());
         // A hole among the first bytes leaves them unreadable from there on.
-        let readable = chunk.holes.first().map_or(usize::MAX, |hole| hole.at as usize);
+        let readable = chunk
+            .holes
+            .first()
+            .map_or(usize::MAX, |hole| hole.at as usize);
         let cut = readable < missing && !chunk.holes.is_empty();
         let take = missing.min(readable).min(chunk.bytes.len());
         first.extend(chunk.bytes.iter().take(take));
@@ -272,7 +310,11 @@ impl Undetermined {
             Detection::NeedMore if !cut && self.bytes < UNDETERMINED_BYTES => return None,
             Detection::NeedMore | Detection::Other => return Some(Protocol::Other),
         };
-        let side = if client_sends { Side::Client } else { Side::Server };
+        let side = if client_sends {
+            Side::Client
+        } else {
+            Side::Server
+        };
         // Bytes that contradict how the connection began are no HTTP/2.
         if opened.side.is_some_and(|known| known != side) {
             return Some(Protocol::Other);
@@ -306,12 +348,19 @@ impl<'a, 'b> FlowSink<'a, 'b> {
 
 impl Sink for FlowSink<'_, '_> {
     fn event(&mut self, event: Event<'_>) {
-        self.interpreter.handle(self.process, self.side, &event, self.events);
+        self.interpreter
+            .handle(self.process, self.side, &event, self.events);
     }
 
     fn keep(&mut self, start: usize, end: usize) {
         if let Some(elided) = &mut self.elided {
             elided.keep(start, end);
+        }
+    }
+
+    fn mask(&mut self, start: usize, replacement: &[u8]) {
+        if let Some(elided) = &mut self.elided {
+            elided.mask(start, replacement);
         }
     }
 

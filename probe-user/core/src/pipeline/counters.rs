@@ -56,7 +56,10 @@ impl Counters {
             bytes: ["sent", "received"].map(|direction| probe.stream_bytes.with(&[direction])),
             gaps: GapReason::ALL.map(|reason| {
                 let reason = [reason.as_str()];
-                (probe.stream_gaps.with(&reason), probe.stream_gap_bytes.with(&reason))
+                (
+                    probe.stream_gaps.with(&reason),
+                    probe.stream_gap_bytes.with(&reason),
+                )
             }),
             problems: Problem::ALL.map(|problem| probe.wire_problems.with(&[problem.as_str()])),
             calls: ["known", "other", "unknown"].map(|method| probe.flow_calls.with(&[method])),
@@ -119,11 +122,13 @@ impl Counters {
     }
 
     pub(super) fn connection_opened(&self, connection: &Connection) {
-        self.connections(connection.protocol_name(), connection.joined()).inc();
+        self.connections(connection.protocol_name(), connection.joined())
+            .inc();
     }
 
     pub(super) fn connection_closed(&self, connection: &Connection) {
-        self.connections(connection.protocol_name(), connection.joined()).dec();
+        self.connections(connection.protocol_name(), connection.joined())
+            .dec();
     }
 
     pub(super) fn connection_changed(&self, connection: &Connection, before: &str) {

@@ -8,6 +8,8 @@ pub(super) struct Elided {
     holes: Vec<Hole>,
     /// Ranges of the current piece that may be kept, in order.
     ranges: Vec<(usize, usize)>,
+    /// Replacements of bytes of the current piece, by position.
+    masks: Vec<(usize, Vec<u8>)>,
     /// Position in the chunk, stream bytes.
     position: u32,
 }
@@ -16,7 +18,13 @@ impl Elided {
     pub(super) fn new(chunk: &Chunk<'_>) -> Self {
         // Most of an audio chunk is left out.
         let bytes = Vec::with_capacity(chunk.bytes.len().min(256));
-        Self { bytes, holes: Vec::new(), ranges: Vec::new(), position: 0 }
+        Self {
+            bytes,
+            holes: Vec::new(),
+            ranges: Vec::new(),
+            masks: Vec::new(),
+            position: 0,
+        }
     }
 
     /// Bytes `start..end` of the current piece may be kept.
@@ -24,8 +32,25 @@ impl Elided {
         self.ranges.push((start, end));
     }
 
+    /// Bytes from `start` of the current piece on must not be kept as they are: these stand for
+    /// them. Told before the range that covers them.
+    pub(super) fn mask(&mut self, start: usize, replacement: &[u8]) {
+        self.masks.push((start, replacement.to_vec()));
+    }
+
     /// The current piece is parsed.
     pub(super) fn finish_bytes(&mut self, piece: &[u8]) {
+        let mut masked;
+        let mut piece = piece;
+        if !self.masks.is_empty() {
+            masked = piece.to_vec();
+            for (start, replacement) in std::mem::take(&mut self.masks) {
+                if let Some(bytes) = masked.get_mut(start..start + replacement.len()) {
+                    bytes.copy_from_slice(&replacement);
+                }
+            }
+            piece = &masked;
+        }
         let mut next = 0;
         for (start, end) in std::mem::take(&mut self.ranges) {
             if let Some(kept) = piece.get(start..end).filter(|_| start >= next) {
@@ -45,7 +70,11 @@ impl Elided {
 
     /// The chunk to keep.
     pub(super) fn into_chunk(self, chunk: &Chunk<'_>) -> Chunk<'static> {
-        Chunk { bytes: self.bytes.into(), holes: self.holes.into(), ..*chunk }
+        Chunk {
+            bytes: self.bytes.into(),
+            holes: self.holes.into(),
+            ..*chunk
+        }
     }
 
     fn leave_out(&mut self, length: u32, reason: GapReason) {
@@ -69,6 +98,26 @@ mod tests {
     use crate::record::{ConnectionId, Direction, KtimeNs};
 
     #[test]
+    fn masked_bytes_are_replaced() {
+        let chunk = Chunk {
+            connection: ConnectionId(1),
+            direction: Direction::Sent,
+            tid: 1,
+            offset: 0,
+            enter: KtimeNs(1),
+            exit: KtimeNs(2),
+            length: 8,
+            bytes: b"k=secret"[..].into(),
+            holes: vec![].into(),
+        };
+        let mut elided = Elided::new(&chunk);
+        elided.mask(2, b"******");
+        elided.keep(0, 8);
+        elided.finish_bytes(&chunk.bytes);
+        assert_eq!(&*elided.into_chunk(&chunk).bytes, b"k=******");
+    }
+
+    #[test]
     fn only_named_ranges_are_kept_and_lengths_stay() {
         let chunk = Chunk {
             connection: ConnectionId(1),
@@ -79,7 +128,12 @@ mod tests {
             exit: KtimeNs(2),
             length: 15,
             bytes: b"0123456789"[..].into(),
-            holes: vec![Hole { at: 10, length: 5, reason: GapReason::CaptureLimit }].into(),
+            holes: vec![Hole {
+                at: 10,
+                length: 5,
+                reason: GapReason::CaptureLimit,
+            }]
+            .into(),
         };
         let mut elided = Elided::new(&chunk);
         elided.keep(1, 3);

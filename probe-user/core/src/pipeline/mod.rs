@@ -17,9 +17,7 @@ use crate::{
     metrics::Metrics,
     model::{Model, ModelSettings},
     profile::Profile,
-    record::{
-        Chunk, ConnectionId, Gap, Joined, KtimeNs, Opened, Process, Record, Role, Tgid,
-    },
+    record::{Chunk, ConnectionId, Gap, Joined, KtimeNs, Opened, Process, Record, Role, Tgid},
     stream::Delivery,
 };
 use connection::{Connection, Verdict};
@@ -52,7 +50,12 @@ impl Pipeline {
     /// An empty pipeline that observes into `metrics`.
     pub fn new(profile: Arc<Profile>, settings: ModelSettings, metrics: Metrics) -> Self {
         Self {
-            interpreter: Interpreter::for_profile(&profile),
+            interpreter: Interpreter::with_commands(
+                profile
+                    .commands()
+                    .map(|(number, name)| (number, interpret::Command::from_name(name)))
+                    .collect(),
+            ),
             model: Model::new(settings, &metrics),
             counters: Counters::new(&metrics),
             profile,
@@ -92,7 +95,11 @@ impl Pipeline {
             Record::Chunk(chunk) => self.handle_chunk(chunk, tap),
             Record::Gap(gap) => self.handle_gap(gap),
             Record::Opened(opened) => self.handle_opened(opened),
-            Record::HalfClosed { connection, direction, at } => {
+            Record::HalfClosed {
+                connection,
+                direction,
+                at,
+            } => {
                 self.on_connection(connection, tap, |connection, stage| {
                     connection.handle_half_closed(direction, at, stage);
                 });
@@ -109,7 +116,9 @@ impl Pipeline {
     }
 
     fn handle_opened(&mut self, opened: Opened) {
-        let Some(process) = self.processes.get(&opened.tgid) else { return };
+        let Some(process) = self.processes.get(&opened.tgid) else {
+            return;
+        };
         if self.connections.len() >= MAX_CONNECTIONS {
             self.counters.refused();
             self.unwanted.push_back(opened.connection);
@@ -131,7 +140,9 @@ impl Pipeline {
 
     fn handle_chunk(&mut self, chunk: Chunk<'_>, tap: Option<&mut dyn Tap>) {
         let id = chunk.connection;
-        self.on_connection(id, tap, |connection, stage| connection.handle_chunk(chunk, stage));
+        self.on_connection(id, tap, |connection, stage| {
+            connection.handle_chunk(chunk, stage)
+        });
     }
 
     fn handle_gap(&mut self, gap: Gap) {
@@ -141,10 +152,13 @@ impl Pipeline {
     }
 
     fn handle_closed(&mut self, id: ConnectionId, at: KtimeNs, tap: Option<&mut dyn Tap>) {
-        self.on_connection(id, tap, |connection, stage| connection.handle_closed(at, stage));
+        self.on_connection(id, tap, |connection, stage| {
+            connection.handle_closed(at, stage)
+        });
         if let Some(connection) = self.connections.remove(&id) {
             self.counters.connection_closed(&connection);
         }
+        self.model.handle_connection_closed(id, at);
     }
 
     fn handle_process_ended(&mut self, tgid: Tgid, at: KtimeNs, mut tap: Option<&mut dyn Tap>) {
@@ -170,7 +184,9 @@ impl Pipeline {
             .collect();
         for id in waiting {
             let tap = tap.as_deref_mut().map(|tap| tap as &mut dyn Tap);
-            self.on_connection(id, tap, |connection, stage| connection.handle_time(at, stage));
+            self.on_connection(id, tap, |connection, stage| {
+                connection.handle_time(at, stage)
+            });
         }
         self.model.handle_tick(at);
         self.counters.interpreted(self.interpreter.counts());
@@ -183,8 +199,12 @@ impl Pipeline {
         tap: Option<&mut dyn Tap>,
         step: impl FnOnce(&mut Connection, &mut Stage<'_>),
     ) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        let Some(process) = self.processes.get(&connection.tgid()) else { return };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let Some(process) = self.processes.get(&connection.tgid()) else {
+            return;
+        };
         let protocol = connection.protocol_name();
         let mut stage = Stage {
             profile: &self.profile,
@@ -192,7 +212,10 @@ impl Pipeline {
             interpreter: &mut self.interpreter,
             counters: &self.counters,
             events: &mut self.events,
-            tap,
+            tap: match tap {
+                Some(tap) => Some(tap),
+                None => None,
+            },
         };
         step(connection, &mut stage);
         if connection.protocol_name() != protocol {

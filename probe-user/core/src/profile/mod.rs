@@ -15,9 +15,6 @@ pub use schema::{
 
 use std::collections::BTreeMap;
 
-/// The `tts` profile, as shipped.
-const TTS: &str = include_str!("../../../../config/profiles/tts.toml");
-
 /// A validated profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
@@ -28,12 +25,15 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// Text of the guide's system, `tts`, as shipped.
+    pub const BUILTIN: &str = include_str!("../../../../config/profiles/tts.toml");
+
     /// The guide's system, `tts`.
     ///
     /// # Panics
     /// Never: a test reads the shipped file.
     pub fn builtin() -> Self {
-        Self::from_toml(TTS).expect("the built-in profile is valid")
+        Self::from_toml(Self::BUILTIN).expect("the built-in profile is valid")
     }
 
     /// Reads and validates a profile.

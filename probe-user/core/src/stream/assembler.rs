@@ -50,7 +50,11 @@ pub struct Assembler {
 
 impl Assembler {
     /// Takes a chunk; gives what can be delivered.
-    pub fn handle_chunk(&mut self, chunk: Chunk<'_>, deliver: &mut impl FnMut(Delivery<'_>)) {
+    pub fn handle_chunk(
+        &mut self,
+        chunk: Chunk<'_>,
+        deliver: &mut (impl FnMut(Delivery<'_>) + ?Sized),
+    ) {
         if chunk.offset < self.next {
             self.stale += 1;
             return;
@@ -76,7 +80,7 @@ impl Assembler {
     }
 
     /// Time passed: gives up a hole that has been waited for long enough.
-    pub fn handle_time(&mut self, now: KtimeNs, deliver: &mut impl FnMut(Delivery<'_>)) {
+    pub fn handle_time(&mut self, now: KtimeNs, deliver: &mut (impl FnMut(Delivery<'_>) + ?Sized)) {
         while let Some(since) = self.waiting_since
             && now.since(since) >= REORDER_WAIT_NS
         {
@@ -89,7 +93,7 @@ impl Assembler {
         &mut self,
         length: u64,
         reason: GapReason,
-        deliver: &mut impl FnMut(Delivery<'_>),
+        deliver: &mut (impl FnMut(Delivery<'_>) + ?Sized),
     ) {
         let offset = self.next;
         self.next = self.next.saturating_add(length);
@@ -102,7 +106,7 @@ impl Assembler {
     }
 
     /// Nothing more will come: what is held is delivered.
-    pub fn finish(&mut self, deliver: &mut impl FnMut(Delivery<'_>)) {
+    pub fn finish(&mut self, deliver: &mut (impl FnMut(Delivery<'_>) + ?Sized)) {
         while !self.held.is_empty() {
             self.give_up_hole(GapReason::Lost, deliver);
         }
@@ -118,7 +122,11 @@ impl Assembler {
         self.stale
     }
 
-    fn give_up_hole(&mut self, reason: GapReason, deliver: &mut impl FnMut(Delivery<'_>)) {
+    fn give_up_hole(
+        &mut self,
+        reason: GapReason,
+        deliver: &mut (impl FnMut(Delivery<'_>) + ?Sized),
+    ) {
         let Some(&offset) = self.held.keys().next() else {
             self.waiting_since = None;
             self.held_bytes = 0;
@@ -136,7 +144,7 @@ impl Assembler {
     }
 
     /// Delivers the held chunks that follow without a hole.
-    fn deliver_held(&mut self, deliver: &mut impl FnMut(Delivery<'_>)) {
+    fn deliver_held(&mut self, deliver: &mut (impl FnMut(Delivery<'_>) + ?Sized)) {
         while let Some(entry) = self.held.first_entry() {
             if *entry.key() > self.next {
                 break;

@@ -1,0 +1,159 @@
+//! The command line: what may be typed, and which command does it.
+
+mod check;
+mod discover;
+mod outcome;
+mod record;
+mod replay;
+mod run;
+mod stop;
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use probe_core::record::Role;
+
+use crate::{
+    discover::Target,
+    settings::{Settings, SettingsError},
+    telemetry,
+};
+pub use outcome::{Outcome, is_broken_pipe};
+
+/// Tells from the kernel whether listeners of a realtime voice system hear smooth audio, and why
+/// not.
+#[derive(Debug, Parser)]
+#[command(name = "voxprobe", version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Least level that is logged (on stderr) [default: info, or as configured]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<telemetry::Level>,
+    /// Form of the log [default: json, or as configured]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<telemetry::Format>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watches the voice system and exports Prometheus metrics, until it is stopped
+    Run(run::Arguments),
+    /// Says what works on this host, what does not, why, and what would fix it
+    Check(check::Arguments),
+    /// Lists the processes it would watch, with role, sockets and GPU
+    Discover(discover::Arguments),
+    /// Saves everything the kernel tells to a capture file, without audio and text
+    Record(record::Arguments),
+    /// Runs a capture file through the same pipeline
+    Replay(replay::Arguments),
+}
+
+/// What to watch and how; the flags win over the file.
+#[derive(Debug, Args)]
+struct Watching {
+    /// Configuration file; config/voxprobe.toml shows every key
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Watch this process (a worker unless a configured target says otherwise) and its children,
+    /// and no other; may be given several times
+    #[arg(long = "pid", value_name = "N")]
+    pids: Vec<u32>,
+    /// Path of libnvidia-ml.so
+    #[arg(long, value_name = "PATH")]
+    nvml_lib: Option<PathBuf>,
+}
+
+/// Form of output on stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl Watching {
+    /// The settings these flags and their file mean.
+    fn settings(&self, cli: &Overrides) -> Result<Settings, UsageError> {
+        let mut settings = Settings::load(self.config.as_deref())?;
+        if let Some(level) = cli.log_level {
+            settings.log.level = level;
+        }
+        if let Some(format) = cli.log_format {
+            settings.log.format = format;
+        }
+        if let Some(listen) = cli.listen {
+            settings.listen = listen;
+        }
+        if let Some(library) = &self.nvml_lib {
+            if !library.exists() {
+                return Err(UsageError::NoLibrary(library.clone()));
+            }
+            settings.gpu.library = Some(library.clone());
+        }
+        if !self.pids.is_empty() {
+            let mut targets = Vec::new();
+            for pid in &self.pids {
+                let facts =
+                    crate::discover::ProcessFacts::read(*pid).ok_or(UsageError::NoProcess(*pid))?;
+                let matched = crate::discover::find(&settings.targets, &facts);
+                targets.push(match matched {
+                    Some(matched) => Target {
+                        name: matched.name,
+                        adapter: matched.adapter,
+                        ..Target::pid(matched.role, *pid)
+                    },
+                    None => Target::pid(Role::Worker, *pid),
+                });
+            }
+            settings.targets = targets;
+        }
+        Ok(settings)
+    }
+}
+
+/// Flags beside [`Watching`] that win over the file.
+#[derive(Clone, Copy, Debug, Default)]
+struct Overrides {
+    log_level: Option<telemetry::Level>,
+    log_format: Option<telemetry::Format>,
+    listen: Option<SocketAddr>,
+}
+
+/// What was typed cannot be done.
+#[derive(Debug, thiserror::Error)]
+enum UsageError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(
+        "--nvml-lib {}: no such file: give the path of libnvidia-ml.so.1, or leave the flag out to \
+         look in the usual places",
+        .0.display()
+    )]
+    NoLibrary(PathBuf),
+    #[error("--pid {0}: no such process: `voxprobe discover` lists the processes it would watch")]
+    NoProcess(u32),
+}
+
+impl Cli {
+    /// Does what was typed.
+    ///
+    /// # Errors
+    /// With one line that says what failed and what would help.
+    pub fn execute(self) -> anyhow::Result<Outcome> {
+        let overrides = Overrides {
+            log_level: self.log_level,
+            log_format: self.log_format,
+            listen: None,
+        };
+        match self.command {
+            Command::Run(arguments) => run::run(&arguments, overrides),
+            Command::Check(arguments) => check::check(&arguments, overrides),
+            Command::Discover(arguments) => discover::discover(&arguments, overrides),
+            Command::Record(arguments) => record::record(&arguments, overrides),
+            Command::Replay(arguments) => replay::replay(&arguments, overrides),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! `voxprobe run`: the agent.
+
+use std::{net::SocketAddr, path::PathBuf, sync::atomic::Ordering, time::Duration};
+
+use anyhow::Context as _;
+use clap::Args;
+use probe_core::metrics::Metrics;
+
+use super::{Outcome, Overrides, Watching, stop};
+use crate::{
+    agent::{Agent, CostMetrics, Shared},
+    export::Endpoint,
+    settings::Settings,
+    telemetry,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    watching: Watching,
+    /// Address of the HTTP endpoint; port 0 takes a free one [default: 127.0.0.1:9781, or as
+    /// configured]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Also save a capture file
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments, overrides: Overrides) -> anyhow::Result<Outcome> {
+    let overrides = Overrides {
+        listen: arguments.listen,
+        ..overrides
+    };
+    let settings = arguments.watching.settings(&overrides)?;
+    telemetry::init(settings.log);
+    let endpoint = Endpoint::bind(settings.listen)?;
+    watch(settings, Some(endpoint), arguments.record.clone(), None)?;
+    Ok(Outcome::Healthy)
+}
+
+/// Runs the agent until it is told to stop or the time is over; gives the records captured.
+pub(super) fn watch(
+    settings: Settings,
+    endpoint: Option<Endpoint>,
+    capture: Option<PathBuf>,
+    limit: Option<Duration>,
+) -> anyhow::Result<(u64, Shared)> {
+    let shared = Shared {
+        metrics: Metrics::new(settings.limits),
+        ..Shared::default()
+    };
+    let attachment = settings.attachment;
+    let mut agent = Agent::new(settings, shared.clone())?;
+    CostMetrics::hooks(shared.metrics.registry(), attachment).context("register metrics")?;
+    if let Some(path) = capture {
+        agent.record_to(path.clone()).with_context(|| {
+            format!(
+                "{}: capture cannot be written: give a path that can be",
+                path.display()
+            )
+        })?;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the async runtime")?;
+    let agent = std::thread::Builder::new()
+        .name("agent".to_owned())
+        .spawn(move || agent.run())
+        .context("start the agent's thread")?;
+    let ended = runtime.block_on(async {
+        let Some(endpoint) = endpoint else {
+            return stop::requested(limit).await;
+        };
+        tracing::info!(listen = %endpoint.address()?, "metrics are served");
+        let (ended, end) = tokio::sync::oneshot::channel::<()>();
+        let server = tokio::spawn(endpoint.serve(shared.clone(), async move {
+            // Either way it is time.
+            end.await.ok();
+        }));
+        let stopped = stop::requested(limit).await;
+        drop(ended);
+        // A scrape that hangs must not keep the programs attached.
+        let served = tokio::time::timeout(Duration::from_secs(1), server).await;
+        if let Ok(Ok(Err(error))) = served {
+            tracing::warn!(%error, "the HTTP endpoint failed");
+        }
+        stopped
+    });
+    shared.stop.store(true, Ordering::Release);
+    let records = agent
+        .join()
+        .map_err(|_| anyhow::anyhow!("the agent's thread panicked"))?;
+    ended.context("wait for signals")?;
+    Ok((records.context("write the capture")?, shared))
+}

@@ -1,0 +1,306 @@
+//! What works on this host, what does not, why, and what would fix it.
+
+use std::{fmt, fs, path::Path};
+
+use probe_core::record::NvmlState;
+use rustix::{system::uname, thread::CapabilitySet};
+use serde::Serialize;
+
+use super::{Capability, Discovery, State};
+use crate::{
+    attach::{Attached, Attachment, has_object},
+    export::Endpoint,
+    gpu,
+    settings::Settings,
+};
+
+/// Inode of the host's pid namespace. Source: include/linux/proc_ns.h, `PROC_PID_INIT_INO`.
+const HOST_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+/// The host's capabilities.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// In the order in which they are needed.
+    pub capabilities: Vec<Capability>,
+}
+
+impl Check {
+    /// Tries everything that `run` would need, and takes it back.
+    pub fn of_host(settings: &Settings) -> Self {
+        Self {
+            capabilities: vec![
+                kernel(),
+                privileges().required(),
+                object().required(),
+                hooks(settings.attachment).required(),
+                btf(),
+                lockdown(),
+                pid_namespace(),
+                statistics(),
+                nvml(&settings.gpu),
+                targets(settings),
+                endpoint(settings).required(),
+            ],
+        }
+    }
+
+    /// Whether voxprobe can watch, and nothing is broken.
+    pub fn is_healthy(&self) -> bool {
+        self.capabilities
+            .iter()
+            .all(|capability| match capability.state {
+                State::Active => true,
+                State::Unavailable => !capability.required,
+                State::Failed => false,
+            })
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for capability in &self.capabilities {
+            let Capability {
+                name,
+                state,
+                detail,
+                remedy,
+                ..
+            } = capability;
+            writeln!(f, "{name:16} {:11} {detail}", state.as_str())?;
+            if let Some(remedy) = remedy {
+                writeln!(f, "{:28} → {remedy}", "")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn kernel() -> Capability {
+    let system = uname();
+    let release = system.release().to_string_lossy();
+    let detail = format!("Linux {release} on {}", system.machine().to_string_lossy());
+    if at_least(&release, (5, 12)) {
+        Capability::active("kernel", detail)
+    } else {
+        Capability::missing(
+            "kernel",
+            State::Unavailable,
+            detail,
+            "use Linux 5.12 or newer",
+        )
+    }
+}
+
+/// Whether a release (`6.1.0-18-amd64`) is at least a version.
+fn at_least(release: &str, version: (u32, u32)) -> bool {
+    let mut numbers = release
+        .split(['.', '-'])
+        .map_while(|part| part.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= version
+}
+
+fn privileges() -> Capability {
+    let name = "privileges";
+    let remedy = "run voxprobe as root or with CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and \
+                  CAP_DAC_READ_SEARCH";
+    let Ok(sets) = rustix::thread::capabilities(None) else {
+        return Capability::missing(name, State::Failed, "capabilities cannot be read", remedy);
+    };
+    let has = |set: CapabilitySet| sets.effective.contains(set);
+    let missing: Vec<&str> = [
+        (
+            "CAP_BPF",
+            has(CapabilitySet::BPF) || has(CapabilitySet::SYS_ADMIN),
+        ),
+        (
+            "CAP_PERFMON",
+            has(CapabilitySet::PERFMON) || has(CapabilitySet::SYS_ADMIN),
+        ),
+        ("CAP_SYS_PTRACE", has(CapabilitySet::SYS_PTRACE)),
+        ("CAP_DAC_READ_SEARCH", has(CapabilitySet::DAC_READ_SEARCH)),
+    ]
+    .into_iter()
+    .filter_map(|(name, has)| (!has).then_some(name))
+    .collect();
+    if missing.is_empty() {
+        Capability::active(name, "may load eBPF programs and read other processes")
+    } else {
+        let detail = format!("{} missing", missing.join(", "));
+        Capability::missing(name, State::Unavailable, detail, remedy)
+    }
+}
+
+fn object() -> Capability {
+    if has_object() {
+        Capability::active("programs", "eBPF programs are in this binary")
+    } else {
+        let detail = "this voxprobe was built without its eBPF programs";
+        let remedy = "build it with `cargo xtask build`";
+        Capability::missing("programs", State::Unavailable, detail, remedy)
+    }
+}
+
+fn hooks(attachment: Attachment) -> Capability {
+    match Attached::attach(attachment, log::LevelFilter::Off) {
+        Ok((attached, _ring)) => {
+            let how = match attachment {
+                Attachment::Tracepoints => "one tracepoint per socket syscall",
+                Attachment::Raw => "raw tracepoints on every syscall",
+            };
+            Capability::active(
+                "hooks",
+                format!("{how}; {} programs", attached.hooks().len()),
+            )
+        }
+        Err(error) => {
+            let state = if error.permission {
+                State::Unavailable
+            } else {
+                State::Failed
+            };
+            Capability::missing("hooks", state, error.what, error.remedy)
+        }
+    }
+}
+
+fn btf() -> Capability {
+    if Path::new("/sys/kernel/btf/vmlinux").exists() {
+        Capability::active("btf", "/sys/kernel/btf/vmlinux (not needed by these hooks)")
+    } else {
+        Capability::missing(
+            "btf",
+            State::Unavailable,
+            "the kernel has no type information; these hooks do not need it",
+            "use a kernel with CONFIG_DEBUG_INFO_BTF=y",
+        )
+    }
+}
+
+fn lockdown() -> Capability {
+    let mode = fs::read_to_string("/sys/kernel/security/lockdown")
+        .ok()
+        .and_then(|modes| Some(modes.split_once('[')?.1.split_once(']')?.0.to_owned()));
+    let mode = mode.unwrap_or_else(|| "not told (securityfs is not mounted)".to_owned());
+    Capability::active(
+        "lockdown",
+        format!("{mode}; these hooks work in every mode"),
+    )
+}
+
+fn pid_namespace() -> Capability {
+    match fs::read_link("/proc/self/ns/pid") {
+        Ok(link) if link.as_os_str() == HOST_PID_NAMESPACE => {
+            Capability::active("pid namespace", "the host's")
+        }
+        _ => Capability::missing(
+            "pid namespace",
+            State::Failed,
+            "/proc shows another pid namespace than the kernel's records",
+            "run with the host's pid namespace (hostPID: true, --pid=host)",
+        ),
+    }
+}
+
+fn statistics() -> Capability {
+    let enabled = fs::read_to_string("/proc/sys/kernel/bpf_stats_enabled");
+    if enabled.is_ok_and(|value| value.trim() == "1") {
+        Capability::active(
+            "bpf statistics",
+            "voxprobe_program_* tell each program's run time",
+        )
+    } else {
+        Capability::missing(
+            "bpf statistics",
+            State::Unavailable,
+            "the kernel does not time eBPF programs",
+            "run `sysctl kernel.bpf_stats_enabled=1` to see each program's run time",
+        )
+    }
+}
+
+fn nvml(settings: &gpu::Settings) -> Capability {
+    if !settings.enabled {
+        return Capability::missing(
+            "nvml",
+            State::Unavailable,
+            "switched off in the configuration",
+            "set gpu.enabled = true",
+        );
+    }
+    let check = gpu::check(settings);
+    let remedy = "install NVIDIA's driver, or give its library with --nvml-lib";
+    match check.state {
+        NvmlState::Active { driver } => {
+            let detail = format!("driver {driver}, GPUs: {}", check.gpus.len());
+            Capability::active("nvml", detail)
+        }
+        NvmlState::Off => Capability::missing("nvml", State::Unavailable, "off", remedy),
+        NvmlState::Unavailable(reason) => {
+            Capability::missing("nvml", State::Unavailable, reason, remedy)
+        }
+        NvmlState::Failed(reason) => Capability::missing("nvml", State::Failed, reason, remedy),
+    }
+}
+
+fn targets(settings: &Settings) -> Capability {
+    let count = Discovery::of_host(settings).processes.len();
+    if count > 0 {
+        return Capability::active("targets", format!("{count} processes would be watched"));
+    }
+    Capability::missing(
+        "targets",
+        State::Unavailable,
+        "no process matches; those that start later are found",
+        "name yours with --pid, or with a [[target]] in the configuration",
+    )
+}
+
+fn endpoint(settings: &Settings) -> Capability {
+    match Endpoint::bind(settings.listen) {
+        Ok(_) => Capability::active("endpoint", format!("{} is free", settings.listen)),
+        Err(error) => {
+            let text = error.to_string();
+            let (detail, remedy) = text.rsplit_once(": ").unwrap_or((&text, ""));
+            Capability::missing("endpoint", State::Failed, detail, remedy)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_compared_by_number() {
+        assert!(at_least("6.18.44-fc", (5, 12)));
+        assert!(at_least("5.12.0-rc1", (5, 12)));
+        assert!(!at_least("5.10.0-28-amd64", (5, 12)));
+        assert!(!at_least("nonsense", (5, 12)));
+    }
+
+    #[test]
+    fn missing_optional_part_is_no_finding() {
+        let missing = Capability::missing("nvml", State::Unavailable, "no GPU", "buy one");
+        let check = Check {
+            capabilities: vec![missing.clone()],
+        };
+        assert!(check.is_healthy());
+        assert!(check.to_string().contains("→ buy one"));
+        assert!(
+            !Check {
+                capabilities: vec![missing.clone().required()]
+            }
+            .is_healthy()
+        );
+        let failed = Capability {
+            state: State::Failed,
+            ..missing
+        };
+        assert!(
+            !Check {
+                capabilities: vec![failed]
+            }
+            .is_healthy()
+        );
+    }
+}
