@@ -12,10 +12,10 @@ use crate::record::{Chunk, GapReason, KtimeNs};
 /// How long a hole may stay before it counts as lost, in nanoseconds of kernel time. Records are
 /// written within microseconds of each other; only a virtual CPU that is taken away for long can
 /// delay one more, and 100 ms covers what hypervisors do in practice.
-pub const REORDER_WAIT_NS: u64 = 100_000_000;
+pub(super) const REORDER_WAIT_NS: u64 = 100_000_000;
 
 /// Bytes held for one direction while waiting for a hole: a second of ten audio streams.
-pub const HELD_BYTES: u64 = 1024 * 1024;
+pub(super) const HELD_BYTES: u64 = 1024 * 1024;
 
 /// What comes out, in stream order.
 #[derive(Clone, Debug, PartialEq, Eq)]
