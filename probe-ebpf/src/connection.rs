@@ -14,7 +14,7 @@ use probe_abi::{
 use crate::{
     call::{Call, socket},
     emit::{control, count_loss, header},
-    maps::{BEGUN, CONNECTIONS, FDS},
+    maps::{BEGUN, CONNECTIONS, FDS, NOT_STREAMS},
 };
 
 /// Source: include/linux/net.h, include/linux/socket.h.
@@ -71,16 +71,32 @@ fn start(files: u32, fd: i32) -> Option<u64> {
         count_loss(loss::MAP_FULL);
         return None;
     }
-    attach(files, fd, connection).then_some(connection)
+    if !attach(files, fd, connection) {
+        // It was put there a moment ago.
+        let _gone = CONNECTIONS.remove(connection);
+        return None;
+    }
+    Some(connection)
 }
 
-/// `socket` returned: a stream socket is known, but not yet a connection.
+/// `socket` returned: whether a `connect` on the descriptor will make a connection is known.
 #[inline(always)]
 pub fn made(call: &Call, result: i64) {
     let family = call.fd;
     let stream = call.args[0] & SOCK_TYPE_MASK == SOCK_STREAM;
-    if result >= 0 && stream && (family == AF_INET || family == AF_INET6 || family == AF_UNIX) {
-        attach(call.files, result as i32, 0);
+    if result < 0 {
+        return;
+    }
+    let key = FdKey {
+        files: call.files,
+        fd: result as i32,
+    };
+    if stream && (family == AF_INET || family == AF_INET6 || family == AF_UNIX) {
+        // Absent unless the number was another socket's.
+        let _absent = NOT_STREAMS.remove(key);
+    } else {
+        // Full is not possible: the least recently used goes.
+        let _full = NOT_STREAMS.insert(key, 1, u64::from(BPF_ANY));
     }
 }
 
@@ -90,8 +106,12 @@ pub fn connected<C: EbpfContext>(ctx: &C, call: &Call, result: i64) {
     if result != 0 && result != EINPROGRESS && result != EINTR {
         return;
     }
+    let key = FdKey {
+        files: call.files,
+        fd: call.fd,
+    };
     // A second call asks how the first one ended.
-    if socket(call.files, call.fd).is_some_and(|entry| entry.connection != 0) {
+    if socket(call.files, call.fd).is_some() || NOT_STREAMS.get_ptr(key).is_some() {
         return;
     }
     let Some(connection) = start(call.files, call.fd) else {
@@ -205,9 +225,6 @@ pub fn close(files: u32, fd: i32) {
 fn detach(files: u32, fd: i32, connection: u64) {
     // It was there a moment ago; another thread's close may have been faster.
     let _gone = FDS.remove(FdKey { files, fd });
-    if connection == 0 {
-        return;
-    }
     // SAFETY: two aligned words; the offsets only tell how far the streams got.
     let offset = unsafe {
         CONNECTIONS

@@ -11,7 +11,7 @@ use aya_ebpf::{
     macros::{raw_tracepoint, tracepoint},
     programs::{RawTracePointContext, TracePointContext},
 };
-use probe_abi::call;
+use probe_abi::{call, process_flag};
 
 use crate::{
     call::{begin, finish, socket, watched},
@@ -153,25 +153,25 @@ fn enter(number: u32, args: [u64; 4]) {
     let rest = [args[1], args[2], args[3]];
     match meaning {
         Syscall::Transfer(kind) => {
-            if let Some(entry) = socket(files, fd)
-                && entry.connection != 0
+            if process.flags & process_flag::DESCRIPTORS_UNKNOWN == 0
+                && let Some(entry) = socket(files, fd)
                 && message::moves_stream(kind, &rest)
             {
-                begin(kind, files, entry.connection, fd, rest);
+                begin(kind, number, files, entry.connection, fd, rest);
             }
         }
-        Syscall::Socket => begin(call::SOCKET, files, 0, fd, rest),
-        Syscall::Connect => begin(call::CONNECT, files, 0, fd, rest),
-        Syscall::Accept => begin(call::ACCEPT, files, 0, fd, rest),
+        Syscall::Socket => begin(call::SOCKET, number, files, 0, fd, rest),
+        Syscall::Connect => begin(call::CONNECT, number, files, 0, fd, rest),
+        Syscall::Accept => begin(call::ACCEPT, number, files, 0, fd, rest),
         Syscall::Close => connection::close(files, fd),
         Syscall::Shutdown => {
             if let Some(entry) = socket(files, fd) {
-                begin(call::SHUTDOWN, files, entry.connection, fd, rest);
+                begin(call::SHUTDOWN, number, files, entry.connection, fd, rest);
             }
         }
         Syscall::Dup => {
             if let Some(entry) = socket(files, fd) {
-                begin(call::DUP, files, entry.connection, fd, rest);
+                begin(call::DUP, number, files, entry.connection, fd, rest);
             }
         }
         Syscall::DupOnto => {
@@ -179,6 +179,7 @@ fn enter(number: u32, args: [u64; 4]) {
             if old.is_some() || socket(files, args[1] as i32).is_some() {
                 begin(
                     call::DUP,
+                    number,
                     files,
                     old.map_or(0, |entry| entry.connection),
                     fd,
@@ -190,7 +191,7 @@ fn enter(number: u32, args: [u64; 4]) {
             if (args[1] == F_DUPFD || args[1] == F_DUPFD_CLOEXEC)
                 && let Some(entry) = socket(files, fd)
             {
-                begin(call::DUP, files, entry.connection, fd, rest);
+                begin(call::DUP, number, files, entry.connection, fd, rest);
             }
         }
         Syscall::CloseRange => connection::descriptors_changed(files),
@@ -200,7 +201,7 @@ fn enter(number: u32, args: [u64; 4]) {
 /// Acts on a call's result.
 #[inline(always)]
 fn exit<C: EbpfContext>(ctx: &C, number: u32, result: i64) {
-    let Some(pending) = finish() else {
+    let Some(pending) = finish(number) else {
         // A thread that was already waiting in `accept` when its process became watched.
         if result >= 0
             && syscall::meaning(number) == Some(Syscall::Accept)
