@@ -217,3 +217,29 @@ pub fn anchor() -> (u64, KtimeNs) {
         .map_or(0, |since| since.as_nanos() as u64);
     (unix, now())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn capture_on_a_full_disk_fails() {
+        let path = PathBuf::from("/dev/full");
+        let writer = capture::Writer::create(Path::new(&path), &capture::Header::default())
+            .expect("the device opens");
+        let mut tap = CaptureTap::new(Some((writer, path)));
+        // A sequence that does not compress, so that the file is written to before its end.
+        for at in 0..100_000_u64 {
+            let at = KtimeNs(at.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            if tap.as_tap().is_none() {
+                break;
+            }
+            tap.record(&Record::Tick { at });
+        }
+        assert!(tap.as_tap().is_none(), "it ended at the first error");
+        let error = tap.finish().expect_err("what was lost is told");
+        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+    }
+}

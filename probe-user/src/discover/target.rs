@@ -193,6 +193,24 @@ mod tests {
     }
 
     #[test]
+    fn process_that_may_yet_open_its_port_may_match_later() {
+        let target = [Target {
+            cmdline: Regex::new("^server").ok(),
+            port: Some(1),
+            ..Target::of(Role::Worker)
+        }];
+        let facts = |cmdline: &str| ProcessFacts {
+            pid: std::process::id(),
+            cmdline: cmdline.to_owned(),
+            ..ProcessFacts::default()
+        };
+        assert_eq!(find(&target, &facts("server")), None);
+        assert!(may_match_later(&target, &facts("server")));
+        assert!(!may_match_later(&target, &facts("client")));
+        assert!(!may_match_later(&Target::defaults(), &facts("server")));
+    }
+
+    #[test]
     fn pid_rule_matches_only_that_process() {
         let target = [Target::pid(Role::Worker, 7)];
         let facts = |pid| ProcessFacts {
