@@ -141,7 +141,7 @@ impl Pipeline {
     fn handle_chunk(&mut self, chunk: Chunk<'_>, tap: Option<&mut dyn Tap>) {
         let id = chunk.connection;
         self.on_connection(id, tap, |connection, stage| {
-            connection.handle_chunk(chunk, stage)
+            connection.handle_chunk(chunk, stage);
         });
     }
 
@@ -153,7 +153,7 @@ impl Pipeline {
 
     fn handle_closed(&mut self, id: ConnectionId, at: KtimeNs, tap: Option<&mut dyn Tap>) {
         self.on_connection(id, tap, |connection, stage| {
-            connection.handle_closed(at, stage)
+            connection.handle_closed(at, stage);
         });
         if let Some(connection) = self.connections.remove(&id) {
             self.counters.connection_closed(&connection);
@@ -185,7 +185,7 @@ impl Pipeline {
         for id in waiting {
             let tap = tap.as_deref_mut().map(|tap| tap as &mut dyn Tap);
             self.on_connection(id, tap, |connection, stage| {
-                connection.handle_time(at, stage)
+                connection.handle_time(at, stage);
             });
         }
         self.model.handle_tick(at);
