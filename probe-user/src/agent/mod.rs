@@ -18,7 +18,7 @@ use std::{
 use probe_core::{
     metrics::Metrics,
     pipeline::{Pipeline, Tap},
-    record::{GpuSample, KtimeNs, Record},
+    record::{GpuSample, Record},
 };
 
 use crate::{
@@ -210,25 +210,17 @@ impl Tap for CaptureTap {
     }
 }
 
-/// Wall clock and kernel clock at one moment.
-pub fn anchor() -> (u64, KtimeNs) {
-    let unix = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_nanos() as u64);
-    (unix, now())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use probe_core::record::KtimeNs;
 
     use super::*;
 
     #[test]
     fn capture_on_a_full_disk_fails() {
         let path = PathBuf::from("/dev/full");
-        let writer = capture::Writer::create(Path::new(&path), &capture::Header::default())
-            .expect("the device opens");
+        let writer =
+            capture::Writer::create(&path, &capture::Header::default()).expect("the device opens");
         let mut tap = CaptureTap::new(Some((writer, path)));
         // A sequence that does not compress, so that the file is written to before its end.
         for at in 0..100_000_u64 {

@@ -91,7 +91,7 @@ fn tracepoint(
     name: &str,
     points: &[(&'static str, String)],
 ) -> Result<(), AttachError> {
-    let failed = |error: ProgramError| AttachError::program(name, error);
+    let failed = |error: ProgramError| AttachError::program(name, &error);
     let program = ebpf
         .program_mut(name)
         .ok_or_else(|| AttachError::damaged(name))?;
@@ -104,7 +104,7 @@ fn tracepoint(
 }
 
 fn raw_tracepoint(ebpf: &mut Ebpf, name: &str, point: &str) -> Result<(), AttachError> {
-    let failed = |error: ProgramError| AttachError::program(name, error);
+    let failed = |error: ProgramError| AttachError::program(name, &error);
     let program = ebpf
         .program_mut(name)
         .ok_or_else(|| AttachError::damaged(name))?;
