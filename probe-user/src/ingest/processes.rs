@@ -52,7 +52,10 @@ impl Tracker {
 
     /// Remembers not to look at a process again, unless what it lacks may still come.
     fn pass_over(&mut self, facts: &ProcessFacts) {
-        if !may_match_later(&self.targets, facts) {
+        if may_match_later(&self.targets, facts) {
+            // It may have been another program until now.
+            self.passed_over.remove(&facts.pid);
+        } else {
             self.passed_over.insert(facts.pid, facts.start_ticks);
         }
     }
