@@ -6,22 +6,17 @@
 //! process less, the raw ones cost a watched write less. The tracepoints are the default, since
 //! unrelated processes never asked to be watched.
 
+use crate::{
+    call::watched,
+    dispatch::{enter, exit},
+    registers::Registers,
+    syscall,
+};
 use aya_ebpf::{
-    EbpfContext,
+    EbpfContext as _,
     macros::{raw_tracepoint, tracepoint},
     programs::{RawTracePointContext, TracePointContext},
 };
-use probe_abi::{call, process_flag};
-
-use crate::{
-    call::{begin, finish, socket, watched},
-    connection, message,
-    syscall::{self, Syscall},
-};
-
-/// `fcntl` commands that duplicate a descriptor. Source: include/uapi/linux/fcntl.h.
-const F_DUPFD: u64 = 0;
-const F_DUPFD_CLOEXEC: u64 = 1030;
 
 /// `struct syscall_trace_enter`/`_exit`: `trace_entry` (8), `nr` (4), padding (4), then the
 /// arguments (8 each) or the result (8). Source: include/trace/syscall.h.
@@ -101,122 +96,4 @@ pub fn raw_sys_exit(ctx: RawTracePointContext) -> i32 {
     // The number is not known here; a call without an entry is not looked for.
     exit(&ctx, u32::MAX, result as i64);
     0
-}
-
-/// `struct pt_regs` up to the syscall arguments. Source: arch/x86/include/asm/ptrace.h.
-#[cfg(bpf_target_arch = "x86_64")]
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Registers {
-    saved: [u64; 7],
-    r10: u64,
-    r9: u64,
-    r8: u64,
-    ax: u64,
-    cx: u64,
-    dx: u64,
-    si: u64,
-    di: u64,
-}
-
-#[cfg(bpf_target_arch = "x86_64")]
-impl Registers {
-    fn arguments(&self) -> [u64; 4] {
-        [self.di, self.si, self.dx, self.r10]
-    }
-}
-
-/// `struct user_pt_regs`: x0…x7. Source: arch/arm64/include/uapi/asm/ptrace.h.
-#[cfg(bpf_target_arch = "aarch64")]
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Registers {
-    x: [u64; 8],
-}
-
-#[cfg(bpf_target_arch = "aarch64")]
-impl Registers {
-    fn arguments(&self) -> [u64; 4] {
-        [self.x[0], self.x[1], self.x[2], self.x[3]]
-    }
-}
-
-/// Remembers a call of a watched process that its return will be needed for.
-#[inline(always)]
-fn enter(number: u32, args: [u64; 4]) {
-    let Some(meaning) = syscall::meaning(number) else {
-        return;
-    };
-    let Some(process) = watched() else { return };
-    let files = process.files;
-    let fd = args[0] as i32;
-    let rest = [args[1], args[2], args[3]];
-    match meaning {
-        Syscall::Transfer(kind) => {
-            if process.flags & process_flag::DESCRIPTORS_UNKNOWN == 0
-                && let Some(entry) = socket(files, fd)
-                && message::moves_stream(kind, &rest)
-            {
-                begin(kind, number, files, entry.connection, fd, rest);
-            }
-        }
-        Syscall::Socket => begin(call::SOCKET, number, files, 0, fd, rest),
-        Syscall::Connect => begin(call::CONNECT, number, files, 0, fd, rest),
-        Syscall::Accept => begin(call::ACCEPT, number, files, 0, fd, rest),
-        Syscall::Close => connection::close(files, fd),
-        Syscall::Shutdown => {
-            if let Some(entry) = socket(files, fd) {
-                begin(call::SHUTDOWN, number, files, entry.connection, fd, rest);
-            }
-        }
-        Syscall::Dup => {
-            if let Some(entry) = socket(files, fd) {
-                begin(call::DUP, number, files, entry.connection, fd, rest);
-            }
-        }
-        Syscall::DupOnto => {
-            let old = socket(files, fd);
-            if old.is_some() || socket(files, args[1] as i32).is_some() {
-                begin(
-                    call::DUP,
-                    number,
-                    files,
-                    old.map_or(0, |entry| entry.connection),
-                    fd,
-                    rest,
-                );
-            }
-        }
-        Syscall::Fcntl => {
-            if (args[1] == F_DUPFD || args[1] == F_DUPFD_CLOEXEC)
-                && let Some(entry) = socket(files, fd)
-            {
-                begin(call::DUP, number, files, entry.connection, fd, rest);
-            }
-        }
-        Syscall::CloseRange => connection::descriptors_changed(files),
-    }
-}
-
-/// Acts on a call's result.
-#[inline(always)]
-fn exit<C: EbpfContext>(ctx: &C, number: u32, result: i64) {
-    let Some(pending) = finish(number) else {
-        // A thread that was already waiting in `accept` when its process became watched.
-        if result >= 0
-            && syscall::meaning(number) == Some(Syscall::Accept)
-            && let Some(process) = watched()
-        {
-            connection::accepted_unseen(ctx, process.files, result as i32);
-        }
-        return;
-    };
-    match pending.call as u8 {
-        call::SOCKET => connection::made(&pending, result),
-        call::CONNECT => connection::connected(ctx, &pending, result),
-        call::ACCEPT => connection::accepted(ctx, &pending, result),
-        call::SHUTDOWN => connection::shut_down(&pending, result),
-        call::DUP => connection::duplicated(&pending, result),
-        _ => message::transferred(ctx, &pending, result),
-    }
 }

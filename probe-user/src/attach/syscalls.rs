@@ -81,7 +81,7 @@ pub(super) const SYSCALLS: &[Syscall] = &[
     Syscall {
         name: "close_range",
         args: 1,
-        exit: false,
+        exit: true,
         required: false,
     },
 ];
