@@ -45,15 +45,15 @@ pub(super) fn show(
         worker.pid()
     ))?;
     let agent = agent::start(workspace, directory, worker.pid(), capture)?;
-    screen.say(format!(
-        "voxprobe (pid {}) found it as {} and is attached; metrics: {}",
+    screen.explain(format!(
+        "voxprobe (pid {}) found it as {} and is attached, metrics: {}",
         agent.pid(),
         scenario::WORKER,
         agent.url("/metrics")
     ))?;
-    screen.say(
-        "new sessions: later-*, control-*; the model of earlier-* was named before voxprobe \
-         looked,\nso it stays unknown (-)\n",
+    screen.explain(
+        "new sessions: later-*, control-*. The calls of earlier-* are older than voxprobe and are \
+         seen from their next utterance on; the model they asked for stays unknown (-).\n\n",
     )?;
     let later = Client::start(&worker, LATER, 3, Habit::Listen, duration)?;
     let control = Client::start(&worker, "control", 2, Habit::Control, duration)?;
@@ -131,7 +131,7 @@ impl<'a> Watch<'a> {
             self.step(screen, &streams, metrics, &table)?;
         }
         if !screen.is_terminal() {
-            screen.say(table.join("\n"))?;
+            screen.say(without_summary(&table))?;
         }
         ensure!(
             matches!(self.fault, Fault::Reported),
@@ -155,7 +155,7 @@ impl<'a> Watch<'a> {
                 };
                 self.worker.stall(STALL_MS, session)?;
                 if !screen.is_terminal() {
-                    screen.say(table.join("\n"))?;
+                    screen.say(without_summary(table))?;
                 }
                 screen.say(format!(
                     "\nfault: the worker holds one frame of {session} back by {STALL_MS} ms"
@@ -190,4 +190,9 @@ impl<'a> Watch<'a> {
             share * 100.0
         )
     }
+}
+
+/// A picture whose first line was said already.
+fn without_summary(picture: &[String]) -> String {
+    picture.get(1..).unwrap_or_default().join("\n")
 }

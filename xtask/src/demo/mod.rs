@@ -90,7 +90,8 @@ fn show(
     let host = agent::check(workspace, &directory)?;
     match refusal.or_else(|| host.refusal()) {
         Some(reason) => {
-            screen.say(format!("\nno eBPF on this host: {reason}"))?;
+            screen.say("")?;
+            screen.explain(format!("no eBPF on this host: {reason}"))?;
             playback::show(workspace, screen)?;
         }
         None => live::show(workspace, &directory, duration, capture, screen)?,
@@ -120,7 +121,7 @@ fn say_limits(host: &Host, screen: &mut Screen) -> Result<()> {
         return screen.say("\n`voxprobe check`: nothing is missing on this host");
     }
     screen.say("\nwhat this host could not do, from `voxprobe check`:")?;
-    limits.iter().try_for_each(|line| screen.say(line))
+    limits.iter().try_for_each(|line| screen.explain(line))
 }
 
 /// A path as it is seen from the current directory, when it is below it.

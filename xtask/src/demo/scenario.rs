@@ -71,10 +71,10 @@ pci_bus_id = "00000000:07:00.0"
 [gpu.readings]
 memory_total_bytes = 85899345920
 memory_used_bytes = {{ mean = 21474836480, amplitude = 1073741824, period_s = 20 }}
-utilization_percent = {{ mean = 50, amplitude = 40, period_s = 10 }}
+utilization_percent = {{ mean = 50, amplitude = 40, period_s = 13 }}
 memory_utilization_percent = 12
 temperature_celsius = [[0, 54], [20, 61]]
-power_milliwatts = {{ mean = 187450, amplitude = 60000, period_s = 10 }}
+power_milliwatts = {{ mean = 187450, amplitude = 60000, period_s = 13 }}
 power_limit_milliwatts = 400000
 graphics_clock_mhz = 1410
 sm_clock_mhz = 1410

@@ -34,6 +34,17 @@ impl Screen {
         write(text.as_ref())
     }
 
+    /// Writes lines that stay, each broken between words where it is too long for 80 columns; what
+    /// follows a break is as deep as the line began.
+    pub(super) fn explain(&mut self, text: impl AsRef<str>) -> Result<()> {
+        let broken: Vec<String> = text
+            .as_ref()
+            .lines()
+            .flat_map(|line| wrap(line, DEFAULT_COLUMNS))
+            .collect();
+        self.say(broken.join("\n"))
+    }
+
     /// Writes a picture in place of the one before, unless lines were said in between.
     pub(super) fn draw(&mut self, picture: &[String]) -> Result<()> {
         let columns = self.columns();
@@ -82,9 +93,40 @@ fn shorten(line: &str, columns: usize) -> String {
     line.chars().take(columns).collect()
 }
 
+/// The line, broken between words; a word that is too long stays whole.
+fn wrap(line: &str, columns: usize) -> Vec<String> {
+    let words = line.trim_start_matches(' ');
+    let depth = " ".repeat(line.len() - words.len());
+    let mut lines = Vec::new();
+    let mut current = depth.clone();
+    for word in words.split(' ') {
+        let begun = current.len() > depth.len();
+        if begun && current.chars().count() + 1 + word.chars().count() > columns {
+            lines.push(std::mem::replace(&mut current, depth.clone() + word));
+        } else {
+            if begun {
+                current.push(' ');
+            }
+            current.push_str(word);
+        }
+    }
+    lines.push(current);
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_line_is_broken_between_words_at_its_own_depth() {
+        assert_eq!(
+            wrap("  one two three-and-more four", 10),
+            ["  one two", "  three-and-more", "  four"]
+        );
+        assert_eq!(wrap("short", 10), ["short"]);
+        assert_eq!(wrap("", 10), [""]);
+    }
 
     #[test]
     fn line_is_cut_at_characters_not_bytes() {
