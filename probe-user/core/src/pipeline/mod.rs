@@ -50,12 +50,7 @@ impl Pipeline {
     /// An empty pipeline that observes into `metrics`.
     pub fn new(profile: Arc<Profile>, settings: ModelSettings, metrics: Metrics) -> Self {
         Self {
-            interpreter: Interpreter::with_commands(
-                profile
-                    .commands()
-                    .map(|(number, name)| (number, interpret::Command::from_name(name)))
-                    .collect(),
-            ),
+            interpreter: Interpreter::new(&profile),
             model: Model::new(settings, &metrics),
             counters: Counters::new(&metrics),
             profile,
@@ -189,7 +184,7 @@ impl Pipeline {
             });
         }
         self.model.handle_tick(at);
-        self.counters.interpreted(self.interpreter.counts());
+        self.counters.interpreted(&self.interpreter.counts());
     }
 
     /// Runs one step of one connection and carries out what came of it.
