@@ -14,6 +14,7 @@ mod test;
 mod toolchain;
 mod workspace;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -55,6 +56,9 @@ enum Task {
         /// How long the live view runs, such as `20s` or `2m`.
         #[arg(long = "for", value_name = "DURATION", default_value = "20s", value_parser = demo::parse_duration)]
         duration: Duration,
+        /// Also save a capture of it.
+        #[arg(long, value_name = "FILE")]
+        record: Option<PathBuf>,
     },
 }
 
@@ -66,7 +70,9 @@ fn main() -> ExitCode {
         Task::Build { ebpf_only } => build::task(&workspace, ebpf_only).map(|()| true),
         Task::Lint => lint::task(&workspace).map(|()| true),
         Task::Test { level } => test::task(&workspace, level),
-        Task::Demo { duration } => demo::task(&workspace, duration).map(|()| true),
+        Task::Demo { duration, record } => {
+            demo::task(&workspace, duration, record.as_deref()).map(|()| true)
+        }
     });
     match done {
         Ok(true) => ExitCode::SUCCESS,
