@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -43,7 +43,11 @@ pub(crate) fn measure(
     directory: &Path,
     attachment: &str,
 ) -> Result<Load> {
-    let (worker, port) = start_worker(voicelab)?;
+    let Worker {
+        process: worker,
+        port,
+        output: _output,
+    } = Worker::start(voicelab)?;
     let started = Agent::start(voxprobe, directory, attachment, worker.pid())?;
     let agent = match started {
         Start::Ready(agent) => agent,
@@ -85,19 +89,34 @@ pub(crate) fn measure(
     Ok(load)
 }
 
-fn start_worker(voicelab: &Path) -> Result<(Process, u16)> {
-    let mut command = Command::new(voicelab);
-    command.args(["worker", "--port", "0", "--mode", "paced"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut worker = Process::start(&mut command)?;
-    let (_, output) = worker.pipes().context("reach the worker")?;
-    let mut line = String::new();
-    BufReader::new(output)
-        .read_line(&mut line)
-        .context("read what the worker says")?;
-    let port = line.trim().strip_prefix("listening ");
-    let port = port.with_context(|| format!("the worker says `{}`", line.trim()))?;
-    Ok((worker, port.parse().context("read the worker's port")?))
+/// A worker of the voicelab.
+struct Worker {
+    process: Process,
+    port: u16,
+    /// Kept open: the worker writes its counts there when it ends.
+    output: BufReader<ChildStdout>,
+}
+
+impl Worker {
+    fn start(voicelab: &Path) -> Result<Self> {
+        let mut command = Command::new(voicelab);
+        command.args(["worker", "--port", "0", "--mode", "paced"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Process::start(&mut command)?;
+        let (_, output) = process.pipes().context("reach the worker")?;
+        let mut output = BufReader::new(output);
+        let mut line = String::new();
+        output
+            .read_line(&mut line)
+            .context("read what the worker says")?;
+        let port = line.trim().strip_prefix("listening ");
+        let port = port.with_context(|| format!("the worker says `{}`", line.trim()))?;
+        Ok(Self {
+            process,
+            port: port.parse().context("read the worker's port")?,
+            output,
+        })
+    }
 }
 
 fn process(pid: u32) -> Result<procfs::process::Stat> {

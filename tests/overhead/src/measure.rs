@@ -11,8 +11,13 @@ use crate::agent::{Agent, Start};
 use crate::condition::Condition;
 use crate::load::{self, Load};
 use crate::peer::Subject;
+use crate::sample::spread;
 use crate::subject::{Kind, ROUND_WRITES};
 use crate::{machine, table};
+
+/// Times that each subject is measured in one attachment; the median counts, so that a neighbour's
+/// burst of work does not.
+const ROUNDS: usize = 3;
 
 /// How long another agent on this machine is waited for, in all.
 const OTHERS_LIMIT: Duration = Duration::from_mins(5);
@@ -33,7 +38,7 @@ pub(crate) struct Arguments {
     repetitions: u32,
 }
 
-/// What one round under one condition gave. Times of one call in nanoseconds.
+/// What one attachment, or its absence, gave. Times of one call in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Round {
     pub(crate) watched_write: f64,
@@ -168,16 +173,11 @@ impl Bench {
             }
             None => None,
         };
-        let mut round = Round {
-            unwatched_write: self.unwatched.measure()?,
-            bare_call: self.bare.measure()?,
-            watched_write: self.watched.measure()?,
-            probe: None,
-        };
+        let mut round = self.times()?;
         let undisturbed = !machine::has_other_agent(agent.as_ref().map(Agent::pid))?;
         if let (Some(agent), Some(before)) = (agent, before) {
             // A figure of a write that was not seen would not be the figure of a watched write.
-            let seen = before.records + before.lost + f64::from(ROUND_WRITES);
+            let seen = before.records + before.lost + f64::from(ROUND_WRITES) * ROUNDS as f64;
             let counts = agent.wait_for_records(seen)?;
             round.probe = Some(Probe {
                 start: agent.ready_after,
@@ -186,6 +186,28 @@ impl Bench {
             });
         }
         Ok((round, undisturbed))
+    }
+
+    /// Every subject in turn, several times.
+    fn times(&mut self) -> Result<Round> {
+        let mut watched = Vec::new();
+        let mut unwatched = Vec::new();
+        let mut bare = Vec::new();
+        for _ in 0..ROUNDS {
+            unwatched.push(self.unwatched.measure()?);
+            bare.push(self.bare.measure()?);
+            watched.push(self.watched.measure()?);
+        }
+        let median = |times: &[f64]| spread(times).map(|spread| spread.median);
+        let round = || {
+            Some(Round {
+                watched_write: median(&watched)?,
+                unwatched_write: median(&unwatched)?,
+                bare_call: median(&bare)?,
+                probe: None,
+            })
+        };
+        round().context("measure at least once")
     }
 
     fn loads(&mut self, voicelab: &Path) -> Result<Vec<(Condition, Load)>> {

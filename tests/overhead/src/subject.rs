@@ -18,9 +18,9 @@ use crate::wire::{self, AudioFrame, WRITE_BYTES};
 pub(crate) const BURST_WRITES: u32 = 16;
 /// Bytes of a burst.
 pub(crate) const BURST_BYTES: usize = BURST_WRITES as usize * WRITE_BYTES;
-/// Bursts of a round. 6 MiB: less than the probe's ring holds, so that no write is cheaper because
-/// its record was dropped.
-const BURSTS: u32 = 192;
+/// Bursts of a round. The rounds of one attachment together are less than the probe's ring holds
+/// (16 MiB), so that no write is cheaper because its record was dropped.
+const BURSTS: u32 = 96;
 /// Bursts of a round that come before the timed ones: pages, caches and windows settle.
 const WARM_UP_BURSTS: u32 = 16;
 /// Bursts of a round in all.
@@ -31,7 +31,7 @@ pub(crate) const ROUND_WRITES: u32 = ROUND_BURSTS * BURST_WRITES;
 /// Bare calls that are timed together.
 const BATCH_CALLS: u32 = 1000;
 /// Batches of a round.
-const BATCHES: u32 = 192;
+const BATCHES: u32 = 96;
 
 /// A kind of measured process.
 #[derive(Clone, Copy, Debug, ValueEnum)]
