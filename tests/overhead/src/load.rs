@@ -43,19 +43,15 @@ pub(crate) fn measure(
     directory: &Path,
     attachment: &str,
 ) -> Result<Load> {
-    let Worker {
-        process: worker,
-        port,
-        output: _output,
-    } = Worker::start(voicelab)?;
-    let started = Agent::start(voxprobe, directory, attachment, worker.pid())?;
+    let worker = Worker::start(voicelab)?;
+    let started = Agent::start(voxprobe, directory, attachment, worker.process.pid())?;
     let agent = match started {
         Start::Ready(agent) => agent,
         Start::Refused(reason) => bail!("voxprobe was refused: {reason}"),
     };
     agent.wait_until_watching()?;
     let mut command = Command::new(voicelab);
-    command.args(["client", "--target", &format!("127.0.0.1:{port}")]);
+    command.args(["client", "--target", &format!("127.0.0.1:{}", worker.port)]);
     command.args([
         "--sessions",
         &STREAMS.to_string(),
@@ -93,8 +89,8 @@ pub(crate) fn measure(
 struct Worker {
     process: Process,
     port: u16,
-    /// Kept open: the worker writes its counts there when it ends.
-    output: BufReader<ChildStdout>,
+    /// Open until after the worker's end, when it writes its counts there.
+    _output: BufReader<ChildStdout>,
 }
 
 impl Worker {
@@ -114,7 +110,7 @@ impl Worker {
         Ok(Self {
             process,
             port: port.parse().context("read the worker's port")?,
-            output,
+            _output: output,
         })
     }
 }

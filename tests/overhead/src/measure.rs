@@ -43,7 +43,8 @@ pub(crate) struct Arguments {
 pub(crate) struct Round {
     pub(crate) watched_write: f64,
     pub(crate) unwatched_write: f64,
-    pub(crate) bare_call: f64,
+    pub(crate) getppid: f64,
+    pub(crate) read: f64,
     /// With a probe.
     pub(crate) probe: Option<Probe>,
 }
@@ -76,7 +77,8 @@ struct Bench {
     directory: tempfile::TempDir,
     watched: Subject,
     unwatched: Subject,
-    bare: Subject,
+    getppid: Subject,
+    read: Subject,
     disturbed: u32,
     waited: Duration,
 }
@@ -89,7 +91,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         directory: tempfile::tempdir().context("make a temporary directory")?,
         watched: Subject::start(Kind::Write, subject_cpu, reader_cpu)?,
         unwatched: Subject::start(Kind::Write, subject_cpu, reader_cpu)?,
-        bare: Subject::start(Kind::Bare, subject_cpu, reader_cpu)?,
+        getppid: Subject::start(Kind::Getppid, subject_cpu, reader_cpu)?,
+        read: Subject::start(Kind::Read, subject_cpu, reader_cpu)?,
         disturbed: 0,
         waited: Duration::ZERO,
     };
@@ -192,10 +195,12 @@ impl Bench {
     fn times(&mut self) -> Result<Round> {
         let mut watched = Vec::new();
         let mut unwatched = Vec::new();
-        let mut bare = Vec::new();
+        let mut getppid = Vec::new();
+        let mut read = Vec::new();
         for _ in 0..ROUNDS {
             unwatched.push(self.unwatched.measure()?);
-            bare.push(self.bare.measure()?);
+            getppid.push(self.getppid.measure()?);
+            read.push(self.read.measure()?);
             watched.push(self.watched.measure()?);
         }
         let median = |times: &[f64]| spread(times).map(|spread| spread.median);
@@ -203,7 +208,8 @@ impl Bench {
             Some(Round {
                 watched_write: median(&watched)?,
                 unwatched_write: median(&unwatched)?,
-                bare_call: median(&bare)?,
+                getppid: median(&getppid)?,
+                read: median(&read)?,
                 probe: None,
             })
         };

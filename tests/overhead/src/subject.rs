@@ -1,6 +1,8 @@
 //! The measured processes. Each is pinned to one CPU and does one round for each line `measure` on
 //! standard input; it answers with the time of one call in nanoseconds.
 
+use std::fs::File;
+use std::hint::black_box;
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Instant;
@@ -38,8 +40,10 @@ const BATCHES: u32 = 96;
 pub(crate) enum Kind {
     /// Serves one HTTP/2 connection per round and writes audio messages of 2 KiB on it.
     Write,
-    /// Calls `getppid`, which does next to nothing in the kernel.
-    Bare,
+    /// Calls `getppid`, which does next to nothing in the kernel and which no probe looks at.
+    Getppid,
+    /// Reads from `/dev/null`, which does next to nothing either, by a call that the probe looks at.
+    Read,
 }
 
 /// Serves rounds until standard input ends.
@@ -48,20 +52,24 @@ pub(crate) fn run(kind: Kind, cpu: usize) -> Result<()> {
     let mut answers = std::io::stdout();
     let listener = match kind {
         Kind::Write => Some(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listen")?),
-        Kind::Bare => None,
+        Kind::Getppid | Kind::Read => None,
     };
     let port = match &listener {
         Some(listener) => listener.local_addr().context("find the port")?.port(),
         None => 0,
     };
+    let null = File::open("/dev/null").context("open /dev/null")?;
     writeln!(answers, "listening {port}").context("tell the port")?;
     for command in std::io::stdin().lock().lines() {
         if command.context("read a command")? != "measure" {
             bail!("the only command is `measure`");
         }
-        let times = match &listener {
-            Some(listener) => writes(listener)?,
-            None => bare_calls(),
+        let times = match (&listener, kind) {
+            (Some(listener), _) => writes(listener)?,
+            (None, Kind::Read) => reads(&null)?,
+            (None, _) => bare_calls(|| {
+                black_box(getppid());
+            }),
         };
         let median = spread(&times).context("time at least one call")?.median;
         writeln!(answers, "nanoseconds {median}").context("answer")?;
@@ -117,12 +125,22 @@ fn write_whole(stream: &TcpStream, bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// Nanoseconds of one `getppid`, for each batch.
-fn bare_calls() -> Vec<f64> {
-    let batch = || {
+/// Nanoseconds of one empty read, for each batch.
+fn reads(null: &File) -> Result<Vec<f64>> {
+    let mut byte = [0];
+    rustix::io::read(null, &mut byte).context("read /dev/null")?;
+    // What succeeded once does so always.
+    Ok(bare_calls(|| {
+        drop(black_box(rustix::io::read(null, &mut byte)))
+    }))
+}
+
+/// Nanoseconds of one call, for each batch.
+fn bare_calls(mut call: impl FnMut()) -> Vec<f64> {
+    let mut batch = || {
         let started = Instant::now();
         for _ in 0..BATCH_CALLS {
-            std::hint::black_box(getppid());
+            call();
         }
         started.elapsed().as_nanos() as f64 / f64::from(BATCH_CALLS)
     };

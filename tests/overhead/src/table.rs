@@ -13,10 +13,11 @@ use crate::sample::{Spread, spread};
 type Value = fn(&Round) -> f64;
 
 /// What is measured under every condition.
-const SUBJECTS: [(&str, Value); 3] = [
+const SUBJECTS: [(&str, Value); 4] = [
     ("2 KiB write, watched", |round| round.watched_write),
     ("2 KiB write, unwatched", |round| round.unwatched_write),
-    ("getppid, unwatched", |round| round.bare_call),
+    ("empty read, unwatched", |round| round.read),
+    ("getppid, unwatched", |round| round.getppid),
 ];
 
 /// Bytes of a mebibyte.
@@ -120,7 +121,8 @@ mod tests {
         let round = |time: f64| Round {
             watched_write: time,
             unwatched_write: 0.0,
-            bare_call: 0.0,
+            getppid: 0.0,
+            read: 0.0,
             probe: None,
         };
         Figures {
