@@ -13,6 +13,7 @@ use probe_abi::program;
 
 use super::{
     AttachError, Attachment,
+    links::Links,
     syscalls::{SYSCALLS, Syscall},
     tracefs,
 };
@@ -32,20 +33,24 @@ pub struct Hooks {
 }
 
 /// Attaches processes first, then returns, then entries: a return without its entry is ignored, an
-/// entry without its return would be stale.
-pub(super) fn attach_all(ebpf: &mut Ebpf, attachment: Attachment) -> Result<(), AttachError> {
+/// entry without its return would be stale. What is not among the links goes with `ebpf`.
+pub(super) fn attach_all(ebpf: &mut Ebpf, attachment: Attachment) -> Result<Links, AttachError> {
+    let mut links = Links::default();
     tracepoint(
         ebpf,
+        &mut links,
         program::PROCESS_FORK,
         &[("task", "task_newtask".into())],
     )?;
     tracepoint(
         ebpf,
+        &mut links,
         program::PROCESS_EXEC,
         &[("sched", "sched_process_exec".into())],
     )?;
     tracepoint(
         ebpf,
+        &mut links,
         program::PROCESS_EXIT,
         &[("sched", "sched_process_exit".into())],
     )?;
@@ -53,12 +58,13 @@ pub(super) fn attach_all(ebpf: &mut Ebpf, attachment: Attachment) -> Result<(), 
         Attachment::Tracepoints => {
             tracepoint(
                 ebpf,
+                &mut links,
                 program::EXIT,
                 &points("sys_exit_", |syscall| syscall.exit)?,
             )?;
             for (index, name) in program::ENTER.iter().enumerate() {
                 let points = points("sys_enter_", |syscall| syscall.args == index + 1)?;
-                tracepoint(ebpf, name, &points)?;
+                tracepoint(ebpf, &mut links, name, &points)?;
             }
         }
         Attachment::Raw => {
@@ -66,7 +72,7 @@ pub(super) fn attach_all(ebpf: &mut Ebpf, attachment: Attachment) -> Result<(), 
             raw_tracepoint(ebpf, program::RAW_ENTER, "sys_enter")?;
         }
     }
-    Ok(())
+    Ok(links)
 }
 
 /// Tracepoints of the chosen syscalls; optional ones only where the kernel has them.
@@ -88,6 +94,7 @@ fn points(
 
 fn tracepoint(
     ebpf: &mut Ebpf,
+    links: &mut Links,
     name: &str,
     points: &[(&'static str, String)],
 ) -> Result<(), AttachError> {
@@ -98,7 +105,8 @@ fn tracepoint(
     let program: &mut TracePoint = program.try_into().map_err(failed)?;
     program.load().map_err(failed)?;
     for (category, point) in points {
-        program.attach(category, point).map_err(failed)?;
+        let id = program.attach(category, point).map_err(failed)?;
+        links.add(program.take_link(id).map_err(failed)?);
     }
     Ok(())
 }
