@@ -3,6 +3,11 @@
 //! Each test has a copy of the library: the copies have states of their own, and each plays the
 //! scenario beside it.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy allows it in test functions, but not in the functions they share"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
@@ -59,7 +64,7 @@ impl Fake {
 
     fn sample(&self) -> Sampler {
         Sampler {
-            folder: Some(Rc::clone(&self.folder)),
+            _folder: Some(Rc::clone(&self.folder)),
             ..Sampler::start(self.settings(), |_| None)
         }
     }
@@ -90,7 +95,7 @@ struct Sampler {
     samples: Receiver<GpuSample>,
     handle: Handle,
     /// Stays as long as the library in it is used.
-    folder: Option<Rc<TempDir>>,
+    _folder: Option<Rc<TempDir>>,
 }
 
 impl Sampler {
@@ -104,7 +109,7 @@ impl Sampler {
         Self {
             samples,
             handle,
-            folder: None,
+            _folder: None,
         }
     }
 
@@ -202,6 +207,15 @@ fn healthy_gpu_reads_exactly_what_the_scenario_says() {
     assert_eq!(gpu.readings, expected);
     let failures: u64 = sample.calls.values().map(|call| call.failures).sum();
     assert_eq!(failures, 0);
+}
+
+#[test]
+fn readings_follow_the_scenario_over_time() {
+    let sampler = Fake::playing("faults.toml").sample();
+    let temperature = |sample: &GpuSample| gpu(sample, "1").readings.temperature_celsius;
+    assert_eq!(temperature(&sampler.next()), Some(60));
+    let later = sampler.until(|sample| temperature(sample) >= Some(62));
+    assert_eq!(gpu(&later, "0").readings.temperature_celsius, Some(54));
 }
 
 #[test]
@@ -352,12 +366,32 @@ fn gpu_that_hangs_is_not_asked_again_before_its_call_returns() {
     let rounds = sampler.during(Duration::from_millis(800));
     let last = rounds.last().unwrap();
     let call = |name: &str| last.calls[name];
-    // One call for GPU 0 (it hangs), one a round for GPU 1.
+    // GPU 0 was asked for its temperature once, then for its power once; GPU 1 for both each round.
     let others = call("nvmlDeviceGetTemperature").count;
     assert!(others >= 10, "{others}");
     assert_eq!(call("nvmlDeviceGetPowerUsage").timeouts, 1);
-    assert_eq!(call("nvmlDeviceGetPowerUsage").count, others - 1 + 1);
+    assert_eq!(call("nvmlDeviceGetPowerUsage").count, others);
     assert_eq!(gpu(last, "1").readings.power_watts, Some(101.0));
+}
+
+#[test]
+fn gpu_that_hangs_again_and_again_is_asked_less_and_less() {
+    let hang = fault("nvmlDeviceGetTemperature", 1, "hang_ms = 150");
+    let sampler = Fake::new(&two_gpus("", "", &hang)).sample();
+    let resting = |sample: &GpuSample| match state(sample, "1") {
+        GpuState::Failing(reason) => reason.contains("again and again"),
+        _ => false,
+    };
+    sampler.until(resting);
+    let timeouts = |sample: &GpuSample| sample.calls["nvmlDeviceGetTemperature"].timeouts;
+    let mut reached = Vec::new();
+    for wanted in [2, 6] {
+        reached.push(sampler.until(|sample| timeouts(sample) >= wanted).at);
+    }
+    // Four more hangs of 150 ms with rests of 2, 4, 8 and 16 intervals between them.
+    let least = 4 * Duration::from_millis(150) + 30 * INTERVAL;
+    let took = Duration::from_nanos(reached[1].since(reached[0]));
+    assert!(took >= least.mul_f64(0.8), "{took:?}");
 }
 
 #[test]

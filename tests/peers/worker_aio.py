@@ -167,6 +167,8 @@ async def think(state: StreamState, first, text, audio: asyncio.Queue) -> None:
         if chunk.is_final:
             return
         chunk = await anext(text, None)
+    # A reset ends the text too, and cancels this task a moment later.
+    await asyncio.sleep(IDLE_S)
     await audio.put(None)
 
 

@@ -18,7 +18,7 @@ use std::{
 use probe_core::{
     metrics::Metrics,
     pipeline::{Pipeline, Tap},
-    record::{GpuSample, KtimeNs, Record},
+    record::{GpuSample, Record},
 };
 
 use crate::{
@@ -177,12 +177,4 @@ impl Tap for CaptureTap {
             self.0 = None;
         }
     }
-}
-
-/// Wall clock and kernel clock at one moment.
-pub fn anchor() -> (u64, KtimeNs) {
-    let unix = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_nanos() as u64);
-    (unix, now())
 }

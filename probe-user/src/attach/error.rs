@@ -70,29 +70,29 @@ impl AttachError {
         )
     }
 
-    pub(super) fn load(error: EbpfError) -> Self {
-        match &error {
+    pub(super) fn load(error: &EbpfError) -> Self {
+        match error {
             EbpfError::MapError(map) if map_permission(map) => Self::not_permitted(),
             EbpfError::BtfError(_) => Self::new(
                 format!("the kernel's type information cannot be used ({error})"),
                 "use a kernel with CONFIG_DEBUG_INFO_BTF=y, so that /sys/kernel/btf/vmlinux exists",
             ),
             _ => Self::new(
-                format!("the eBPF object cannot be loaded ({})", chain(&error)),
+                format!("the eBPF object cannot be loaded ({})", chain(error)),
                 UPDATE,
             ),
         }
     }
 
-    pub(super) fn map(error: MapError) -> Self {
+    pub(super) fn map(error: &MapError) -> Self {
         Self::new(format!("an eBPF map cannot be used ({error})"), UPDATE)
     }
 
-    pub(super) fn program(name: &str, error: ProgramError) -> Self {
-        if program_permission(&error) {
+    pub(super) fn program(name: &str, error: &ProgramError) -> Self {
+        if program_permission(error) {
             return Self::not_permitted();
         }
-        if let ProgramError::TracePointError(TracePointError::FileError { filename, .. }) = &error {
+        if let ProgramError::TracePointError(TracePointError::FileError { filename, .. }) = error {
             return Self::new(
                 format!(
                     "eBPF program {name} cannot be attached: {} is missing",
@@ -101,9 +101,9 @@ impl AttachError {
                 "use a kernel with CONFIG_FTRACE_SYSCALLS=y, 5.12 or newer",
             );
         }
-        tracing::debug!(program = name, error = %full(&error), "refused by the kernel");
+        tracing::debug!(program = name, error = %full(error), "refused by the kernel");
         Self::new(
-            format!("eBPF program {name} was refused ({})", chain(&error)),
+            format!("eBPF program {name} was refused ({})", chain(error)),
             UPDATE,
         )
     }
@@ -128,7 +128,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     let text = full(error);
     let mut lines = text.lines().filter(|line| !line.trim().is_empty());
     let first = lines.next().unwrap_or_default().to_owned();
-    lines.last().map_or_else(
+    lines.next_back().map_or_else(
         || first.clone(),
         |last| format!("{first} … {}", last.trim()),
     )

@@ -90,7 +90,7 @@ impl Attached {
         let mut ebpf = EbpfLoader::new()
             .override_global("AYA_LOG_LEVEL", &level, false)
             .load(OBJECT)
-            .map_err(AttachError::load)?;
+            .map_err(|error| AttachError::load(&error))?;
         let logger = (log_level > log::LevelFilter::Off)
             .then(|| EbpfLogger::init(&mut ebpf))
             .and_then(|logger| {
@@ -98,15 +98,17 @@ impl Attached {
                     .inspect_err(|error| tracing::debug!(%error, "no kernel-side log"))
                     .ok()
             });
-        let ring = RingBuf::try_from(take(&mut ebpf, map::RECORDS)?).map_err(AttachError::map)?;
+        let ring = RingBuf::try_from(take(&mut ebpf, map::RECORDS)?)
+            .map_err(|error| AttachError::map(&error))?;
         let maps = Maps {
             processes: HashMap::try_from(take(&mut ebpf, map::PROCESSES)?)
-                .map_err(AttachError::map)?,
-            fds: HashMap::try_from(take(&mut ebpf, map::FDS)?).map_err(AttachError::map)?,
+                .map_err(|error| AttachError::map(&error))?,
+            fds: HashMap::try_from(take(&mut ebpf, map::FDS)?)
+                .map_err(|error| AttachError::map(&error))?,
             connections: HashMap::try_from(take(&mut ebpf, map::CONNECTIONS)?)
-                .map_err(AttachError::map)?,
+                .map_err(|error| AttachError::map(&error))?,
             losses: PerCpuArray::try_from(take(&mut ebpf, map::LOSSES)?)
-                .map_err(AttachError::map)?,
+                .map_err(|error| AttachError::map(&error))?,
         };
         programs::attach_all(&mut ebpf, attachment)?;
         Ok((

@@ -85,7 +85,7 @@ fn tracepoint(
     name: &str,
     points: &[(&'static str, String)],
 ) -> Result<(), AttachError> {
-    let failed = |error: ProgramError| AttachError::program(name, error);
+    let failed = |error: ProgramError| AttachError::program(name, &error);
     let program = ebpf
         .program_mut(name)
         .ok_or_else(|| AttachError::damaged(name))?;
@@ -98,7 +98,7 @@ fn tracepoint(
 }
 
 fn raw_tracepoint(ebpf: &mut Ebpf, name: &str, point: &str) -> Result<(), AttachError> {
-    let failed = |error: ProgramError| AttachError::program(name, error);
+    let failed = |error: ProgramError| AttachError::program(name, &error);
     let program = ebpf
         .program_mut(name)
         .ok_or_else(|| AttachError::damaged(name))?;

@@ -42,7 +42,7 @@ pub struct Header {
 impl Header {
     /// For a capture that begins now.
     pub fn new(settings: &Settings) -> Self {
-        let (anchor_unix_ns, anchor) = crate::agent::anchor();
+        let (anchor_unix_ns, anchor) = crate::ingest::anchor();
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             anchor_unix_ns,

@@ -12,7 +12,7 @@ use axum::{
     Json, Router,
     extract::State,
     http::{StatusCode, header::CONTENT_TYPE},
-    response::{IntoResponse, Response},
+    response::{IntoResponse as _, Response},
     routing::get,
 };
 use prometheus::{Encoder as _, Histogram, HistogramOpts, Registry, TEXT_FORMAT, TextEncoder};

@@ -10,7 +10,7 @@ mod reader;
 mod tracker;
 mod watched;
 
-pub use clock::now;
+pub use clock::{anchor, now};
 pub use naming::describe;
 pub use reader::{Ingest, Losses};
 pub use tracker::Tracker;

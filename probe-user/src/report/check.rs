@@ -14,7 +14,7 @@ use crate::{
     settings::Settings,
 };
 
-/// Inode of the host's pid namespace. Source: include/linux/proc_ns.h, `PROC_PID_INIT_INO`.
+/// Inode of the host's pid namespace. Source: `include/linux/proc_ns.h`, `PROC_PID_INIT_INO`.
 const HOST_PID_NAMESPACE: &str = "pid:[4026531836]";
 
 /// The host's capabilities.

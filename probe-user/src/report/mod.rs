@@ -6,4 +6,4 @@ mod discovery;
 
 pub use capability::{Capability, State};
 pub use check::Check;
-pub use discovery::Discovery;
+pub use discovery::{Discovery, Found};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::{Deserialize as _, Deserializer, de::Error as _};
 
 /// Reads a duration; a bare number is refused, since its unit would be a guess.
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(

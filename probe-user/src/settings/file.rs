@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::duration;
 use crate::{
     attach::Attachment,
-    discover::{DEFAULT_TARGETS, Target, TargetError},
+    discover::{Target, TargetError},
     telemetry,
 };
 
@@ -175,8 +175,9 @@ impl TargetEntry {
 }
 
 /// The default targets as file entries.
+#[cfg(test)]
 pub(super) fn default_targets() -> Vec<TargetEntry> {
-    DEFAULT_TARGETS
+    crate::discover::DEFAULT_TARGETS
         .iter()
         .map(|(role, cmdline)| TargetEntry {
             role: Some(match role {

@@ -108,7 +108,9 @@ fn load_profile(name: &str, config: &Path) -> Result<(Profile, String), Settings
     if name == file::BUILTIN_PROFILE {
         return Ok((Profile::builtin(), Profile::BUILTIN.to_owned()));
     }
-    let path: PathBuf = config.parent().unwrap_or(Path::new(".")).join(name);
+    let path: PathBuf = config
+        .parent()
+        .map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
     let text =
         std::fs::read_to_string(&path).map_err(|error| SettingsError::unreadable(&path, &error))?;
     let profile = Profile::from_toml(&text)
@@ -165,7 +167,7 @@ mod tests {
             assert!(
                 shipped
                     .lines()
-                    .any(|line| line.trim_start_matches("# ").starts_with(key)),
+                    .any(|line| line.trim_start_matches(['#', ' ']).starts_with(key)),
                 "config/voxprobe.toml does not mention `{key}`"
             );
         }

@@ -67,10 +67,10 @@ fn text(metadata: &tracing::Metadata<'_>, fields: &Fields) -> String {
         fields.message
     );
     for (name, value) in &fields.rest {
-        line.push_str(&match value {
-            Value::String(value) => format!(" {name}={value}"),
-            value => format!(" {name}={value}"),
-        });
+        let value = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        line.extend([" ", name, "=", &value]);
     }
     line
 }

@@ -6,20 +6,13 @@ use std::collections::hash_map::Entry;
 use super::call::Call;
 use super::{Command, Event};
 use crate::flow::{self, CallId, Method};
+use crate::profile::Profile;
 use crate::record::{KtimeNs, Process, Side};
 
 /// Calls open at once that are interpreted. 100 connections with 100 concurrent streams each
 /// (grpc's usual `MAX_CONCURRENT_STREAMS`) are 10 000; a call takes up to about 0.7 KB with its ids,
 /// so this is 12 MB at the worst. Calls beyond it are counted and passed over.
 pub const MAX_CALLS: usize = 16_384;
-
-/// The command numbers of the guide's `tts` profile.
-const DEFAULT_COMMANDS: [(i64, Command); 4] = [
-    (0, Command::Pause),
-    (1, Command::Resume),
-    (2, Command::Stop),
-    (3, Command::Reload),
-];
 
 /// What was interpreted and what not, since start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,17 +36,15 @@ pub struct Interpreter {
 }
 
 impl Interpreter {
-    /// An interpreter that knows the `tts` profile's commands.
-    pub fn new() -> Self {
-        Self::with_commands(DEFAULT_COMMANDS.to_vec())
-    }
-
-    /// An interpreter for a profile that numbers its commands in its own way. A number that is not
-    /// listed is [`Command::Other`].
-    pub fn with_commands(commands: Vec<(i64, Command)>) -> Self {
+    /// An interpreter that goes by a profile's command numbers. A number that is not listed there
+    /// is [`Command::Other`].
+    pub fn new(profile: &Profile) -> Self {
         Self {
             calls: HashMap::new(),
-            commands,
+            commands: profile
+                .commands()
+                .map(|(number, name)| (number, Command::from_name(name)))
+                .collect(),
             counts: Counts::default(),
         }
     }
@@ -138,12 +129,6 @@ impl Interpreter {
             }
             Entry::Vacant(place) => Some(place.insert(Call::new(role))),
         }
-    }
-}
-
-impl Default for Interpreter {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

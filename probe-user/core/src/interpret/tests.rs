@@ -41,7 +41,7 @@ fn text(role: FieldRole, value: &str) -> (FieldRole, Value) {
 
 /// Runs one unary call: request at 10, response at 30, end at 31.
 fn unary(method: MethodRole, request: &Message, response: &Message) -> Vec<What> {
-    let mut interpreter = Interpreter::new();
+    let mut interpreter = Interpreter::new(&crate::profile::Profile::builtin());
     let mut out = Vec::new();
     let call = call(1);
     for event in [
@@ -208,7 +208,7 @@ fn load_duration_absent_zero_and_unreadable_are_told_apart() {
 
 #[test]
 fn stream_names_its_session_once_before_its_first_text() {
-    let mut interpreter = Interpreter::new();
+    let mut interpreter = Interpreter::new(&crate::profile::Profile::builtin());
     let mut out = Vec::new();
     let message = intact(vec![text(FieldRole::SessionId, "s")]);
     let frame = damaged(vec![
@@ -268,7 +268,7 @@ fn stream_names_its_session_once_before_its_first_text() {
 
 #[test]
 fn calls_of_unreadable_or_foreign_methods_give_no_events_and_are_counted() {
-    let mut interpreter = Interpreter::new();
+    let mut interpreter = Interpreter::new(&crate::profile::Profile::builtin());
     let mut out = Vec::new();
     let message = intact(vec![text(FieldRole::SessionId, "s")]);
     for (stream, method) in [(1, Method::Unknown), (3, Method::Other)] {
@@ -307,7 +307,7 @@ fn calls_of_unreadable_or_foreign_methods_give_no_events_and_are_counted() {
 
 #[test]
 fn calls_beyond_the_bound_are_refused_and_counted() {
-    let mut interpreter = Interpreter::new();
+    let mut interpreter = Interpreter::new(&crate::profile::Profile::builtin());
     let mut out = Vec::new();
     for stream in 0..=MAX_CALLS as u32 {
         let event = flow::Event::CallStarted {
@@ -324,7 +324,7 @@ fn calls_beyond_the_bound_are_refused_and_counted() {
 
 #[test]
 fn control_refused_by_status_is_answered_without_success() {
-    let mut interpreter = Interpreter::new();
+    let mut interpreter = Interpreter::new(&crate::profile::Profile::builtin());
     let mut out = Vec::new();
     let request = intact(vec![(FieldRole::Command, Value::Integer(2))]);
     for event in [

@@ -95,7 +95,7 @@ impl Connection {
     pub(super) fn handle_chunk(&mut self, chunk: Chunk<'_>, stage: &mut Stage<'_>) {
         let (direction, at) = (chunk.direction, chunk.exit);
         self.assemble(direction, at, stage, |stream, deliver| {
-            stream.handle_chunk(chunk, deliver)
+            stream.handle_chunk(chunk, deliver);
         });
     }
 
@@ -120,7 +120,7 @@ impl Connection {
         stage: &mut Stage<'_>,
     ) {
         self.assemble(direction, at, stage, |stream, deliver| {
-            stream.finish(deliver)
+            stream.finish(deliver);
         });
         if let Protocol::Http2(side, http2) = &mut self.protocol {
             http2.handle_half_closed(direction, at, &mut FlowSink::new(*side, stage, None));
@@ -130,7 +130,7 @@ impl Connection {
     pub(super) fn handle_closed(&mut self, at: KtimeNs, stage: &mut Stage<'_>) {
         for direction in [Direction::Sent, Direction::Received] {
             self.assemble(direction, at, stage, |stream, deliver| {
-                stream.finish(deliver)
+                stream.finish(deliver);
             });
         }
         if let Protocol::Http2(side, http2) = &mut self.protocol {

@@ -45,7 +45,6 @@ pub(super) struct Counters {
     bytes: [IntCounter; 2],
     gaps: [(IntCounter, IntCounter); GapReason::ALL.len()],
     problems: [IntCounter; Problem::ALL.len()],
-    calls: [IntCounter; 3],
 }
 
 impl Counters {
@@ -62,7 +61,6 @@ impl Counters {
                 )
             }),
             problems: Problem::ALL.map(|problem| probe.wire_problems.with(&[problem.as_str()])),
-            calls: ["known", "other", "unknown"].map(|method| probe.flow_calls.with(&[method])),
             probe,
         }
     }
@@ -109,11 +107,8 @@ impl Counters {
     }
 
     /// Brings the call counters up to the interpreter's.
-    pub(super) fn interpreted(&self, counts: interpret::Counts) {
-        let totals = [counts.known, counts.other, counts.unknown];
-        for (counter, total) in self.calls.iter().zip(totals) {
-            counter.inc_by(total.saturating_sub(counter.get()));
-        }
+    pub(super) fn interpreted(&self, counts: &interpret::Counts) {
+        self.probe.count_calls(counts);
     }
 
     /// A connection was not followed because too many are.

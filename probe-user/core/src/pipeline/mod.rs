@@ -50,12 +50,7 @@ impl Pipeline {
     /// An empty pipeline that observes into `metrics`.
     pub fn new(profile: Arc<Profile>, settings: ModelSettings, metrics: Metrics) -> Self {
         Self {
-            interpreter: Interpreter::with_commands(
-                profile
-                    .commands()
-                    .map(|(number, name)| (number, interpret::Command::from_name(name)))
-                    .collect(),
-            ),
+            interpreter: Interpreter::new(&profile),
             model: Model::new(settings, &metrics),
             counters: Counters::new(&metrics),
             profile,
@@ -141,7 +136,7 @@ impl Pipeline {
     fn handle_chunk(&mut self, chunk: Chunk<'_>, tap: Option<&mut dyn Tap>) {
         let id = chunk.connection;
         self.on_connection(id, tap, |connection, stage| {
-            connection.handle_chunk(chunk, stage)
+            connection.handle_chunk(chunk, stage);
         });
     }
 
@@ -153,7 +148,7 @@ impl Pipeline {
 
     fn handle_closed(&mut self, id: ConnectionId, at: KtimeNs, tap: Option<&mut dyn Tap>) {
         self.on_connection(id, tap, |connection, stage| {
-            connection.handle_closed(at, stage)
+            connection.handle_closed(at, stage);
         });
         if let Some(connection) = self.connections.remove(&id) {
             self.counters.connection_closed(&connection);
@@ -185,11 +180,11 @@ impl Pipeline {
         for id in waiting {
             let tap = tap.as_deref_mut().map(|tap| tap as &mut dyn Tap);
             self.on_connection(id, tap, |connection, stage| {
-                connection.handle_time(at, stage)
+                connection.handle_time(at, stage);
             });
         }
         self.model.handle_tick(at);
-        self.counters.interpreted(self.interpreter.counts());
+        self.counters.interpreted(&self.interpreter.counts());
     }
 
     /// Runs one step of one connection and carries out what came of it.

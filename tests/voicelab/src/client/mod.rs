@@ -55,6 +55,9 @@ pub(crate) struct Args {
     /// Use PAUSE, RESUME, STOP and RELOAD, in turn over a session's utterances
     #[arg(long)]
     controls: bool,
+    /// Synthesize without starting the sessions first, which a worker refuses
+    #[arg(long)]
+    unannounced: bool,
     /// First list the models, load and unload the last of them, and ask for the capabilities
     #[arg(long)]
     inspect: bool,
@@ -145,6 +148,7 @@ async fn drive(args: &Args, truth: &Truth) -> anyhow::Result<u64> {
             models => args.models[number as usize % models].clone(),
         };
         let pause_hold = Duration::from_millis(args.pause_hold_ms);
+        let model = (!args.unannounced).then_some(model);
         sessions.spawn(hold_session(calls, number, model, style, until, pause_hold));
         tokio::time::sleep(Duration::from_millis(args.ramp_ms)).await;
     }
@@ -170,16 +174,19 @@ impl Until {
     }
 }
 
+/// Runs one session, started with `model` unless there is none. Gives the missing frames.
 async fn hold_session(
     calls: Calls,
     number: u64,
-    model: String,
+    model: Option<String>,
     style: Style,
     until: Until,
     pause_hold: Duration,
 ) -> u64 {
     let mut gaps = 0;
-    if !calls.start_session(&model).await {
+    if let Some(model) = &model
+        && !calls.start_session(model).await
+    {
         return gaps;
     }
     let mut index = 0;
@@ -188,7 +195,9 @@ async fn hold_session(
         gaps += listening::speak(&calls, &utterance, pause_hold).await;
         index += 1;
     }
-    calls.end_session().await;
+    if model.is_some() {
+        calls.end_session().await;
+    }
     gaps
 }
 

@@ -112,8 +112,11 @@ impl Synthesis {
             {
                 return;
             }
-            // A reset ends the text as its end does; emission sees the reset for itself.
-            next = text.message().await.unwrap_or(None);
+            next = match text.message().await {
+                Ok(next) => next,
+                // A reset is no end of the text; emission sees it for itself and ends the call.
+                Err(_) => std::future::pending().await,
+            };
         }
     }
 

@@ -293,6 +293,56 @@ fn faults_happen_as_switched() {
 }
 
 #[test]
+fn models_leave_by_cap_and_by_time_to_live() {
+    let lab = Lab::new();
+    let args = [
+        "--load-ms",
+        "20",
+        "--resident-cap",
+        "1",
+        "--model-ttl-ms",
+        "300",
+    ];
+    let worker = lab.server("worker", &args);
+    for model in ["tone-small", "tone-large"] {
+        lab.client(&worker.target, &["--models", model, "--text-length", "4"]);
+    }
+    // Long enough for the time to live and the check that enforces it.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let worker = worker.terminate();
+
+    let unloads: Vec<(&str, &str)> = worker
+        .truth
+        .iter()
+        .filter_map(|line| match &line.event {
+            Event::ModelUnload { model, reason } => Some((model.as_str(), reason.as_str())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        unloads,
+        [
+            ("tone-small", "lru_eviction"),
+            ("tone-large", "ttl_eviction")
+        ]
+    );
+}
+
+#[test]
+fn synthesis_of_an_unknown_session_ends_with_not_found() {
+    let lab = Lab::new();
+    let worker = lab.server("worker", &[]);
+    let client = lab.client(&worker.target, &["--unannounced"]);
+    let worker = worker.terminate();
+    let status = client.truth.iter().find_map(|line| match &line.event {
+        Event::CallEnd { method, status, .. } if method == "Synthesize" => Some(*status),
+        _ => None,
+    });
+    assert_eq!(status, Some(5));
+    assert_eq!(stream_ends(&worker.truth), ["unknown_session"]);
+}
+
+#[test]
 fn unknown_model_is_refused() {
     let lab = Lab::new();
     let worker = lab.server("worker", &[]);

@@ -92,7 +92,7 @@ impl World {
         let process = process(7, "w");
         model.handle_process(&process);
         Self {
-            interpreter: Interpreter::new(),
+            interpreter: Interpreter::new(&crate::profile::Profile::builtin()),
             model,
             metrics,
             process,
