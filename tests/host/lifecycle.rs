@@ -58,13 +58,12 @@ fn killed_worker_leaves_the_metrics_and_its_successor_appears() {
     let killed = Instant::now();
     let second = Server::tonic(&lab, &arguments);
     let successor = format!("voicelab:{}", second.port);
-    let _listening = Client::tonic(&lab, &second, &long);
     let only = BTreeSet::from([successor.clone()]);
-    let left = SOON.saturating_sub(killed.elapsed());
-    let after = probe.scrape_until(left, |scrape| {
-        workers(scrape) == only && seen(&successor)(scrape)
-    });
+    let left = || SOON.saturating_sub(killed.elapsed());
+    let after = probe.scrape_until(left(), |scrape| workers(scrape) == only);
     assert_eq!(workers(&after), only, "{gone} was killed");
+    let _listening = Client::tonic(&lab, &second, &long);
+    let after = probe.scrape_until(left(), seen(&successor));
     assert!(seen(&successor)(&after), "frames of {successor}");
     drop(listening);
     probe.stop();
@@ -139,6 +138,8 @@ fn worker_that_starts_later_is_watched_from_its_first_connection() {
     command.arg("run").arg("--config").arg(config);
     let probe = Probe::start(&lab, command);
     let worker = Server::tonic(&lab, &["--adapter", "newcomer", "--load-ms", "20"]);
+    // A real worker loads a model before it listens; this one listens within milliseconds.
+    probe.wait_watching(1);
     let client = Client::tonic(&lab, &worker, &["--text-length", "10"]).finish(CLIENT_LIMIT);
     assert_eq!(client.summary.frames, 30);
     let name = "worker_audio_frames_emitted_total";

@@ -77,11 +77,15 @@ impl Capture {
         }
     }
 
-    /// The server's end of the connection whose client has this address.
+    /// The server's end of the connection whose client has this address. A connection that was
+    /// accepted by a call older than the probe has no known peer; there is at most one of these.
     pub fn accepted_from(&self, peer: &Address) -> Option<&Opened> {
-        self.opened
-            .iter()
-            .find(|opened| opened.side == Some(Side::Server) && opened.peer.as_ref() == Some(peer))
+        let of_peer = |known: Option<&Address>| {
+            let mut servers = self.opened.iter();
+            servers
+                .find(|opened| opened.side == Some(Side::Server) && opened.peer.as_ref() == known)
+        };
+        of_peer(Some(peer)).or_else(|| of_peer(None))
     }
 
     /// One direction of a connection.
