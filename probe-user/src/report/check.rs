@@ -34,7 +34,7 @@ impl Check {
                 object().required(),
                 hooks(settings.attachment).required(),
                 btf(),
-                lockdown(),
+                lockdown(settings.attachment),
                 pid_namespace(),
                 statistics(),
                 nvml(&settings.gpu),
@@ -176,15 +176,22 @@ fn btf() -> Capability {
     }
 }
 
-fn lockdown() -> Capability {
+/// Tracepoints read only user memory; the raw ones read the kernel's copy of the registers, which
+/// lockdown=confidentiality forbids.
+fn lockdown(attachment: Attachment) -> Capability {
     let mode = fs::read_to_string("/sys/kernel/security/lockdown")
         .ok()
         .and_then(|modes| Some(modes.split_once('[')?.1.split_once(']')?.0.to_owned()));
-    let mode = mode.unwrap_or_else(|| "not told (securityfs is not mounted)".to_owned());
-    Capability::active(
-        "lockdown",
-        format!("{mode}; these hooks work in every mode"),
-    )
+    match (mode.as_deref(), attachment) {
+        (Some("confidentiality"), Attachment::Raw) => Capability::missing(
+            "lockdown",
+            State::Failed,
+            "confidentiality, under which raw tracepoints cannot read syscall arguments",
+            "set hooks.syscalls = \"tracepoints\"",
+        ),
+        (Some(mode), _) => Capability::active("lockdown", format!("{mode}; these hooks work")),
+        (None, _) => Capability::active("lockdown", "not told (securityfs is not mounted)"),
+    }
 }
 
 fn pid_namespace() -> Capability {

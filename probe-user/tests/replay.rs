@@ -1,0 +1,79 @@
+//! A recorded capture through the whole pipeline, without a kernel: the same metrics every time.
+
+use std::{path::Path, process::Command};
+
+/// Recorded by `cargo xtask demo --record` (see the first line of its own README section): four
+/// paced sessions of the voicelab with one stall, on the stand-in GPU.
+const CAPTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/demo.vxcap");
+
+/// What `voxprobe replay --metrics` printed for it, without the probe's own metrics.
+const EXPECTED: &str = include_str!("../../tests/data/demo.metrics");
+
+fn replay(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_voxprobe"))
+        .arg("replay")
+        .args(arguments)
+        .output()
+        .expect("voxprobe runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn guide_metrics(exposition: &str) -> String {
+    exposition
+        .lines()
+        .filter(|line| line.starts_with("worker_"))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+#[test]
+fn recorded_capture_gives_the_metrics_it_gave() {
+    let replayed = guide_metrics(&replay(&[CAPTURE, "--metrics"]));
+    assert!(!EXPECTED.is_empty());
+    for (replayed, expected) in replayed.lines().zip(EXPECTED.lines()) {
+        assert_eq!(replayed, expected);
+    }
+    assert_eq!(replayed.lines().count(), EXPECTED.lines().count());
+}
+
+#[test]
+fn replay_of_a_capture_is_the_same_every_time() {
+    assert_eq!(replay(&[CAPTURE]), replay(&[CAPTURE]));
+}
+
+#[test]
+fn events_carry_times_and_no_content() {
+    let events = replay(&[CAPTURE, "--events"]);
+    let chunks: Vec<serde_json::Value> = events
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a line of JSON"))
+        .filter_map(|mut event: serde_json::Value| Some(event.get_mut("Chunk")?.take()))
+        .collect();
+    assert!(!chunks.is_empty());
+    for chunk in chunks {
+        assert!(chunk["enter"].is_u64() && chunk["exit"].is_u64());
+        let kept = chunk["bytes"].as_array().map_or(0, Vec::len) as u64;
+        let length = chunk["length"].as_u64().expect("a length");
+        // An audio message is 1 950 bytes; its framing and numbers are some dozens.
+        assert!(kept < 600, "{kept} of {length} bytes kept");
+    }
+}
+
+#[test]
+fn file_that_is_no_capture_is_refused_in_one_line() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let output = Command::new(env!("CARGO_BIN_EXE_voxprobe"))
+        .arg("replay")
+        .arg(manifest)
+        .output()
+        .expect("voxprobe runs");
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains("is no voxprobe capture"), "{text}");
+}
