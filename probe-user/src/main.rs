@@ -2,11 +2,26 @@
 
 use std::{io::Write as _, process::ExitCode};
 
-use clap::Parser as _;
-use probe_user::cli::{Cli, Outcome, is_broken_pipe};
+use clap::{Parser as _, error::ErrorKind};
+use probe_user::cli::{Cli, Outcome, in_one_line, is_broken_pipe};
 
 fn main() -> ExitCode {
-    let result = Cli::parse().execute();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help is more than a line, also where a command is missing.
+        Err(help)
+            if !help.use_stderr()
+                || help.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand =>
+        {
+            help.exit()
+        }
+        Err(error) => {
+            // Nobody to tell when stderr is closed.
+            let _unwritten = writeln!(std::io::stderr(), "voxprobe: {}", in_one_line(&error));
+            return ExitCode::from(2);
+        }
+    };
+    let result = cli.execute();
     if let Err(error) = &result
         && !is_broken_pipe(error)
     {

@@ -1,1 +1,17 @@
-//! Shared parts of the tests against real peers.
+//! Shared parts of the tests against real peers: the programs under test as guards that end with
+//! the test, and readers of what they say.
+
+pub mod artifacts;
+pub mod capture;
+pub mod exposition;
+pub mod http2;
+pub mod lab;
+pub mod peer;
+pub mod probe;
+pub mod process;
+pub mod programs;
+pub mod report;
+pub mod skip;
+pub mod statistics;
+pub mod story;
+pub mod traffic;

@@ -7,6 +7,7 @@ mod record;
 mod replay;
 mod run;
 mod stop;
+mod usage;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -19,6 +20,7 @@ use crate::{
     telemetry,
 };
 pub use outcome::{Outcome, is_broken_pipe};
+pub use usage::in_one_line;
 
 /// Tells from the kernel whether listeners of a realtime voice system hear smooth audio, and why
 /// not.

@@ -1,0 +1,12 @@
+//! The whole agent on this machine's kernel: real eBPF programs, real processes.
+//!
+//! One test at a time (`--test-threads=1`): they share the kernel and the machine's cores.
+
+mod exact_counts;
+mod gpus;
+mod kernel_side;
+mod lifecycle;
+mod load;
+mod metrics_lint;
+mod refusals;
+mod timing;

@@ -1,0 +1,62 @@
+//! Where the programs under test are: named by `cargo xtask test`, else in the release folder.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The agent.
+pub fn voxprobe() -> PathBuf {
+    built("VOXPROBE_BIN", "voxprobe", "cargo xtask build")
+}
+
+/// The voice system to watch.
+pub fn voicelab() -> PathBuf {
+    built(
+        "VOXPROBE_VOICELAB",
+        "voicelab",
+        "cargo build --release -p voicelab",
+    )
+}
+
+/// The stand-in NVML.
+pub fn fake_nvml() -> PathBuf {
+    built(
+        "FAKE_NVML_LIB",
+        "libfake_nvml.so",
+        "cargo build --release -p fake-nvml",
+    )
+}
+
+/// An interpreter with the Python peers' requirements; `None` where there is none.
+pub fn python() -> Option<PathBuf> {
+    env::var_os("VOXPROBE_PYTHON").map(PathBuf::from)
+}
+
+/// The folder of the Python peers.
+pub fn peers() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
+}
+
+fn built(variable: &str, file: &str, command: &str) -> PathBuf {
+    let path = env::var_os(variable).map_or_else(
+        || target().join("release").join(file),
+        |named| workspace().join(named),
+    );
+    assert!(
+        path.exists(),
+        "{} is not built: run `{command}`, or name it in {variable}",
+        path.display()
+    );
+    path
+}
+
+fn workspace() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package)
+}
+
+fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || workspace().join("target"),
+        |named| workspace().join(named),
+    )
+}

@@ -1,0 +1,49 @@
+//! One test's folder.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// One test's folder, removed at its end.
+pub struct Lab {
+    folder: tempfile::TempDir,
+    files: AtomicU32,
+}
+
+impl Lab {
+    /// An empty folder.
+    pub fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("make a temporary folder"),
+            files: AtomicU32::new(0),
+        }
+    }
+
+    /// The folder itself.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A path in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A path that no other file of the test has.
+    pub fn fresh(&self, name: &str) -> PathBuf {
+        let number = self.files.fetch_add(1, Ordering::Relaxed);
+        self.path(&format!("{number}-{name}"))
+    }
+
+    /// Writes a file and gives its path.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, content).expect("write a file");
+        path
+    }
+}
+
+impl Default for Lab {
+    fn default() -> Self {
+        Self::new()
+    }
+}

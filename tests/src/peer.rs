@@ -1,0 +1,194 @@
+//! The programs of the voice system to watch, and what they say they did.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use voicelab::truth::{Event, Line, Summary};
+
+use crate::artifacts;
+use crate::lab::Lab;
+use crate::process::{Process, eventually};
+
+/// How long a peer may take to start: Python imports grpc first, on a busy machine.
+const START: Duration = Duration::from_secs(30);
+
+/// How long a peer may take to end once it is told to.
+const END: Duration = Duration::from_secs(10);
+
+/// What can be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `voicelab worker`.
+    Tonic,
+    /// `voicelab stamper`.
+    Stamper,
+    /// The Python worker on grpc.aio.
+    GrpcAio,
+    /// The Python worker on synchronous grpc.
+    GrpcSync,
+}
+
+/// A running worker or timing reference.
+pub struct Server {
+    process: Process,
+    truth: PathBuf,
+    /// Port it listens on.
+    pub port: u16,
+}
+
+impl Server {
+    /// Starts it on a free port. `None` where its interpreter is missing; that is said.
+    pub fn start(lab: &Lab, kind: Kind, arguments: &[&str]) -> Option<Self> {
+        let mut command = match kind {
+            Kind::Tonic => voicelab("worker"),
+            Kind::Stamper => voicelab("stamper"),
+            Kind::GrpcAio => python("worker_aio.py")?,
+            Kind::GrpcSync => python("worker_sync.py")?,
+        };
+        let truth = lab.fresh("server.jsonl");
+        command.args(["--port", "0", "--truth"]).arg(&truth);
+        let process = Process::start(command.args(arguments), &lab.fresh("server.err"));
+        let line = process.line(START);
+        let port = line
+            .strip_prefix("listening ")
+            .and_then(|port| port.parse().ok())
+            .unwrap_or_else(|| panic!("the server said {line:?}"));
+        Some(Self {
+            process,
+            truth,
+            port,
+        })
+    }
+
+    /// The worker of this repository.
+    pub fn tonic(lab: &Lab, arguments: &[&str]) -> Self {
+        Self::start(lab, Kind::Tonic, arguments).expect("it needs no interpreter")
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.process.is_running()
+    }
+
+    /// What it did until now, up to half a second ago.
+    pub fn truth(&self) -> Vec<Line> {
+        read_truth(&self.truth)
+    }
+
+    /// Waits until it has written this many frames.
+    pub fn wait_for_frames(&self, frames: usize) {
+        let written = || frames_in(&self.truth()) >= frames;
+        assert!(eventually(START, written), "no {frames} frames came");
+    }
+
+    /// Ends it with SIGTERM.
+    pub fn terminate(mut self) -> Outcome {
+        self.process.signal(Signal::TERM);
+        outcome(&mut self.process, &self.truth, END)
+    }
+
+    /// What it did, once it has ended by itself or by SIGTERM.
+    pub fn terminate_or_ended(mut self) -> Vec<Line> {
+        if self.process.is_running() {
+            self.process.signal(Signal::TERM);
+        }
+        outcome(&mut self.process, &self.truth, END).truth
+    }
+
+    /// Ends it with SIGKILL: nothing is said.
+    pub fn kill(self) {
+        drop(self);
+    }
+}
+
+fn frames_in(truth: &[Line]) -> usize {
+    let is_frame = |line: &&Line| matches!(line.event, Event::Frame { .. });
+    truth.iter().filter(is_frame).count()
+}
+
+/// A running client.
+pub struct Client {
+    process: Process,
+    truth: PathBuf,
+}
+
+impl Client {
+    /// Starts the client of this repository.
+    pub fn tonic(lab: &Lab, server: &Server, arguments: &[&str]) -> Self {
+        Self::start(lab, voicelab("client"), server, arguments)
+    }
+
+    /// Starts the Python client; `None` where its interpreter is missing; that is said.
+    pub fn grpc_aio(lab: &Lab, server: &Server, arguments: &[&str]) -> Option<Self> {
+        Some(Self::start(lab, python("client.py")?, server, arguments))
+    }
+
+    fn start(lab: &Lab, mut command: Command, server: &Server, arguments: &[&str]) -> Self {
+        let truth = lab.fresh("client.jsonl");
+        command
+            .args(["--target", &format!("localhost:{}", server.port)])
+            .arg("--truth")
+            .arg(&truth)
+            .args(arguments);
+        let process = Process::start(&mut command, &lab.fresh("client.err"));
+        Self { process, truth }
+    }
+
+    /// Waits until it has done everything.
+    pub fn finish(mut self, limit: Duration) -> Outcome {
+        outcome(&mut self.process, &self.truth, limit)
+    }
+}
+
+/// What a peer left behind.
+pub struct Outcome {
+    /// Its own counts.
+    pub summary: Summary,
+    /// Each thing it did.
+    pub truth: Vec<Line>,
+}
+
+fn outcome(process: &mut Process, truth: &Path, limit: Duration) -> Outcome {
+    let status = process.wait(limit);
+    assert!(status.success(), "a peer ended with {status}");
+    let said = process.rest();
+    let summary = said.last().expect("a peer says what it did");
+    Outcome {
+        summary: serde_json::from_str(summary).expect("a peer's counts"),
+        truth: read_truth(truth),
+    }
+}
+
+fn read_truth(path: &Path) -> Vec<Line> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    // The last line may be half written.
+    text.split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'))
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}")))
+        .collect()
+}
+
+fn voicelab(kind: &str) -> Command {
+    let mut command = Command::new(artifacts::voicelab());
+    command.arg(kind);
+    command
+}
+
+fn python(script: &str) -> Option<Command> {
+    let Some(python) = artifacts::python() else {
+        crate::skip::skip(
+            "no Python with grpcio: run `cargo xtask setup`, or name one in VOXPROBE_PYTHON",
+        );
+        return None;
+    };
+    let mut command = Command::new(python);
+    command.arg(artifacts::peers().join(script));
+    Some(command)
+}

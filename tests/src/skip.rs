@@ -1,0 +1,35 @@
+//! Why a test could not do its work here, in the form that `cargo xtask test` counts.
+
+use std::path::PathBuf;
+
+/// Says why the test does nothing.
+#[allow(
+    clippy::print_stdout,
+    reason = "the line that the test runner looks for"
+)]
+pub fn skip(reason: &str) {
+    println!("skipped: {reason}");
+}
+
+/// Whether this process may load eBPF programs: every test that watches needs it. Says so if not.
+pub fn unprivileged() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        skip("eBPF needs root");
+    }
+    !root
+}
+
+/// A program on `PATH` (or where system programs lie); says so if there is none.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let found = std::env::split_paths(&path)
+        .chain(system)
+        .map(|folder| folder.join(name))
+        .find(|candidate| candidate.is_file());
+    if found.is_none() {
+        skip(&format!("{name} is not installed"));
+    }
+    found
+}
