@@ -16,16 +16,17 @@
 //! tax them less only where more than 3 in 5 of their calls are hooked. Of a compiler's calls 15 %
 //! were, of a gRPC worker's with its client 37 %, of a loaded Redis' with its client 41 %.
 
+use aya_ebpf::{
+    EbpfContext as _,
+    macros::{raw_tracepoint, tracepoint},
+    programs::{RawTracePointContext, TracePointContext},
+};
+
 use crate::{
     call::watched,
     dispatch::{enter, exit},
     registers::Registers,
     syscall,
-};
-use aya_ebpf::{
-    EbpfContext as _,
-    macros::{raw_tracepoint, tracepoint},
-    programs::{RawTracePointContext, TracePointContext},
 };
 
 /// `struct syscall_trace_enter`/`_exit`: `trace_entry` (8), `nr` (4), padding (4), then the

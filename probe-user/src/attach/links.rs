@@ -7,8 +7,8 @@ use aya::programs::trace_point::TracePointLink;
 /// Attached tracepoints. Dropping it detaches them side by side.
 ///
 /// Each close of such a link waits in the kernel for two grace periods, one after the other: one in
-/// `perf_event_detach_bpf_prog` (kernel/trace/bpf_trace.c, from 6.13) until the program has left
-/// every CPU, and one in `perf_trace_event_unreg` (kernel/trace/trace_event_perf.c). The kernel
+/// `perf_event_detach_bpf_prog` (`kernel/trace/bpf_trace.c`, from 6.13) until the program has left
+/// every CPU, and one in `perf_trace_event_unreg` (`kernel/trace/trace_event_perf.c`). The kernel
 /// holds a lock over the second, so that those stay one after the other; the first ones are shared
 /// when they are waited for at the same time.
 #[derive(Default)]
