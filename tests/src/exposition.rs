@@ -129,6 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "small whole numbers add up exactly")]
     fn series_are_found_by_name_and_labels() {
         let text = "# HELP a b\na{x=\"1\",y=\"q\\\"}\"} 2\na{x=\"2\",y=\"\"} 3\nb 1e3\n";
         let scrape = Exposition::parse(text);

@@ -88,7 +88,7 @@ fn show(
     fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
     agent::configure(workspace, &directory)?;
     let host = agent::check(workspace, &directory)?;
-    match refusal.or_else(|| host.refusal()) {
+    match refusal.or_else(|| host.refusal().map(String::from)) {
         Some(reason) => {
             screen.say("")?;
             screen.explain(format!("no eBPF on this host: {reason}"))?;
@@ -99,7 +99,8 @@ fn show(
     say_limits(&host, screen)
 }
 
-/// Builds everything; gives the reason when there can be no programs for the kernel.
+/// Builds everything; gives the reason when there can be no programs for the kernel because this user
+/// may not install what builds them. For root that is an error: nothing but it stands in the way.
 fn prepare(workspace: &Workspace) -> Result<Option<String>> {
     match setup::toolchain(workspace) {
         Ok(toolchain) => {
@@ -108,6 +109,7 @@ fn prepare(workspace: &Workspace) -> Result<Option<String>> {
             build::peers(workspace)?;
             Ok(None)
         }
+        Err(error) if rustix::process::geteuid().is_root() => Err(error),
         Err(error) => {
             build::agent(workspace)?;
             Ok(Some(format!("its programs cannot be built: {error:#}")))
