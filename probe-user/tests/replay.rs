@@ -2,11 +2,11 @@
 
 use std::{path::Path, process::Command};
 
-/// Recorded by `cargo xtask demo --record` (see the first line of its own README section): four
-/// paced sessions of the voicelab with one stall, on the stand-in GPU.
+/// Recorded by `cargo xtask demo --for 6s --record tests/data/demo.vxcap`: paced sessions of the
+/// voicelab with one stall, on the stand-in GPU. The demo shows it where eBPF is refused.
 const CAPTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/demo.vxcap");
 
-/// What `voxprobe replay --metrics` printed for it, without the probe's own metrics.
+/// What `voxprobe replay tests/data/demo.vxcap | grep ^worker_` printed for it.
 const EXPECTED: &str = include_str!("../../tests/data/demo.metrics");
 
 fn replay(arguments: &[&str]) -> String {
@@ -76,4 +76,36 @@ fn file_that_is_no_capture_is_refused_in_one_line() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.contains("is no voxprobe capture"), "{text}");
+}
+
+#[test]
+fn streams_at_the_end_of_the_recorded_demo_are_listed() {
+    let rows: serde_json::Value =
+        serde_json::from_str(&replay(&[CAPTURE, "--streams"])).expect("JSON");
+    let sessions: Vec<&str> = rows
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|row| row["session"].as_str())
+        .collect();
+    assert_eq!(
+        sessions,
+        ["control-0", "control-1", "later-0", "later-1", "later-2"]
+    );
+}
+
+#[test]
+fn recorded_demo_holds_no_text() {
+    use std::io::Read as _;
+    let bytes = std::fs::read(CAPTURE).expect("the capture");
+    let compressed = bytes.get(probe_user::capture::MAGIC.len()..);
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(compressed.expect("more than the magic"))
+        .read_to_end(&mut plain)
+        .expect("gzip");
+    // Words of the voice lab's texts. "river" is left out: NVML has a driver.
+    for word in ["hello", "listen", "morning", "window", "garden", "yellow"] {
+        let found = plain.windows(word.len()).any(|w| w == word.as_bytes());
+        assert!(!found, "{word}");
+    }
 }
