@@ -38,7 +38,7 @@ impl Observation {
             serde_json::from_str(&peer.line(PEER)).expect("the peer's report");
         assert!(!reports.is_empty());
         let bytes = moved(&reports);
-        let metrics = probe.scrape_until(SETTLE, |scrape| seen(scrape) >= bytes);
+        probe.scrape_until(SETTLE, |scrape| seen(scrape) >= bytes);
         // Its end closes what it left open.
         let status = peer.wait(PEER);
         assert!(status.success(), "the peer ended with {status}");
@@ -47,7 +47,7 @@ impl Observation {
             closed(&probe.scrape_until(SETTLE, closed)),
             "all are closed"
         );
-        probe.stop();
+        let metrics = probe.stop();
         let capture = probe::replay_events(&file);
         Self {
             reports,
