@@ -21,8 +21,8 @@ pub struct Call {
     pub files: u32,
     /// One of `probe_abi::call`; 0 when the thread is in no call that matters.
     pub call: u32,
-    /// Zero.
-    pub pad: u32,
+    /// Number of the syscall.
+    pub number: u32,
 }
 
 /// The current process, if it is watched.
@@ -42,7 +42,7 @@ pub fn socket(files: u32, fd: i32) -> Option<FdEntry> {
 
 /// Remembers a call until its return.
 #[inline(always)]
-pub fn begin(call: u8, files: u32, connection: u64, fd: i32, args: [u64; 3]) {
+pub fn begin(call: u8, number: u32, files: u32, connection: u64, fd: i32, args: [u64; 3]) {
     let call = Call {
         connection,
         // SAFETY: no argument, no side effect.
@@ -51,7 +51,7 @@ pub fn begin(call: u8, files: u32, connection: u64, fd: i32, args: [u64; 3]) {
         fd,
         files,
         call: u32::from(call),
-        pad: 0,
+        number,
     };
     let thread = bpf_get_current_pid_tgid();
     match CALLS.get_ptr_mut(thread) {
@@ -61,9 +61,14 @@ pub fn begin(call: u8, files: u32, connection: u64, fd: i32, args: [u64; 3]) {
     }
 }
 
-/// The call the current thread returns from, if it was remembered.
+/// The call the current thread returns from, if it was remembered. `number` is the syscall's, or
+/// `u32::MAX` where the hook does not know it.
+///
+/// The kernel skips a tracepoint's program while the CPU is inside another tracing program or a
+/// map operation of the agent, so that a return can be missed: what was remembered for another
+/// syscall is not this one's.
 #[inline(always)]
-pub fn finish() -> Option<Call> {
+pub fn finish(number: u32) -> Option<Call> {
     let entry = CALLS.get_ptr_mut(bpf_get_current_pid_tgid())?;
     // SAFETY: only this thread uses the entry.
     let call = unsafe { *entry };
@@ -72,5 +77,5 @@ pub fn finish() -> Option<Call> {
     }
     // SAFETY: as above.
     unsafe { (*entry).call = 0 };
-    Some(call)
+    (number == u32::MAX || number == call.number).then_some(call)
 }

@@ -9,13 +9,19 @@
 // The target has no stable inline assembly, and `core` gives it no atomic arithmetic.
 #![feature(asm_experimental_arch)]
 
+mod address;
+mod buffers;
 mod call;
 mod connection;
+mod cursor;
+mod descriptor;
+mod dispatch;
 mod emit;
 mod maps;
 mod message;
 mod payload;
 mod process;
+mod registers;
 mod socket_sys;
 mod syscall;
 

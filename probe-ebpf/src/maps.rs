@@ -5,8 +5,8 @@ use aya_ebpf::{
     maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use probe_abi::{
-    Connection, FdEntry, FdKey, MAX_CONNECTIONS, MAX_FDS, MAX_PROCESSES, MAX_THREADS, Process,
-    RING_BYTES, loss,
+    Connection, FdEntry, FdKey, MAX_CONNECTIONS, MAX_FDS, MAX_NOT_STREAMS, MAX_PROCESSES,
+    MAX_THREADS, Process, RING_BYTES, loss,
 };
 
 use crate::{call::Call, payload::Scratch};
@@ -26,6 +26,11 @@ pub static PROCESSES: HashMap<u32, Process> = HashMap::with_max_entries(MAX_PROC
 /// Stream sockets of watched processes.
 #[map]
 pub static FDS: HashMap<FdKey, FdEntry> = HashMap::with_max_entries(MAX_FDS, 0);
+
+/// Sockets of watched processes that `connect` makes no connection of (datagrams). Which of two
+/// numbers goes first when it is full decides only whether such a socket is followed for nothing.
+#[map]
+pub static NOT_STREAMS: LruHashMap<FdKey, u32> = LruHashMap::with_max_entries(MAX_NOT_STREAMS, 0);
 
 /// Connections. Added when one begins; removed by the agent after its last descriptor.
 #[map]

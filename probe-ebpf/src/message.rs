@@ -2,19 +2,19 @@
 
 use aya_ebpf::{EbpfContext, helpers::bpf_probe_read_user};
 use aya_log_ebpf::debug;
-use probe_abi::{MAX_MESSAGES, call, direction, kind};
+use probe_abi::{call, direction, kind};
 
 use crate::{
+    buffers::{UserMessage, source},
     call::Call,
-    connection,
+    descriptor,
     maps::CONNECTIONS,
-    payload::{Source, capture},
+    payload::capture,
 };
 
 /// Flags of receives that do not take the next bytes of the stream. Source: include/linux/socket.h.
 const MSG_OOB: u64 = 0x1;
 const MSG_PEEK: u64 = 0x2;
-const MSG_TRUNC: u64 = 0x20;
 const MSG_ERRQUEUE: u64 = 0x2000;
 
 /// Errors after which a connection is dead. Source: include/uapi/asm-generic/errno.h.
@@ -24,29 +24,6 @@ const ECONNRESET: i64 = -104;
 const ETIMEDOUT: i64 = -110;
 const ECONNREFUSED: i64 = -111;
 const EHOSTUNREACH: i64 = -113;
-
-/// `struct user_msghdr`. Source: include/linux/socket.h.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct UserMessage {
-    name: u64,
-    name_length: u32,
-    pad: u32,
-    pub iov: u64,
-    pub iov_count: u64,
-    control: u64,
-    control_length: u64,
-    flags: u64,
-}
-
-/// `struct mmsghdr`: a message and the bytes it moved.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct UserMultiMessage {
-    message: UserMessage,
-    length: u32,
-    pad: u32,
-}
 
 /// Whether a call with these arguments (second to fourth) would move its stream.
 #[inline(always)]
@@ -84,7 +61,7 @@ pub fn transferred<C: EbpfContext>(ctx: &C, pending: &Call, result: i64) {
         );
         if dead {
             debug!(ctx, "descriptor {} failed with {}", pending.fd, result);
-            connection::ended(kind::FAILURE, pending.connection, direction, -result as i32);
+            descriptor::ended(kind::FAILURE, pending.connection, direction, -result as i32);
         }
         return;
     }
@@ -97,7 +74,7 @@ pub fn transferred<C: EbpfContext>(ctx: &C, pending: &Call, result: i64) {
             _ => 0,
         };
         if direction == direction::RECEIVED && asked != 0 {
-            connection::ended(kind::END, pending.connection, direction, 0);
+            descriptor::ended(kind::END, pending.connection, direction, 0);
         }
         return;
     }
@@ -107,58 +84,6 @@ pub fn transferred<C: EbpfContext>(ctx: &C, pending: &Call, result: i64) {
     if let Some(offset) = advance(pending.connection, direction, source.length) {
         capture(pending, direction, offset, &source);
     }
-}
-
-/// Where the bytes of a call that moved some are. `None` when nobody can tell how many moved.
-#[inline(always)]
-fn source(kind: u8, pending: &Call, result: u32) -> Option<Source> {
-    let [first, second, third] = pending.args;
-    let mut source = Source {
-        buffer: 0,
-        iov: 0,
-        iovs: 0,
-        message: 0,
-        messages: 0,
-        length: result,
-    };
-    match kind {
-        call::READ | call::WRITE | call::SENDTO => source.buffer = first,
-        // MSG_TRUNC on TCP throws the bytes away: they moved, but are nowhere.
-        call::RECVFROM if third & MSG_TRUNC != 0 => {}
-        call::RECVFROM => source.buffer = first,
-        call::READV | call::WRITEV => {
-            source.iov = first;
-            source.iovs = second as u32;
-        }
-        call::RECVMSG if second & MSG_TRUNC != 0 => {}
-        call::SENDMSG | call::RECVMSG => {
-            source.message = first;
-            source.messages = 1;
-        }
-        _ => {
-            source.message = first;
-            source.messages = result;
-            source.length = moved(first, result)?;
-        }
-    }
-    Some(source)
-}
-
-/// Bytes that the first `count` messages at `at` moved.
-#[inline(always)]
-fn moved(at: u64, count: u32) -> Option<u32> {
-    let mut length = 0_u32;
-    for index in 0..MAX_MESSAGES {
-        if index >= count {
-            break;
-        }
-        let message = at + u64::from(index) * size_of::<UserMultiMessage>() as u64;
-        // SAFETY: a failing read makes the count unknown.
-        length += unsafe { bpf_probe_read_user(message as *const UserMultiMessage) }
-            .ok()?
-            .length;
-    }
-    Some(length)
 }
 
 /// Bytes a `recvmsg` asked for: whether its message has any buffer at all.

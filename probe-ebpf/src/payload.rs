@@ -3,16 +3,15 @@
 //! Payload is read at the call's return, so that only bytes that really moved are read (partial
 //! writes), and while the thread is still in the kernel, so that its buffers have not changed.
 
-use aya_ebpf::helpers::{
-    bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_probe_read_user, generated,
-};
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns, generated};
 use probe_abi::{CALL_PIECES, ChunkRecord, FRAGMENT_BYTES, RecordHeader, flag, kind, loss};
 
 use crate::{
+    buffers::Source,
     call::Call,
+    cursor::{Cursor, field, next_buffer},
     emit::{count_loss, output},
     maps::SCRATCH,
-    message::{UserMessage, UserMultiMessage},
 };
 
 const FRAGMENT: u32 = FRAGMENT_BYTES as u32;
@@ -24,63 +23,6 @@ pub struct Scratch {
     record: ChunkRecord,
     payload: [u8; 2 * FRAGMENT_BYTES],
     cursor: Cursor,
-}
-
-/// How far a copy got. It lives in the map and is read and written there at every step: then the
-/// verifier knows nothing about the values, finds each step's state equal however it was reached,
-/// and walks the loop in thousands of instructions rather than millions.
-#[repr(C)]
-struct Cursor {
-    /// Rest of the current buffer: its address and its bytes.
-    base: u64,
-    left: u32,
-    /// Stream bytes not yet copied.
-    remaining: u32,
-    /// Next `iovec` and how many are left of the current message.
-    iov: u64,
-    iovs: u32,
-    /// Payload bytes in the scratch buffer.
-    used: u32,
-    /// Next `mmsghdr` and how many are left.
-    message: u64,
-    messages: u32,
-    /// Whether user memory could not be read.
-    fault: u32,
-}
-
-/// Reads and writes fields of the map's value where they are.
-macro_rules! field {
-    ($cursor:ident.$field:ident) => {
-        // SAFETY: the cursor is this CPU's map value; preemption is off in a tracepoint.
-        unsafe { (&raw const (*$cursor).$field).read_volatile() }
-    };
-    ($cursor:ident.$field:ident = $value:expr) => {
-        // SAFETY: as above.
-        unsafe { (&raw mut (*$cursor).$field).write_volatile($value) }
-    };
-}
-
-/// Where one call's bytes are: in one buffer, an array of `iovec`, or an array of `mmsghdr`.
-#[derive(Clone, Copy)]
-pub struct Source {
-    /// Address of the only buffer; 0 when there are several.
-    pub buffer: u64,
-    /// First `iovec` and their number.
-    pub iov: u64,
-    pub iovs: u32,
-    /// First `mmsghdr` and their number.
-    pub message: u64,
-    pub messages: u32,
-    /// Bytes moved.
-    pub length: u32,
-}
-
-/// `struct iovec`. Source: include/uapi/linux/uio.h.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Iovec {
-    base: u64,
-    length: u64,
 }
 
 /// Writes the chunk records of one call: fragments of at most `FRAGMENT_BYTES`, the last one
@@ -186,49 +128,6 @@ fn step(scratch: *mut Scratch, cursor: *mut Cursor) -> bool {
     } else {
         field!(cursor.used = used);
     }
-    true
-}
-
-/// Enters the next buffer, or the next message's buffers; false when there is none or it cannot be
-/// read.
-#[inline(always)]
-fn next_buffer(cursor: *mut Cursor, remaining: u32) -> bool {
-    let iovs = field!(cursor.iovs);
-    if iovs != 0 {
-        let iov = field!(cursor.iov);
-        // SAFETY: a failing read is a fault.
-        let Ok(next) = (unsafe { bpf_probe_read_user(iov as *const Iovec) }) else {
-            field!(cursor.fault = 1);
-            return false;
-        };
-        let length = next.length;
-        field!(cursor.base = next.base);
-        field!(
-            cursor.left = if length > u64::from(remaining) {
-                remaining
-            } else {
-                length as u32
-            }
-        );
-        field!(cursor.iov = iov + size_of::<Iovec>() as u64);
-        field!(cursor.iovs = iovs - 1);
-        return true;
-    }
-    let messages = field!(cursor.messages);
-    if messages == 0 {
-        field!(cursor.fault = 1);
-        return false;
-    }
-    let message = field!(cursor.message);
-    // SAFETY: a failing read is a fault.
-    let Ok(next) = (unsafe { bpf_probe_read_user(message as *const UserMessage) }) else {
-        field!(cursor.fault = 1);
-        return false;
-    };
-    field!(cursor.iov = next.iov);
-    field!(cursor.iovs = next.iov_count as u32);
-    field!(cursor.message = message + size_of::<UserMultiMessage>() as u64);
-    field!(cursor.messages = messages - 1);
     true
 }
 

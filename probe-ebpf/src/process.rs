@@ -7,7 +7,7 @@ use aya_ebpf::{
     EbpfContext, helpers::bpf_get_current_pid_tgid, macros::tracepoint, programs::TracePointContext,
 };
 use aya_log_ebpf::debug;
-use probe_abi::{Process, ProcessRecord, kind, loss};
+use probe_abi::{Process, ProcessRecord, kind, loss, process_flag};
 
 use crate::{
     call::watched,
@@ -66,7 +66,13 @@ pub fn process_fork(ctx: TracePointContext) -> u32 {
 #[tracepoint]
 pub fn process_exec(_ctx: TracePointContext) -> u32 {
     let header = header::<ProcessRecord>(kind::EXEC);
-    let files = watched().map_or(0, |process| process.files);
+    let files = PROCESSES.get_ptr_mut(header.tgid).map_or(0, |process| {
+        // SAFETY: the value lives as long as the program runs; the other threads are gone at `exec`.
+        unsafe {
+            (*process).flags |= process_flag::DESCRIPTORS_UNKNOWN;
+            (*process).files
+        }
+    });
     control(&ProcessRecord {
         header,
         parent: 0,

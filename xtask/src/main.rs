@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, reason = "a task tells a person what it does")]
 
+mod bench;
 mod build;
 mod demo;
 mod http;
@@ -14,6 +15,7 @@ mod test;
 mod toolchain;
 mod workspace;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -50,11 +52,20 @@ enum Task {
         /// The level; all of them when none is named.
         level: Option<test::Level>,
     },
+    /// Measure what voxprobe costs: watched and unwatched processes, the host, itself.
+    Bench {
+        /// Times that each condition is measured; fewer than 15 tell little on a shared machine.
+        #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(3..=1000))]
+        repetitions: u32,
+    },
     /// Watch a small real voice system for a while, with a fault half-way.
     Demo {
         /// How long the live view runs, such as `20s` or `2m`.
         #[arg(long = "for", value_name = "DURATION", default_value = "20s", value_parser = demo::parse_duration)]
         duration: Duration,
+        /// Also save a capture of it.
+        #[arg(long, value_name = "FILE")]
+        record: Option<PathBuf>,
     },
 }
 
@@ -66,7 +77,10 @@ fn main() -> ExitCode {
         Task::Build { ebpf_only } => build::task(&workspace, ebpf_only).map(|()| true),
         Task::Lint => lint::task(&workspace).map(|()| true),
         Task::Test { level } => test::task(&workspace, level),
-        Task::Demo { duration } => demo::task(&workspace, duration).map(|()| true),
+        Task::Bench { repetitions } => bench::task(&workspace, repetitions).map(|()| true),
+        Task::Demo { duration, record } => {
+            demo::task(&workspace, duration, record.as_deref()).map(|()| true)
+        }
     });
     match done {
         Ok(true) => ExitCode::SUCCESS,

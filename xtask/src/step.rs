@@ -9,12 +9,20 @@ use anyhow::{Context as _, Result, bail};
 
 /// Says what was found or done, on one line, with how long it took.
 pub(crate) fn report(subject: &str, what: impl Display, took: Duration) {
-    println!("{subject:<14} {what} ({:.1} s)", took.as_secs_f64());
+    say(format_args!(
+        "{subject:<14} {what} ({:.1} s)",
+        took.as_secs_f64()
+    ));
 }
 
 /// Says why a step was left out.
 pub(crate) fn skipped(subject: &str, reason: impl Display) {
-    println!("{subject:<14} skipped: {reason}");
+    say(format_args!("{subject:<14} skipped: {reason}"));
+}
+
+/// Prints a line. A reader that went away does not stop a task.
+fn say(line: std::fmt::Arguments<'_>) {
+    drop(writeln!(std::io::stdout(), "{line}"));
 }
 
 /// Prints an error, its whole chain on one line, to standard error.
@@ -26,7 +34,7 @@ pub(crate) fn complain(error: &anyhow::Error) {
 /// Runs a command whose output streams through.
 pub(crate) fn run(subject: &str, command: &mut Command) -> Result<()> {
     let started = Instant::now();
-    println!("{subject:<14} {}", shown(command));
+    say(format_args!("{subject:<14} {}", shown(command)));
     let status = command
         .status()
         .with_context(|| format!("start {}", shown(command)))?;

@@ -12,10 +12,10 @@ mod maps;
 mod records;
 
 pub use limits::{
-    CALL_PIECES, FRAGMENT_BYTES, MAX_CONNECTIONS, MAX_FDS, MAX_MESSAGES, MAX_PROCESSES,
-    MAX_THREADS, RING_BYTES, SOCKADDR_BYTES, WAKEUP_BYTES,
+    CALL_PIECES, FRAGMENT_BYTES, MAX_CONNECTIONS, MAX_FDS, MAX_MESSAGES, MAX_NOT_STREAMS,
+    MAX_PROCESSES, MAX_THREADS, RING_BYTES, SOCKADDR_BYTES, WAKEUP_BYTES,
 };
-pub use maps::{Connection, FdEntry, FdKey, Process, USER_CONNECTION, map, program};
+pub use maps::{Connection, FdEntry, FdKey, Process, USER_CONNECTION, map, process_flag, program};
 pub use records::{
     ChunkRecord, CloseRecord, DupRecord, EndRecord, OpenRecord, ProcessRecord, RecordHeader, call,
     direction, flag, kind, loss, origin,

@@ -23,8 +23,11 @@ pub const WAKEUP_BYTES: u64 = RING_BYTES as u64 / 4;
 /// Watched processes, including their children.
 pub const MAX_PROCESSES: u32 = 4096;
 
-/// Stream sockets' file descriptors over all watched processes.
+/// Connections' file descriptors over all watched processes.
 pub const MAX_FDS: u32 = 65_536;
+
+/// Sockets remembered as not being streams: a process has a few at a time, for name look-ups.
+pub const MAX_NOT_STREAMS: u32 = 4096;
 
 /// Connections over all watched processes.
 pub const MAX_CONNECTIONS: u32 = 65_536;

@@ -8,7 +8,7 @@ pub mod map {
     pub const LOSSES: &str = "LOSSES";
     /// Watched processes: tgid → [`crate::Process`].
     pub const PROCESSES: &str = "PROCESSES";
-    /// Stream sockets of watched processes: [`crate::FdKey`] → [`crate::FdEntry`].
+    /// Descriptors of connections: [`crate::FdKey`] → [`crate::FdEntry`].
     pub const FDS: &str = "FDS";
     /// Connection id → [`crate::Connection`].
     pub const CONNECTIONS: &str = "CONNECTIONS";
@@ -38,6 +38,13 @@ pub mod program {
 /// Bit set in connection ids that the agent gave out (sockets older than the probe).
 pub const USER_CONNECTION: u64 = 1 << 63;
 
+/// Flags of [`Process`].
+pub mod process_flag {
+    /// The process executed another program, which closed some of its descriptors without a call:
+    /// nothing is taken for a connection's bytes until the agent has looked which are left.
+    pub const DESCRIPTORS_UNKNOWN: u32 = 1;
+}
+
 /// Value of `PROCESSES`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +52,7 @@ pub struct Process {
     /// Identity of the file descriptor table: the tgid that first had it. Processes that share a
     /// table (`CLONE_FILES`) share this.
     pub files: u32,
-    /// Zero; room for flags.
+    /// Of [`process_flag`].
     pub flags: u32,
 }
 

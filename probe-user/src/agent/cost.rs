@@ -113,10 +113,12 @@ impl CostMetrics {
         }
         let malformed = self.losses.with_label_values(&["malformed"]);
         malformed.inc_by(ingest.malformed().saturating_sub(malformed.get()));
+        let mut all_missed = 0;
         for Hooks {
             program,
             run_time,
             run_count,
+            missed,
         } in ingest.tracker.attached().hooks()
         {
             let seconds = self.program_seconds.with_label_values(&[&program]);
@@ -125,7 +127,10 @@ impl CostMetrics {
                 &self.program_runs.with_label_values(&[&program]),
                 run_count as f64,
             );
+            all_missed += missed;
         }
+        let missed = self.losses.with_label_values(&["program_missed"]);
+        missed.inc_by(all_missed.saturating_sub(missed.get()));
         if let Some(cpu) = cpu_time() {
             raise(&self.cpu, cpu.as_secs_f64());
         }

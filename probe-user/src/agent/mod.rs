@@ -35,6 +35,9 @@ pub use streams::{StreamRow, Streams};
 /// ring fills; at 100 Hz an idle agent costs a tenth of a percent of a core.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// Nanoseconds that reading the rest of the ring may take at the end: more than a full ring needs.
+const LAST_READ_NS: u64 = 2_000_000_000;
+
 /// What the other threads see of the agent.
 #[derive(Clone, Default)]
 pub struct Shared {
@@ -91,7 +94,7 @@ impl Agent {
         let (samples, inbox) = mpsc::channel();
         let sampler = self.sample_gpus(samples);
         let mut beat = Beat::new(self.settings.discovery_interval);
-        let mut tap = CaptureTap(self.capture.take());
+        let mut tap = CaptureTap::new(self.capture.take());
         self.shared.ready.store(true, Ordering::Release);
         let mut empty = true;
         while !self.shared.stop.load(Ordering::Acquire) {
@@ -101,8 +104,10 @@ impl Agent {
             empty = self.step(&mut beat, &inbox, &mut tap);
         }
         drop(sampler);
-        // What was written before the stop still counts.
-        while !self.step(&mut beat, &inbox, &mut tap) {}
+        // What was written before the stop still counts; what is written faster than it can be read
+        // must not keep the agent from ending.
+        let stopped = now();
+        while !self.step(&mut beat, &inbox, &mut tap) && now().since(stopped) < LAST_READ_NS {}
         tap.finish()
     }
 
@@ -116,7 +121,13 @@ impl Agent {
         let Self {
             ingest, pipeline, ..
         } = self;
-        let mut out = |record: Record<'_>| pipeline.handle(record, tap.as_tap());
+        let mut last = None;
+        let mut out = |record: Record<'_>| {
+            if let Record::Chunk(chunk) = &record {
+                last = Some(chunk.exit);
+            }
+            pipeline.handle(record, tap.as_tap());
+        };
         let empty = ingest.drain(&mut out);
         let now = now();
         let due = beat.due(now);
@@ -125,7 +136,13 @@ impl Agent {
             for sample in inbox.try_iter() {
                 out(Record::Gpus(sample));
             }
-            out(Record::Tick { at: now });
+            // With records left to read, the core's time is theirs: what they hold is not late yet.
+            let at = if empty {
+                now
+            } else {
+                last.map_or(now, |last| last.min(now))
+            };
+            pipeline.handle(Record::Tick { at }, tap.as_tap());
         }
         while let Some(connection) = pipeline.poll_unwanted() {
             ingest.tracker.ignore(connection);
@@ -150,15 +167,28 @@ impl Agent {
 }
 
 /// Writes records to the capture file, if there is one; stops at the first error.
-struct CaptureTap(Option<(capture::Writer, PathBuf)>);
+struct CaptureTap {
+    capture: Option<(capture::Writer, PathBuf)>,
+    failure: Option<std::io::Error>,
+}
 
 impl CaptureTap {
+    fn new(capture: Option<(capture::Writer, PathBuf)>) -> Self {
+        Self {
+            capture,
+            failure: None,
+        }
+    }
+
     fn as_tap(&mut self) -> Option<&mut dyn Tap> {
-        self.0.is_some().then_some(self as &mut dyn Tap)
+        self.capture.is_some().then_some(self as &mut dyn Tap)
     }
 
     fn finish(self) -> std::io::Result<u64> {
-        let Some((writer, _)) = self.0 else {
+        if let Some(error) = self.failure {
+            return Err(error);
+        }
+        let Some((writer, _)) = self.capture else {
             return Ok(0);
         };
         let records = writer.records();
@@ -169,12 +199,39 @@ impl CaptureTap {
 
 impl Tap for CaptureTap {
     fn record(&mut self, record: &Record<'_>) {
-        let Some((writer, path)) = &mut self.0 else {
+        let Some((writer, path)) = &mut self.capture else {
             return;
         };
         if let Err(error) = writer.record(record) {
             tracing::error!(path = %path.display(), %error, "capture cannot be written; it ends here");
-            self.0 = None;
+            self.capture = None;
+            self.failure = Some(error);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use probe_core::record::KtimeNs;
+
+    use super::*;
+
+    #[test]
+    fn capture_on_a_full_disk_fails() {
+        let path = PathBuf::from("/dev/full");
+        let writer =
+            capture::Writer::create(&path, &capture::Header::default()).expect("the device opens");
+        let mut tap = CaptureTap::new(Some((writer, path)));
+        // A sequence that does not compress, so that the file is written to before its end.
+        for at in 0..100_000_u64 {
+            let at = KtimeNs(at.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            if tap.as_tap().is_none() {
+                break;
+            }
+            tap.record(&Record::Tick { at });
+        }
+        assert!(tap.as_tap().is_none(), "it ended at the first error");
+        let error = tap.finish().expect_err("what was lost is told");
+        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
     }
 }

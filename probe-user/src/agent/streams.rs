@@ -37,7 +37,8 @@ pub struct StreamRow {
 pub struct Streams(Arc<Mutex<Vec<StreamRow>>>);
 
 impl Streams {
-    pub(super) fn publish(&self, model: &Model) {
+    /// Replaces the rows by the streams that are open now.
+    pub fn publish(&self, model: &Model) {
         let mut rows: Vec<_> = model
             .streams()
             .map(|view| StreamRow {

@@ -5,6 +5,7 @@
 //! nothing behind.
 
 mod error;
+mod links;
 mod programs;
 mod syscalls;
 mod tracefs;
@@ -59,6 +60,9 @@ pub struct Maps {
 
 /// Programs in the kernel. Dropping it detaches them.
 pub struct Attached {
+    // Before the programs, which would otherwise be detached one by one.
+    #[expect(dead_code, reason = "held for its end")]
+    links: links::Links,
     ebpf: Ebpf,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     /// The maps the agent writes and reads.
@@ -110,9 +114,10 @@ impl Attached {
             losses: PerCpuArray::try_from(take(&mut ebpf, map::LOSSES)?)
                 .map_err(|error| AttachError::map(&error))?,
         };
-        programs::attach_all(&mut ebpf, attachment)?;
+        let links = programs::attach_all(&mut ebpf, attachment)?;
         Ok((
             Self {
+                links,
                 ebpf,
                 logger,
                 maps,

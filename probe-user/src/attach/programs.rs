@@ -1,6 +1,9 @@
 //! Loading and attaching each program.
 
-use std::time::Duration;
+use std::{
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
+    time::Duration,
+};
 
 use aya::{
     Ebpf,
@@ -10,6 +13,7 @@ use probe_abi::program;
 
 use super::{
     AttachError, Attachment,
+    links::Links,
     syscalls::{SYSCALLS, Syscall},
     tracefs,
 };
@@ -23,23 +27,30 @@ pub struct Hooks {
     pub run_time: Duration,
     /// Times it ran since its load; zero unless the kernel keeps statistics.
     pub run_count: u64,
+    /// Times the kernel did not run it, because its CPU was inside another tracing program or a
+    /// map operation: calls nobody saw. Kept always, from Linux 5.12.
+    pub missed: u64,
 }
 
 /// Attaches processes first, then returns, then entries: a return without its entry is ignored, an
-/// entry without its return would be stale.
-pub(super) fn attach_all(ebpf: &mut Ebpf, attachment: Attachment) -> Result<(), AttachError> {
+/// entry without its return would be stale. What is not among the links goes with `ebpf`.
+pub(super) fn attach_all(ebpf: &mut Ebpf, attachment: Attachment) -> Result<Links, AttachError> {
+    let mut links = Links::default();
     tracepoint(
         ebpf,
+        &mut links,
         program::PROCESS_FORK,
         &[("task", "task_newtask".into())],
     )?;
     tracepoint(
         ebpf,
+        &mut links,
         program::PROCESS_EXEC,
         &[("sched", "sched_process_exec".into())],
     )?;
     tracepoint(
         ebpf,
+        &mut links,
         program::PROCESS_EXIT,
         &[("sched", "sched_process_exit".into())],
     )?;
@@ -47,12 +58,13 @@ pub(super) fn attach_all(ebpf: &mut Ebpf, attachment: Attachment) -> Result<(), 
         Attachment::Tracepoints => {
             tracepoint(
                 ebpf,
+                &mut links,
                 program::EXIT,
                 &points("sys_exit_", |syscall| syscall.exit)?,
             )?;
             for (index, name) in program::ENTER.iter().enumerate() {
                 let points = points("sys_enter_", |syscall| syscall.args == index + 1)?;
-                tracepoint(ebpf, name, &points)?;
+                tracepoint(ebpf, &mut links, name, &points)?;
             }
         }
         Attachment::Raw => {
@@ -60,7 +72,7 @@ pub(super) fn attach_all(ebpf: &mut Ebpf, attachment: Attachment) -> Result<(), 
             raw_tracepoint(ebpf, program::RAW_ENTER, "sys_enter")?;
         }
     }
-    Ok(())
+    Ok(links)
 }
 
 /// Tracepoints of the chosen syscalls; optional ones only where the kernel has them.
@@ -82,6 +94,7 @@ fn points(
 
 fn tracepoint(
     ebpf: &mut Ebpf,
+    links: &mut Links,
     name: &str,
     points: &[(&'static str, String)],
 ) -> Result<(), AttachError> {
@@ -92,7 +105,8 @@ fn tracepoint(
     let program: &mut TracePoint = program.try_into().map_err(failed)?;
     program.load().map_err(failed)?;
     for (category, point) in points {
-        program.attach(category, point).map_err(failed)?;
+        let id = program.attach(category, point).map_err(failed)?;
+        links.add(program.take_link(id).map_err(failed)?);
     }
     Ok(())
 }
@@ -116,9 +130,22 @@ pub(super) fn hooks(ebpf: &Ebpf) -> Vec<Hooks> {
                 program: name.to_owned(),
                 run_time: info.run_time(),
                 run_count: info.run_count(),
+                missed: program.fd().map_or(0, |fd| missed(fd.as_fd())),
             })
         })
         .collect()
+}
+
+/// `recursion_misses` of a program. Source: kernel/bpf/syscall.c, `bpf_prog_show_fdinfo`.
+fn missed(program: BorrowedFd<'_>) -> u64 {
+    let path = format!("/proc/self/fdinfo/{}", program.as_raw_fd());
+    let Ok(text) = std::fs::read_to_string(path) else {
+        return 0;
+    };
+    text.lines()
+        .find_map(|line| line.strip_prefix("recursion_misses:"))
+        .and_then(|count| count.trim().parse().ok())
+        .unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Writes capture files.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, BufWriter, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
@@ -23,7 +24,10 @@ pub struct Writer {
 impl Writer {
     /// Makes the file and writes its header.
     pub fn create(path: &Path, header: &Header) -> io::Result<Self> {
-        let mut file = BufWriter::new(File::create(path)?);
+        // Session ids and addresses are nobody else's business.
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = BufWriter::new(options.open(path)?);
         file.write_all(&MAGIC)?;
         let stream = GzEncoder::new(file, Compression::fast());
         let mut writer = Self {

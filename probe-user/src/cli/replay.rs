@@ -13,15 +13,18 @@ use probe_core::{
 };
 
 use super::{Outcome, Overrides};
-use crate::{capture::Reader, export, telemetry};
+use crate::{agent::Streams, capture::Reader, export, telemetry};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// A file that `voxprobe record` wrote
     file: PathBuf,
     /// Print the metrics as they were at its end (the default)
-    #[arg(long, conflicts_with = "events")]
+    #[arg(long, conflicts_with_all = ["streams", "events"])]
     metrics: bool,
+    /// Print the streams that were open at its end as JSON instead, as /streams does
+    #[arg(long, conflicts_with = "events")]
+    streams: bool,
     /// Print every record as a line of JSON instead
     #[arg(long)]
     events: bool,
@@ -59,7 +62,12 @@ pub(super) fn replay(arguments: &Arguments, overrides: Overrides) -> anyhow::Res
     if reader.is_truncated() {
         tracing::warn!(path = %path.display(), "the capture ends in the middle of a record");
     }
-    if !arguments.events {
+    if arguments.streams {
+        let streams = Streams::default();
+        streams.publish(pipeline.model());
+        serde_json::to_writer(&mut stdout, &streams.rows()).context("write to stdout")?;
+        writeln!(stdout).context("write to stdout")?;
+    } else if !arguments.events {
         let text = export::encode(metrics.registry()).context("encode the metrics")?;
         stdout.write_all(&text).context("write to stdout")?;
     }

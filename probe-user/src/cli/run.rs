@@ -65,13 +65,18 @@ pub(super) fn watch(
         .enable_all()
         .build()
         .context("start the async runtime")?;
+    // Dropped when the agent's thread ends, however it ends: stale metrics must not be served.
+    let (alive, agent_gone) = tokio::sync::oneshot::channel::<()>();
     let agent = std::thread::Builder::new()
         .name("agent".to_owned())
-        .spawn(move || agent.run())
+        .spawn(move || {
+            let _alive = alive;
+            agent.run()
+        })
         .context("start the agent's thread")?;
     let ended = runtime.block_on(async {
         let Some(endpoint) = endpoint else {
-            return stop::requested(limit).await;
+            return stop::requested(limit, agent_gone).await;
         };
         tracing::info!(listen = %endpoint.address()?, "metrics are served");
         let (ended, end) = tokio::sync::oneshot::channel::<()>();
@@ -79,7 +84,7 @@ pub(super) fn watch(
             // Either way it is time.
             end.await.ok();
         }));
-        let stopped = stop::requested(limit).await;
+        let stopped = stop::requested(limit, agent_gone).await;
         drop(ended);
         // A scrape that hangs must not keep the programs attached.
         let served = tokio::time::timeout(Duration::from_secs(1), server).await;

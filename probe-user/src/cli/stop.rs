@@ -1,11 +1,17 @@
-//! Ending: SIGINT, SIGTERM or the end of the time.
+//! Ending: SIGINT, SIGTERM, the end of the time, or of the agent.
 
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
 
-/// Waits for a signal to stop, or for the time to pass.
-pub(super) async fn requested(limit: Option<Duration>) -> std::io::Result<()> {
+/// Waits for a signal to stop, for the time to pass, or for the agent's thread to be gone.
+pub(super) async fn requested(
+    limit: Option<Duration>,
+    agent_gone: oneshot::Receiver<()>,
+) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let time = async {
@@ -18,6 +24,7 @@ pub(super) async fn requested(limit: Option<Duration>) -> std::io::Result<()> {
         _ = interrupt.recv() => tracing::info!("stopping: interrupted"),
         _ = terminate.recv() => tracing::info!("stopping: terminated"),
         () = time => {}
+        _ = agent_gone => {}
     }
     Ok(())
 }

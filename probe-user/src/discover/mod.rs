@@ -9,4 +9,4 @@ mod target;
 
 pub use process::{ProcessFacts, Snapshot, processes};
 pub use sockets::{Socket, SocketTable, socket_inode};
-pub use target::{DEFAULT_TARGETS, Matched, Target, TargetError, find};
+pub use target::{DEFAULT_TARGETS, Matched, Target, TargetError, find, may_match_later};

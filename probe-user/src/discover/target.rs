@@ -110,6 +110,13 @@ impl Target {
     }
 
     fn matches(&self, facts: &ProcessFacts) -> bool {
+        self.matches_but_port(facts)
+            && self
+                .port
+                .is_none_or(|port| facts.listening_ports().contains(&port))
+    }
+
+    fn matches_but_port(&self, facts: &ProcessFacts) -> bool {
         let holds = |pattern: &Option<Regex>, text: &str| {
             pattern
                 .as_ref()
@@ -119,10 +126,15 @@ impl Target {
             && holds(&self.cmdline, &facts.cmdline)
             && holds(&self.exe, &facts.exe)
             && (self.cgroup.is_none() || holds(&self.cgroup, &facts.cgroup()))
-            && self
-                .port
-                .is_none_or(|port| facts.listening_ports().contains(&port))
     }
+}
+
+/// Whether a process that matches no rule may match one once it listens: a worker loads its models
+/// before it opens its port.
+pub fn may_match_later(targets: &[Target], facts: &ProcessFacts) -> bool {
+    targets
+        .iter()
+        .any(|target| target.port.is_some() && target.matches_but_port(facts))
 }
 
 /// The first rule that a process matches.
@@ -178,6 +190,24 @@ mod tests {
         assert_eq!(role("python3 -m tts.tools.convert"), None);
         assert_eq!(role("python3 -m myorchestrator.server"), None);
         assert_eq!(role("redis-server-backup"), None);
+    }
+
+    #[test]
+    fn process_that_may_yet_open_its_port_may_match_later() {
+        let target = [Target {
+            cmdline: Regex::new("^server").ok(),
+            port: Some(1),
+            ..Target::of(Role::Worker)
+        }];
+        let facts = |cmdline: &str| ProcessFacts {
+            pid: std::process::id(),
+            cmdline: cmdline.to_owned(),
+            ..ProcessFacts::default()
+        };
+        assert_eq!(find(&target, &facts("server")), None);
+        assert!(may_match_later(&target, &facts("server")));
+        assert!(!may_match_later(&target, &facts("client")));
+        assert!(!may_match_later(&Target::defaults(), &facts("server")));
     }
 
     #[test]

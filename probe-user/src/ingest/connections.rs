@@ -14,6 +14,9 @@ use crate::{
 /// `BPF_NOEXIST`: the kernel side's own entry must not be overwritten.
 const NO_EXIST: u64 = 1;
 
+/// Listening sockets remembered. A process has a few, and each restart brings new ones.
+const MAX_LISTENERS: usize = 4096;
+
 fn key(descriptor: Descriptor) -> FdKeyValue {
     FdKeyValue(FdKey {
         files: descriptor.files,
@@ -70,12 +73,22 @@ impl Tracker {
         if let Some(replaced) = self.descriptors.add(descriptor, connection) {
             self.closed(replaced, at, out);
         }
-        let joined = if offset == 0 {
-            Joined::FromStart
+        let (joined, table) = if offset == 0 {
+            (Joined::FromStart, None)
         } else {
-            Joined::Late
+            (Joined::Late, SocketTable::read(tgid.0))
         };
-        let (side, local, peer) = (None, None, None);
+        // Its first bytes, which tell the side, are gone: then the addresses tell it.
+        let (side, local, peer) = table.map_or((None, None, None), |table| {
+            let ports = table.listening_ports();
+            let socket = table
+                .sockets
+                .into_iter()
+                .find(|socket| socket.fd == descriptor.fd && !socket.listening);
+            socket.map_or((None, None, None), |socket| {
+                (side_of(&socket, &ports), Some(socket.local), socket.peer)
+            })
+        });
         out(Record::Opened(Opened {
             connection,
             tgid,
@@ -103,15 +116,10 @@ impl Tracker {
         });
     }
 
-    /// Nobody needs this connection's bytes: the kernel side stops copying them.
+    /// Nobody needs this connection's bytes: the kernel side stops copying them. Its descriptors
+    /// stay known, so that its end is told and nobody finds it anew.
     pub fn ignore(&mut self, connection: ConnectionId) {
-        for descriptor in self.descriptors.of_connection(connection) {
-            self.detach(Gone {
-                descriptor,
-                connection,
-            });
-            self.descriptors.remove(descriptor);
-        }
+        // Absent when it is closed by now.
         let _absent = self.attached.maps.connections.remove(&connection.0);
     }
 
@@ -150,7 +158,7 @@ impl Tracker {
         let ports = table.listening_ports();
         for socket in table.sockets {
             if socket.listening {
-                self.listeners.insert(socket.inode, socket.local);
+                self.remember_listener(socket.inode, socket.local);
                 continue;
             }
             let descriptor = Descriptor {
@@ -199,13 +207,7 @@ impl Tracker {
             return;
         }
         self.descriptors.add(descriptor, connection);
-        let side = match &socket.local {
-            Address::Inet(address) if listening_ports.contains(&address.port()) => {
-                Some(Side::Server)
-            }
-            Address::Inet(_) => Some(Side::Client),
-            Address::Unix(_) => None,
-        };
+        let side = side_of(&socket, listening_ports);
         let (joined, local) = (Joined::Late, Some(socket.local));
         let opened = Opened {
             connection,
@@ -249,7 +251,24 @@ impl Tracker {
             .sockets
             .into_iter()
             .find(|socket| socket.inode == inode)?;
-        self.listeners.insert(inode, socket.local.clone());
+        self.remember_listener(inode, socket.local.clone());
         Some(socket.local)
+    }
+
+    fn remember_listener(&mut self, inode: u64, address: Address) {
+        // Those still in use are looked up again.
+        if self.listeners.len() >= MAX_LISTENERS {
+            self.listeners.clear();
+        }
+        self.listeners.insert(inode, address);
+    }
+}
+
+/// Which end of a connection the process is, from the ports it listens on.
+fn side_of(socket: &Socket, listening_ports: &[u16]) -> Option<Side> {
+    match &socket.local {
+        Address::Inet(address) if listening_ports.contains(&address.port()) => Some(Side::Server),
+        Address::Inet(_) => Some(Side::Client),
+        Address::Unix(_) => None,
     }
 }

@@ -70,16 +70,6 @@ impl Descriptors {
             .collect()
     }
 
-    /// Every descriptor of a connection.
-    pub(super) fn of_connection(&self, connection: ConnectionId) -> Vec<Descriptor> {
-        self.by_connection
-            .get(&connection)
-            .into_iter()
-            .flatten()
-            .copied()
-            .collect()
-    }
-
     fn forget(&mut self, descriptor: Descriptor, connection: ConnectionId) -> Option<ConnectionId> {
         let descriptors = self.by_connection.get_mut(&connection)?;
         descriptors.remove(&descriptor);
@@ -121,6 +111,5 @@ mod tests {
         assert_eq!(descriptors.add(fd(1, 5), B), Some(A));
         assert_eq!(descriptors.connection(fd(1, 5)), Some(B));
         assert_eq!(descriptors.of_table(1), [(fd(1, 5), B)]);
-        assert_eq!(descriptors.of_connection(B), [fd(1, 5)]);
     }
 }

@@ -6,7 +6,7 @@ use probe_core::record::{KtimeNs, Process, Record, Tgid, kernel::Descriptor};
 use super::{Tracker, descriptors::Gone, naming, now};
 use crate::{
     attach::ProcessValue,
-    discover::{Matched, ProcessFacts, Snapshot, find, processes},
+    discover::{Matched, ProcessFacts, Snapshot, find, may_match_later, processes, socket_inode},
 };
 
 impl Tracker {
@@ -18,22 +18,57 @@ impl Tracker {
                 .is_some_and(|facts| facts.start_ticks == *start)
         });
         for facts in all.values() {
+            // A process that ended and is not yet waited for has no arguments.
             let known = self.processes.contains_key(&Tgid(facts.pid))
-                || self.passed_over.get(&facts.pid) == Some(&facts.start_ticks);
+                || facts.pid == std::process::id()
+                || facts.cmdline.is_empty();
             if known {
                 continue;
             }
-            match find(&self.targets, facts).filter(|_| facts.pid != std::process::id()) {
+            // Made while its parent's children were being read, or its making was lost.
+            if let Some(parent) = self.processes.get(&Tgid(facts.parent)) {
+                let tgid = Tgid(facts.pid);
+                let process = Process {
+                    tgid,
+                    ..parent.clone()
+                };
+                self.watch(process, out);
+                continue;
+            }
+            if self.passed_over.get(&facts.pid) == Some(&facts.start_ticks) {
+                continue;
+            }
+            match find(&self.targets, facts) {
                 Some(matched) => self.watch_tree(facts, &matched, &all, out),
-                None => {
-                    self.passed_over.insert(facts.pid, facts.start_ticks);
-                }
+                None => self.pass_over(facts),
             }
         }
         for tgid in self.processes.keys().copied().collect::<Vec<_>>() {
             if !all.contains_key(&tgid.0) {
                 self.ending.entry(tgid).or_insert_with(now);
             }
+        }
+    }
+
+    /// Remembers not to look at a process again, unless what it lacks may still come.
+    fn pass_over(&mut self, facts: &ProcessFacts) {
+        if may_match_later(&self.targets, facts) {
+            // It may have been another program until now.
+            self.passed_over.remove(&facts.pid);
+        } else {
+            self.passed_over.insert(facts.pid, facts.start_ticks);
+        }
+    }
+
+    /// The descriptors of a process are those that the agent knows: the kernel side may take its
+    /// calls for the connections' again.
+    pub(super) fn trust_descriptors(&mut self, tgid: Tgid) {
+        let Some(&files) = self.files.get(&tgid) else {
+            return;
+        };
+        let entry = ProcessValue(ProcessEntry { files, flags: 0 });
+        if let Err(error) = self.attached.maps.processes.insert(tgid.0, entry, 0) {
+            tracing::warn!(pid = tgid.0, %error, "process is no longer watched");
         }
     }
 
@@ -125,8 +160,21 @@ impl Tracker {
                 files,
                 fd: descriptor.fd,
             };
-            if self.attach(copy, connection) {
+            if !self.attach(copy, connection) {
+                continue;
+            }
+            // The child may have closed it meanwhile, and have something else there.
+            let (inode, origin) = (
+                socket_inode(child.0, copy.fd),
+                socket_inode(parent.0, descriptor.fd),
+            );
+            if inode.is_some() && (origin.is_none() || origin == inode) {
                 self.descriptors.add(copy, connection);
+            } else {
+                self.detach(Gone {
+                    descriptor: copy,
+                    connection,
+                });
             }
         }
     }
@@ -146,26 +194,15 @@ impl Tracker {
                     let process = naming::describe(&facts, &matched, &self.processes);
                     self.watch(process, out);
                 }
-                None => {
-                    self.passed_over.insert(tgid.0, facts.start_ticks);
-                }
+                None => self.pass_over(&facts),
             }
             return;
         }
         // `exec` gives the process a descriptor table of its own, without those marked to close.
-        if let Some(files) = self.files.insert(tgid, tgid.0)
-            && files != tgid.0
-        {
-            let entry = ProcessValue(ProcessEntry {
-                files: tgid.0,
-                flags: 0,
-            });
-            if let Err(error) = self.attached.maps.processes.insert(tgid.0, entry, 0) {
-                tracing::warn!(pid = tgid.0, %error, "process is no longer watched");
-            }
-        }
+        self.files.insert(tgid, tgid.0);
         self.compare_descriptors(tgid);
         self.find_connections(tgid, out);
+        self.trust_descriptors(tgid);
         if let Some(matched) = matched {
             let others: std::collections::BTreeMap<_, _> = self
                 .processes

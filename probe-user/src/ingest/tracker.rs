@@ -33,6 +33,9 @@ pub struct Tracker {
     pub(super) passed_over: HashMap<u32, u64>,
     /// Open or close records lost at the last look.
     pub(super) control_losses: u64,
+    /// Such records were lost, and `/proc` is to be looked at when the ring is read empty: earlier,
+    /// the time it takes would fill the ring further.
+    pub(super) is_behind: bool,
 }
 
 impl Tracker {
@@ -50,6 +53,7 @@ impl Tracker {
             vanished: Vec::new(),
             passed_over: HashMap::new(),
             control_losses: 0,
+            is_behind: false,
         }
     }
 
@@ -125,6 +129,9 @@ impl Tracker {
                     && let Some(connection) = self.descriptors.remove(descriptor)
                 {
                     self.closed(connection, at, out);
+                } else if !self.descriptors.knows(connection) {
+                    // Its opening was lost and it moved no bytes: nobody else takes it out.
+                    let _absent = self.attached.maps.connections.remove(&connection.0);
                 }
             }
             KernelRecord::DescriptorAdded {
@@ -150,6 +157,9 @@ impl Tracker {
             KernelRecord::Exited { tgid, at } => {
                 if self.processes.contains_key(&tgid) {
                     self.ending.insert(tgid, at);
+                } else {
+                    // Its making was lost: its id must not be watched when another process has it.
+                    let _absent = self.attached.maps.processes.remove(&tgid.0);
                 }
             }
             KernelRecord::DescriptorsChanged { tgid } => self.compare_descriptors(tgid),
@@ -165,6 +175,13 @@ impl Tracker {
                 self.closed(connection, at, out);
             }
         }
+        if std::mem::take(&mut self.is_behind) {
+            for tgid in self.processes.keys().copied().collect::<Vec<_>>() {
+                self.compare_descriptors(tgid);
+                self.find_connections(tgid, out);
+                self.trust_descriptors(tgid);
+            }
+        }
     }
 
     /// Regular duties.
@@ -175,12 +192,7 @@ impl Tracker {
         out: &mut impl FnMut(Record<'_>),
     ) {
         self.finish_ended(now, out);
-        if self.lost_control_records() {
-            for tgid in self.processes.keys().copied().collect::<Vec<_>>() {
-                self.compare_descriptors(tgid);
-                self.find_connections(tgid, out);
-            }
-        }
+        self.is_behind |= self.lost_control_records();
         if look_over {
             self.look_over(out);
         }

@@ -59,13 +59,13 @@ impl Capability {
         detail: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        let (detail, remedy) = (detail.into(), Some(remedy.into()));
+        let (detail, remedy) = (detail.into(), remedy.into());
         Self {
             name,
             state,
             required: false,
             detail,
-            remedy,
+            remedy: Some(remedy).filter(|remedy| !remedy.is_empty()),
         }
     }
 

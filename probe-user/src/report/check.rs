@@ -228,17 +228,22 @@ fn nvml(settings: &gpu::Settings) -> Capability {
         );
     }
     let check = gpu::check(settings);
-    let remedy = "install NVIDIA's driver, or give its library with --nvml-lib";
+    let name = "nvml";
     match check.state {
         NvmlState::Active { driver } => {
             let detail = format!("driver {driver}, GPUs: {}", check.gpus.len());
-            Capability::active("nvml", detail)
+            Capability::active(name, detail)
         }
-        NvmlState::Off => Capability::missing("nvml", State::Unavailable, "off", remedy),
+        NvmlState::Off => Capability::missing(name, State::Unavailable, "off", ""),
+        // The reasons end with their remedy.
         NvmlState::Unavailable(reason) => {
-            Capability::missing("nvml", State::Unavailable, reason, remedy)
+            let (detail, remedy) = reason.rsplit_once(": ").unwrap_or((&reason, ""));
+            Capability::missing(name, State::Unavailable, detail, remedy)
         }
-        NvmlState::Failed(reason) => Capability::missing("nvml", State::Failed, reason, remedy),
+        NvmlState::Failed(reason) => {
+            let (detail, remedy) = reason.split_once("; ").unwrap_or((&reason, ""));
+            Capability::missing(name, State::Failed, detail, remedy)
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `voxprobe` as the demo uses it: run, replay, check.
+//! `voxprobe` as the demo uses it: check, run, replay.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -9,8 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use super::exposition::{self, Sample};
+use super::host::Host;
 use super::process::Process;
 use super::scenario;
+use super::streams::{self, Stream};
 use crate::http;
 use crate::test::FAKE_NVML;
 use crate::workspace::Workspace;
@@ -19,63 +22,74 @@ use crate::workspace::Workspace;
 const READY_LIMIT: Duration = Duration::from_secs(30);
 /// Between two questions whether it is ready.
 const POLL: Duration = Duration::from_millis(100);
-/// Exit status of `voxprobe` when it could not do what it was asked to.
-const EXIT_ERROR: i32 = 2;
 /// Exit status of `voxprobe check` when it found something that does not work.
 const EXIT_FINDINGS: i32 = 1;
+/// The agent's settings, in the demo's directory.
+const CONFIGURATION: &str = "voxprobe.toml";
 
 /// A running, attached agent.
 #[derive(Debug)]
 pub(super) struct Agent {
-    _process: Process,
+    process: Process,
     address: SocketAddr,
 }
 
-/// How the start ended.
-#[derive(Debug)]
-pub(super) enum Start {
-    /// Programs are attached.
-    Ready(Agent),
-    /// The host does not let it: the agent's own words.
-    Refused(String),
-}
-
 impl Agent {
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    pub(super) fn metrics(&self) -> Result<String> {
+        http::get(self.address, "/metrics").context("read the metrics")
+    }
+
+    pub(super) fn samples(&self) -> Result<Vec<Sample>> {
+        Ok(exposition::parse(&self.metrics()?))
+    }
+
+    pub(super) fn streams(&self) -> Result<Vec<Stream>> {
+        streams::parse(&http::get(self.address, "/streams")?)
+    }
 }
 
-/// Starts the agent on one process, with the stand-in GPU, and waits until it is attached.
-pub(super) fn start(workspace: &Workspace, directory: &Path, pid: u32) -> Result<Start> {
+/// Writes the agent's settings.
+pub(super) fn configure(workspace: &Workspace, directory: &Path) -> Result<()> {
+    let text = scenario::configuration(&workspace.release("voicelab"));
+    write(&directory.join(CONFIGURATION), &text)
+}
+
+/// Starts the agent with the stand-in GPU, and waits until it is attached. `gpu_user` is the process
+/// that holds memory of that GPU; the one to watch, the agent finds by its settings.
+pub(super) fn start(
+    workspace: &Workspace,
+    directory: &Path,
+    gpu_user: u32,
+    capture: Option<&Path>,
+) -> Result<Agent> {
     let address = free_address()?;
-    let mut command = voxprobe(workspace, directory)?;
     let scenario = directory.join("nvml.toml");
-    write(&scenario, &scenario::gpu(pid))?;
+    write(&scenario, &scenario::gpu(gpu_user))?;
+    let mut command = Command::new(workspace.release("voxprobe"));
     command.env("FAKE_NVML_SCENARIO", &scenario).arg("run");
-    command.arg("--config").arg(directory.join("voxprobe.toml"));
-    command.args(["--listen", &address.to_string(), "--pid", &pid.to_string()]);
+    command.arg("--config").arg(directory.join(CONFIGURATION));
+    command.args(["--listen", &address.to_string()]);
     command.arg("--nvml-lib").arg(workspace.release(FAKE_NVML));
+    if let Some(capture) = capture {
+        command.arg("--record").arg(capture);
+    }
     let mut process = Process::start("voxprobe", &mut command, directory)?;
 
     let deadline = Instant::now() + READY_LIMIT;
     while Instant::now() < deadline {
         if let Some(status) = process.ended()? {
-            let reason = process.last_word();
-            if status.code() == Some(EXIT_ERROR) {
-                return Ok(Start::Refused(reason));
-            }
-            bail!("voxprobe ended with {status}: {reason}");
+            bail!("voxprobe ended with {status}: {}", process.last_word());
         }
         if http::get(address, "/readyz").is_ok() {
-            return Ok(Start::Ready(Agent {
-                _process: process,
-                address,
-            }));
+            return Ok(Agent { process, address });
         }
         thread::sleep(POLL);
     }
@@ -86,58 +100,37 @@ pub(super) fn start(workspace: &Workspace, directory: &Path, pid: u32) -> Result
     )
 }
 
-/// The metrics that a capture gives.
-pub(super) fn replay(workspace: &Workspace, capture: &Path) -> Result<String> {
-    let output = Command::new(workspace.release("voxprobe"))
-        .arg("replay")
-        .arg(capture)
-        .arg("--metrics")
-        .output()
-        .context("start voxprobe replay")?;
-    if !output.status.success() {
+/// What a capture gives at its end.
+pub(super) fn replay(workspace: &Workspace, capture: &Path, what: &str) -> Result<String> {
+    let mut command = Command::new(workspace.release("voxprobe"));
+    command.arg("replay").arg(capture).arg(what);
+    answer("voxprobe replay", &mut command, &[0])
+}
+
+/// What works on this host.
+pub(super) fn check(workspace: &Workspace, directory: &Path) -> Result<Host> {
+    let mut command = Command::new(workspace.release("voxprobe"));
+    command.args(["check", "--format", "json", "--config"]);
+    command.arg(directory.join(CONFIGURATION));
+    Host::parse(&answer(
+        "voxprobe check",
+        &mut command,
+        &[0, EXIT_FINDINGS],
+    )?)
+}
+
+/// Standard output of a command that ends with one of these statuses.
+fn answer(name: &str, command: &mut Command, good: &[i32]) -> Result<String> {
+    let output = command.output().with_context(|| format!("start {name}"))?;
+    if !output
+        .status
+        .code()
+        .is_some_and(|code| good.contains(&code))
+    {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "voxprobe replay ended with {}: {}",
-            output.status,
-            said.trim()
-        );
+        bail!("{name} ended with {}: {}", output.status, said.trim());
     }
-    String::from_utf8(output.stdout).context("read the replayed metrics")
-}
-
-/// What does not work on this host, one line each.
-pub(super) fn limits(workspace: &Workspace, directory: &Path) -> Result<Vec<String>> {
-    let output = voxprobe(workspace, directory)?
-        .args(["check", "--format", "text"])
-        .output()
-        .context("start voxprobe check")?;
-    if !matches!(output.status.code(), Some(0 | EXIT_FINDINGS)) {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "voxprobe check ended with {}: {}",
-            output.status,
-            said.trim()
-        );
-    }
-    Ok(unavailable(&String::from_utf8_lossy(&output.stdout)))
-}
-
-/// Lines of `voxprobe check` that tell of something unavailable or failed.
-fn unavailable(check: &str) -> Vec<String> {
-    check
-        .lines()
-        .map(str::trim)
-        .filter(|line| {
-            line.split(|c: char| !c.is_alphanumeric())
-                .any(|word| matches!(word, "unavailable" | "failed"))
-        })
-        .map(String::from)
-        .collect()
-}
-
-fn voxprobe(workspace: &Workspace, directory: &Path) -> Result<Command> {
-    write(&directory.join("voxprobe.toml"), scenario::CONFIGURATION)?;
-    Ok(Command::new(workspace.release("voxprobe")))
+    String::from_utf8(output.stdout).with_context(|| format!("read what {name} says"))
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
@@ -157,22 +150,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_does_not_work_is_listed() {
-        let check = "syscall tracepoints  active\n\
-                     fentry               unavailable: lockdown (boot with lockdown=none)\n\
-                     NVML                 failed: driver mismatch\n\
-                     failover             active\n";
-        let lines = unavailable(check);
-        assert_eq!(lines.len(), 2, "{lines:?}");
-        assert!(
-            lines[0].starts_with("fentry") && lines[1].starts_with("NVML"),
-            "{lines:?}"
-        );
-    }
-
-    #[test]
     fn free_address_is_on_this_machine_alone() {
         let address = free_address().expect("a port is free");
         assert!(address.ip().is_loopback() && address.port() != 0);
+    }
+
+    #[test]
+    fn answer_with_findings_is_an_answer_where_they_are_expected() {
+        let shell = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            command
+        };
+        let findings = answer("check", &mut shell("echo found; exit 1"), &[0, 1]);
+        assert_eq!(findings.expect("an answer"), "found\n");
+        let error = answer("check", &mut shell("echo broken >&2; exit 2"), &[0, 1])
+            .expect_err("2 is an error");
+        assert!(error.to_string().contains("broken"), "{error}");
     }
 }

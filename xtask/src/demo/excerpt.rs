@@ -1,70 +1,228 @@
 //! The part of `/metrics` that the demo prints.
 
-/// Most lines of one family prefix: two screens in all.
-const MAX_LINES: usize = 40;
+use super::exposition::{Sample, sum};
 
-/// Prefixes of what is shown: the guide's worker metrics, then the probe's own.
-const SHOWN: [&str; 2] = ["worker_", "voxprobe_"];
+/// Most lines of one section.
+const MAX_LINES: usize = 48;
 
-/// Samples of the shown families. Buckets are left out, their sums and counts stay.
-pub(super) fn choose(metrics: &str) -> Vec<String> {
-    let mut chosen = Vec::new();
-    for prefix in SHOWN {
-        let of_prefix: Vec<&str> = metrics
-            .lines()
-            .filter(|line| line.starts_with(prefix) && !is_bucket(line))
-            .collect();
-        chosen.extend(
-            of_prefix
-                .iter()
-                .take(MAX_LINES)
-                .map(|line| (*line).to_string()),
-        );
-        let left = of_prefix.len().saturating_sub(MAX_LINES);
-        if left > 0 {
-            chosen.push(format!("… and {left} more of {prefix}*"));
-        }
-    }
-    chosen
+/// What a section shows.
+struct Section {
+    heading: &'static str,
+    /// Names that are shown, or begin with it when it ends in `_`.
+    shown: &'static [&'static str],
+    /// Names that are shown in another section.
+    but: &'static str,
 }
 
-fn is_bucket(line: &str) -> bool {
-    let name = line.split(['{', ' ']).next().unwrap_or(line);
-    name.ends_with("_bucket")
+/// The guide's worker metrics, the GPU, the probe's own cost.
+const SECTIONS: [Section; 3] = [
+    Section {
+        heading: "worker",
+        shown: &["worker_"],
+        but: "worker_gpu_",
+    },
+    Section {
+        heading: "GPU",
+        shown: &["worker_gpu_"],
+        but: "-",
+    },
+    Section {
+        heading: "the probe's own cost",
+        shown: &[
+            "voxprobe_cpu_seconds_total",
+            "voxprobe_resident_memory_bytes",
+            "voxprobe_kernel_records_total",
+            "voxprobe_stream_bytes_total",
+            "voxprobe_flow_calls_total",
+            "voxprobe_hook_backend",
+        ],
+        but: "-",
+    },
+];
+
+/// What the kernel side could not record, by reason.
+const LOSSES: &str = "voxprobe_kernel_losses_total";
+/// Bytes missing from streams, by reason.
+const GAP_BYTES: &str = "voxprobe_stream_gap_bytes_total";
+
+/// Every section with samples. The label `worker` is left out where there is only one.
+pub(super) fn lines(samples: &[Sample]) -> Vec<String> {
+    let mut workers: Vec<&str> = samples.iter().filter_map(|s| s.label("worker")).collect();
+    workers.sort_unstable();
+    workers.dedup();
+    let only = match workers.as_slice() {
+        [worker] => Some(*worker),
+        _ => None,
+    };
+    let mut lines = Vec::new();
+    for section in &SECTIONS {
+        let of_section: Vec<String> = samples
+            .iter()
+            .filter(|sample| section.shows(&sample.name))
+            .filter_map(|sample| line(sample, samples, only.is_some()))
+            .collect();
+        if of_section.is_empty() {
+            continue;
+        }
+        let label = only
+            .filter(|_| section.heading == "worker")
+            .map_or_else(String::new, |worker| {
+                format!(", all with worker=\"{worker}\"")
+            });
+        lines.push(format!("\n# {}{label}", section.heading));
+        let left = of_section.len().saturating_sub(MAX_LINES);
+        lines.extend(of_section.into_iter().take(MAX_LINES));
+        if left > 0 {
+            lines.push(format!("… and {left} more"));
+        }
+    }
+    lines
+}
+
+/// What was lost, on one line; nothing when the agent did not tell.
+pub(super) fn lost(samples: &[Sample]) -> Option<String> {
+    let losses = sum(samples, LOSSES)?;
+    let reasons: Vec<String> = samples
+        .iter()
+        .filter(|sample| sample.name == LOSSES && sample.value > 0.0)
+        .filter_map(|sample| Some(format!("{} {}", sample.value, sample.label("reason")?)))
+        .collect();
+    let gaps = sum(samples, GAP_BYTES).unwrap_or(0.0);
+    let why = if reasons.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", reasons.join(", "))
+    };
+    Some(format!(
+        "records lost: {losses}{why}; bytes missing from streams: {gaps}"
+    ))
+}
+
+impl Section {
+    fn shows(&self, name: &str) -> bool {
+        let listed = self.shown.iter().any(|shown| {
+            if shown.ends_with('_') {
+                name.starts_with(shown)
+            } else {
+                name == *shown
+            }
+        });
+        listed && !name.starts_with(self.but)
+    }
+}
+
+/// One sample as `/metrics` has it; of a histogram its count, with the mean. Buckets and sums are
+/// left out.
+fn line(sample: &Sample, all: &[Sample], without_worker: bool) -> Option<String> {
+    if sample.name.ends_with("_bucket") || sample.name.ends_with("_sum") {
+        return None;
+    }
+    let labels: Vec<String> = sample
+        .labels
+        .iter()
+        .filter(|(name, _)| !(without_worker && name == "worker"))
+        .map(|(name, value)| format!("{name}={value:?}"))
+        .collect();
+    let labels = if labels.is_empty() {
+        String::new()
+    } else {
+        format!("{{{}}}", labels.join(","))
+    };
+    let Some(base) = sample.name.strip_suffix("_count") else {
+        return Some(format!("{}{labels} {}", sample.name, sample.value));
+    };
+    let total = all.iter().find(|other| {
+        other.name.strip_suffix("_sum") == Some(base) && other.labels == sample.labels
+    });
+    Some(match total {
+        Some(total) if sample.value > 0.0 => format!(
+            "{base}{labels} mean {:.2} of {}",
+            total.value / sample.value,
+            sample.value
+        ),
+        // `worker_model_manager_resident_count` is a gauge.
+        _ => format!("{}{labels} {}", sample.name, sample.value),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::exposition::parse;
     use super::*;
 
     #[test]
-    fn worker_metrics_come_first_and_buckets_are_left_out() {
-        let metrics = "# HELP worker_x help\n\
-                       voxprobe_up 1\n\
-                       other 1\n\
-                       worker_jitter_ms_bucket{le=\"1\"} 4\n\
-                       worker_jitter_ms_count{worker=\"a_bucket\"} 4\n";
+    fn histogram_is_its_mean_and_count() {
+        let samples = parse(
+            "worker_jitter_ms_bucket{worker=\"w\",pacing=\"paced\",le=\"1\"} 3\n\
+             worker_jitter_ms_sum{worker=\"w\",pacing=\"paced\"} 8\n\
+             worker_jitter_ms_count{worker=\"w\",pacing=\"paced\"} 4\n\
+             worker_resident_count{worker=\"w\"} 2\n",
+        );
         assert_eq!(
-            choose(metrics),
+            lines(&samples),
             [
-                "worker_jitter_ms_count{worker=\"a_bucket\"} 4",
-                "voxprobe_up 1"
-            ],
+                "\n# worker, all with worker=\"w\"",
+                "worker_jitter_ms{pacing=\"paced\"} mean 2.00 of 4",
+                "worker_resident_count 2",
+            ]
         );
     }
 
     #[test]
-    fn long_excerpt_says_how_much_is_left() {
+    fn label_of_two_workers_stays() {
+        let samples = parse("worker_x{worker=\"a\"} 1\nworker_x{worker=\"b\"} 2\n");
+        assert_eq!(
+            lines(&samples),
+            [
+                "\n# worker",
+                "worker_x{worker=\"a\"} 1",
+                "worker_x{worker=\"b\"} 2"
+            ]
+        );
+    }
+
+    #[test]
+    fn sections_keep_their_order_and_what_is_in_none_is_left_out() {
+        let samples = parse(
+            "voxprobe_cpu_seconds_total 1.5\nvoxprobe_series_overflow_total 0\n\
+             worker_gpu_power_watts{gpu_id=\"0\"} 190\nworker_sessions_active 3\n",
+        );
+        assert_eq!(
+            lines(&samples),
+            [
+                "\n# worker",
+                "worker_sessions_active 3",
+                "\n# GPU",
+                "worker_gpu_power_watts{gpu_id=\"0\"} 190",
+                "\n# the probe's own cost",
+                "voxprobe_cpu_seconds_total 1.5",
+            ]
+        );
+    }
+
+    #[test]
+    fn long_section_says_how_much_is_left() {
         use std::fmt::Write as _;
         let mut metrics = String::new();
         for series in 0..MAX_LINES + 2 {
             writeln!(metrics, "worker_frames{{session=\"{series}\"}} 1").expect("string");
         }
-        let chosen = choose(&metrics);
-        assert_eq!(chosen.len(), MAX_LINES + 1);
-        assert_eq!(
-            chosen.last().map(String::as_str),
-            Some("… and 2 more of worker_*")
+        let lines = lines(&parse(&metrics));
+        assert_eq!(lines.len(), 1 + MAX_LINES + 1);
+        assert_eq!(lines.last().map(String::as_str), Some("… and 2 more"));
+    }
+
+    #[test]
+    fn loss_names_its_reason() {
+        let samples = parse(
+            "voxprobe_kernel_losses_total{reason=\"ring_full\"} 7\n\
+             voxprobe_kernel_losses_total{reason=\"read_fault\"} 0\n\
+             voxprobe_stream_gap_bytes_total{reason=\"lost\"} 90\n",
         );
+        assert_eq!(
+            lost(&samples).as_deref(),
+            Some("records lost: 7 (7 ring_full); bytes missing from streams: 90")
+        );
+        assert_eq!(lost(&[]), None);
     }
 }

@@ -1,8 +1,6 @@
 //! The voice system of the demo: a worker, its clients, and the switch for its faults.
 
 use std::cell::RefCell;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -10,15 +8,19 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use super::process::Process;
+use super::scenario::RESIDENT_CAP;
+use crate::step;
 
-/// Name under which the worker registers.
-const ADAPTER: &str = "tts-demo";
-/// Sessions of one client.
-const SESSIONS: &str = "4";
+/// Label `adapter_type` of the worker.
+const ADAPTER: &str = "demo";
+/// Models that the sessions ask for.
+const MODELS: &str = "tone-small,tone-large";
+/// Characters in one utterance: 7 seconds of audio.
+const TEXT_LENGTH: &str = "120";
+/// The fault socket, in the demo's directory. Relative: a socket's path has at most 107 bytes.
+const FAULT_SOCKET: &str = "faults.sock";
 /// Time to start a program of this workspace and have it listen.
 const START_LIMIT: Duration = Duration::from_secs(10);
-/// Longest wait for the worker's answer to a fault command.
-const FAULT_LIMIT: Duration = Duration::from_secs(2);
 /// A client outlives the live view by the time that the steps around it take.
 const CLIENT_MARGIN: Duration = Duration::from_mins(1);
 
@@ -27,24 +29,18 @@ const CLIENT_MARGIN: Duration = Duration::from_mins(1);
 pub(super) struct Worker {
     process: RefCell<Process>,
     port: u16,
-    faults: PathBuf,
+    voicelab: PathBuf,
+    directory: PathBuf,
 }
 
 impl Worker {
     pub(super) fn start(voicelab: &Path, directory: &Path) -> Result<Self> {
-        let faults = directory.join("faults.sock");
         let mut command = Command::new(voicelab);
-        command.args([
-            "worker",
-            "--port",
-            "0",
-            "--mode",
-            "paced",
-            "--adapter",
-            ADAPTER,
-        ]);
-        command.arg("--truth").arg(directory.join("truth.jsonl"));
-        command.arg("--fault-socket").arg(&faults);
+        command.current_dir(directory).arg("worker");
+        command.args(["--port", "0", "--mode", "paced", "--adapter", ADAPTER]);
+        command.args(["--preload", MODELS]);
+        command.args(["--resident-cap", &RESIDENT_CAP.to_string()]);
+        command.args(["--fault-socket", FAULT_SOCKET]);
         let mut process = Process::start("worker", &mut command, directory)?;
         let port = process
             .wait_for_line("listening ", START_LIMIT)?
@@ -53,7 +49,8 @@ impl Worker {
         Ok(Self {
             process: RefCell::new(process),
             port,
-            faults,
+            voicelab: voicelab.to_path_buf(),
+            directory: directory.to_path_buf(),
         })
     }
 
@@ -61,19 +58,27 @@ impl Worker {
         self.process.borrow().pid()
     }
 
-    pub(super) fn port(&self) -> u16 {
-        self.port
-    }
-
     pub(super) fn still_runs(&self) -> Result<()> {
         expect_running("the worker", &mut self.process.borrow_mut())
     }
 
-    /// Switches a fault on: one command of the worker's fault protocol.
-    pub(super) fn fault(&self, command: &str) -> Result<()> {
-        send_fault(&self.faults, command)
-            .with_context(|| format!("switch the fault `{command}` on"))
+    /// Has one frame of a session sent late, by so many milliseconds.
+    pub(super) fn stall(&self, milliseconds: u64, session: &str) -> Result<()> {
+        let mut command = Command::new(&self.voicelab);
+        command.current_dir(&self.directory);
+        command.args(["fault", "--socket", FAULT_SOCKET]);
+        command.args(["stall", &milliseconds.to_string(), session]);
+        step::run_quietly(&mut command).context("switch the fault on")
     }
+}
+
+/// What a client does beside speaking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Habit {
+    /// Nothing.
+    Listen,
+    /// Pauses, resumes and stops, and loads and unloads a model at its start.
+    Control,
 }
 
 /// A client that keeps several sessions busy.
@@ -83,19 +88,25 @@ pub(super) struct Client {
 }
 
 impl Client {
+    /// Starts it; its sessions are called `NAME-0`, `NAME-1`, ….
     pub(super) fn start(
-        voicelab: &Path,
-        directory: &Path,
+        worker: &Worker,
         name: &str,
-        port: u16,
+        sessions: u8,
+        habit: Habit,
         duration: Duration,
     ) -> Result<Self> {
         let seconds = (duration + CLIENT_MARGIN).as_secs().to_string();
-        let mut command = Command::new(voicelab);
-        command.args(["client", "--target", &format!("127.0.0.1:{port}")]);
-        command.args(["--sessions", SESSIONS, "--session-prefix", name]);
+        let mut command = Command::new(&worker.voicelab);
+        command.args(["client", "--target", &format!("127.0.0.1:{}", worker.port)]);
+        command.args(["--sessions", &sessions.to_string()]);
+        command.args(["--session-prefix", name, "--models", MODELS]);
+        command.args(["--text-length", TEXT_LENGTH]);
         command.args(["--duration", &seconds, "--give-up", &seconds]);
-        let process = Process::start(&format!("client-{name}"), &mut command, directory)?;
+        if habit == Habit::Control {
+            command.args(["--controls", "--inspect"]);
+        }
+        let process = Process::start(&format!("client-{name}"), &mut command, &worker.directory)?;
         Ok(Self {
             process: RefCell::new(process),
         })
@@ -113,54 +124,54 @@ fn expect_running(name: &str, process: &mut Process) -> Result<()> {
     }
 }
 
-fn send_fault(socket: &Path, command: &str) -> Result<()> {
-    let mut stream = UnixStream::connect(socket).context("connect to the worker's fault socket")?;
-    stream
-        .set_read_timeout(Some(FAULT_LIMIT))
-        .context("set the read time-out")?;
-    writeln!(stream, "{command}").context("send the command")?;
-    let mut answer = String::new();
-    BufReader::new(stream)
-        .read_line(&mut answer)
-        .context("read the answer")?;
-    match answer.trim() {
-        "ok" => Ok(()),
-        other => bail!("the worker answers `{other}`"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixListener;
-    use std::thread;
-
     use super::*;
 
-    fn worker_that_answers(answer: &'static str) -> (tempfile::TempDir, PathBuf) {
+    fn worker_with(fault_program: &str) -> (tempfile::TempDir, Worker) {
+        use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().expect("temporary directory");
-        let socket = directory.path().join("faults.sock");
-        let listener = UnixListener::bind(&socket).expect("bind");
-        thread::spawn(move || {
-            let (mut stream, _) = listener.accept().expect("accept");
-            let mut line = String::new();
-            let mut reader = BufReader::new(stream.try_clone().expect("clone"));
-            reader.read_line(&mut line).expect("command");
-            assert_eq!(line, "stall 400\n");
-            stream.write_all(answer.as_bytes()).expect("answer");
-        });
-        (directory, socket)
+        let voicelab = directory.path().join("voicelab");
+        std::fs::write(&voicelab, format!("#!/bin/sh\n{fault_program}\n")).expect("write");
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&voicelab, mode).expect("make it executable");
+        let mut sleep = Command::new("sleep");
+        let process = Process::start("worker", sleep.arg("60"), directory.path()).expect("start");
+        let worker = Worker {
+            process: RefCell::new(process),
+            port: 1,
+            voicelab,
+            directory: directory.path().to_path_buf(),
+        };
+        (directory, worker)
     }
 
     #[test]
-    fn accepted_fault_is_switched_on() {
-        let (_directory, socket) = worker_that_answers("ok\n");
-        send_fault(&socket, "stall 400").expect("accepted");
+    fn stall_names_its_time_and_session() {
+        let (directory, worker) = worker_with("echo \"$@\" > asked");
+        worker.stall(400, "later-1").expect("accepted");
+        let asked = std::fs::read_to_string(directory.path().join("asked")).expect("asked");
+        assert_eq!(asked, "fault --socket faults.sock stall 400 later-1\n");
     }
 
     #[test]
     fn refused_fault_is_an_error_with_the_answer() {
-        let (_directory, socket) = worker_that_answers("error: unknown command\n");
-        let error = send_fault(&socket, "stall 400").expect_err("refused");
-        assert!(error.to_string().contains("unknown command"), "{error}");
+        let (_directory, worker) = worker_with("echo 'the worker refused: no' >&2; exit 1");
+        let error = worker.stall(400, "later-1").expect_err("refused");
+        assert!(format!("{error:#}").contains("refused: no"), "{error:#}");
+    }
+
+    #[test]
+    fn worker_that_is_gone_is_an_error() {
+        let (_directory, worker) = worker_with("true");
+        worker.still_runs().expect("it sleeps");
+        let pid = i32::try_from(worker.pid())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
+        let pid = pid.expect("a process id");
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("kill");
+        while worker.still_runs().is_ok() {
+            std::thread::yield_now();
+        }
     }
 }

@@ -1,39 +1,38 @@
 //! `demo`: a small real voice system, watched while it works and while it stumbles.
 //!
 //! Everything it starts ends with it, however it ends; everything it writes is in `target/demo`.
+//! Where the host lets nobody attach eBPF programs, a recorded capture goes through the same pipeline
+//! and the same views.
 
 mod agent;
 mod excerpt;
+mod exposition;
+mod finding;
+mod host;
 mod lab;
+mod live;
+mod playback;
 mod process;
 mod scenario;
+mod screen;
 mod streams;
+mod view;
 
 use std::fs;
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use self::agent::{Agent, Start};
-use self::lab::{Client, Worker};
-use self::streams::View;
+use self::host::Host;
+use self::screen::Screen;
 use crate::workspace::Workspace;
-use crate::{build, http, setup, step};
-
-/// Between two pictures of the live view.
-const REFRESH: Duration = Duration::from_secs(1);
+use crate::{build, setup, step};
 
 /// Shortest demo: a fault half-way needs seconds before and after it to be seen.
 const SHORTEST: Duration = Duration::from_secs(4);
 /// Longest demo.
 const LONGEST: Duration = Duration::from_hours(1);
-
-/// How long the fault holds one frame back, in milliseconds: beyond any prebuffer, so that a listener
-/// would hear it.
-const STALL_MS: u64 = 400;
 
 /// Reads `20s`, `2m` or `1500ms`, within the demo's bounds.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -62,111 +61,67 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         })
 }
 
-/// The whole task.
-pub(crate) fn task(workspace: &Workspace, duration: Duration) -> Result<()> {
-    let started = Instant::now();
-    let toolchain = setup::toolchain(workspace)?;
-    build::ebpf(workspace, &toolchain)?;
-    build::agent(workspace)?;
-    build::peers(workspace)?;
-    step::report("ready", "everything is built", started.elapsed());
+/// The whole task. With `capture`, what the agent is told goes to that file too.
+pub(crate) fn task(
+    workspace: &Workspace,
+    duration: Duration,
+    capture: Option<&Path>,
+) -> Result<()> {
+    let mut screen = Screen::new();
+    match show(workspace, duration, capture, &mut screen) {
+        // Whoever read the output has seen enough.
+        Err(error) if screen::is_closed(&error) => Ok(()),
+        shown => shown,
+    }
+}
 
+fn show(
+    workspace: &Workspace,
+    duration: Duration,
+    capture: Option<&Path>,
+    screen: &mut Screen,
+) -> Result<()> {
+    let started = Instant::now();
+    let refusal = prepare(workspace)?;
+    step::report("ready", "everything is built", started.elapsed());
     let directory = workspace.target("demo");
     fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
-    watch(workspace, &directory, duration)
-}
-
-fn watch(workspace: &Workspace, directory: &Path, duration: Duration) -> Result<()> {
-    let voicelab = workspace.release("voicelab");
-    let worker = Worker::start(&voicelab, directory)?;
-    // These connections are older than the probe, the second client's are younger.
-    let earlier = Client::start(&voicelab, directory, "earlier", worker.port(), duration)?;
-    println!(
-        "\na text-to-speech worker (pid {}) serves its first clients",
-        worker.pid()
-    );
-
-    let agent = match agent::start(workspace, directory, worker.pid())? {
-        Start::Ready(agent) => agent,
-        Start::Refused(reason) => {
-            println!("voxprobe cannot attach on this host: {reason}");
-            return replay(workspace);
+    agent::configure(workspace, &directory)?;
+    let host = agent::check(workspace, &directory)?;
+    match refusal.or_else(|| host.refusal()) {
+        Some(reason) => {
+            screen.say("")?;
+            screen.explain(format!("no eBPF on this host: {reason}"))?;
+            playback::show(workspace, screen)?;
         }
-    };
-    println!("voxprobe is attached; metrics: {}", agent.url("/metrics"));
-    let later = Client::start(&voicelab, directory, "later", worker.port(), duration)?;
-
-    live(&agent, &worker, duration)?;
-    earlier.still_runs()?;
-    later.still_runs()?;
-
-    let metrics = http::get(agent.address(), "/metrics").context("read the metrics")?;
-    let saved = directory.join("metrics.txt");
-    fs::write(&saved, &metrics).with_context(|| format!("write {}", saved.display()))?;
-    print_excerpt(&metrics);
-    println!(
-        "\nmetrics were at {}; the last reading is {}",
-        agent.url("/metrics"),
-        shown(&saved)
-    );
-    print_limits(workspace, directory)
-}
-
-/// The live view, with one fault half-way.
-fn live(agent: &Agent, worker: &Worker, duration: Duration) -> Result<()> {
-    let started = Instant::now();
-    let mut view = View::new(std::io::stdout().is_terminal());
-    let mut stalled = false;
-    while started.elapsed() < duration {
-        thread::sleep(REFRESH);
-        let elapsed = started.elapsed();
-        worker.still_runs()?;
-        let streams = http::get(agent.address(), "/streams").and_then(|text| streams::parse(&text));
-        match streams {
-            Ok(streams) => view.show(elapsed, &streams),
-            Err(error) => view.show_failure(elapsed, &error),
-        }
-        if !stalled && elapsed * 2 >= duration {
-            stalled = true;
-            worker.fault(&format!("stall {STALL_MS}"))?;
-            view.note(&format!(
-                "fault: the worker holds one frame back by {STALL_MS} ms"
-            ));
-        }
+        None => live::show(workspace, &directory, duration, capture, screen)?,
     }
-    view.finish();
-    Ok(())
+    say_limits(&host, screen)
 }
 
-/// The same pipeline on a capture that was taken elsewhere.
-fn replay(workspace: &Workspace) -> Result<()> {
-    let capture = workspace.root().join("tests/data/demo.vxcap");
-    println!(
-        "the same pipeline on a recorded capture, {}:",
-        shown(&capture)
-    );
-    print_excerpt(&agent::replay(workspace, &capture)?);
-    Ok(())
-}
-
-fn print_excerpt(metrics: &str) {
-    println!();
-    for line in excerpt::choose(metrics) {
-        println!("{line}");
+/// Builds everything; gives the reason when there can be no programs for the kernel.
+fn prepare(workspace: &Workspace) -> Result<Option<String>> {
+    match setup::toolchain(workspace) {
+        Ok(toolchain) => {
+            build::ebpf(workspace, &toolchain)?;
+            build::agent(workspace)?;
+            build::peers(workspace)?;
+            Ok(None)
+        }
+        Err(error) => {
+            build::agent(workspace)?;
+            Ok(Some(format!("its programs cannot be built: {error:#}")))
+        }
     }
 }
 
-fn print_limits(workspace: &Workspace, directory: &Path) -> Result<()> {
-    let limits = agent::limits(workspace, directory)?;
+fn say_limits(host: &Host, screen: &mut Screen) -> Result<()> {
+    let limits = host.limits();
     if limits.is_empty() {
-        println!("nothing was missing on this host");
-        return Ok(());
+        return screen.say("\n`voxprobe check`: nothing is missing on this host");
     }
-    println!("what this host could not do:");
-    for line in limits {
-        println!("  {line}");
-    }
-    Ok(())
+    screen.say("\nwhat this host could not do, from `voxprobe check`:")?;
+    limits.iter().try_for_each(|line| screen.explain(line))
 }
 
 /// A path as it is seen from the current directory, when it is below it.

@@ -1,10 +1,62 @@
-//! What the demo writes for its parts: the GPU that the stand-in NVML plays, the agent's settings.
+//! What the demo writes for its parts: the agent's settings, and the GPU that the stand-in NVML
+//! plays.
 
-/// The agent's settings: every default holds, what the demo chooses is on the command line.
-pub(super) const CONFIGURATION: &str = "\
-# Settings of the demo. Every key has its default; the target, the address and the NVML library are
-# named on the command line.
-";
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// Label `worker` of the demo's worker.
+pub(super) const WORKER: &str = "tts-demo@0";
+
+/// Models that the worker keeps at most.
+pub(super) const RESIDENT_CAP: u8 = 3;
+
+/// The agent's settings: the one process to watch, found by its executable and arguments as it
+/// starts. Every other key has its default.
+pub(super) fn configuration(voicelab: &Path) -> String {
+    let exe = quoted(&format!("^{}$", literally(&voicelab.to_string_lossy())));
+    format!(
+        r#"# Settings of the demo; config/voxprobe.toml shows every key.
+
+[models]
+resident_cap = {RESIDENT_CAP}
+
+[[target]]
+role = "worker"
+exe = {exe}
+cmdline = '(^|/)voicelab worker\s'
+name = "{WORKER}"
+"#
+    )
+}
+
+/// A regular expression for this text and no other.
+fn literally(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for character in text.chars() {
+        if r"\.+*?()|[]{}^$#&-~ ".contains(character) {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern
+}
+
+/// A basic string of TOML.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            control if control.is_control() => {
+                // Writing to a string does not fail.
+                write!(quoted, "\\u{:04X}", u32::from(control)).ok();
+            }
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
 
 /// One GPU that is busy in waves and holds the model of process `pid`. Units are NVML's own.
 pub(super) fn gpu(pid: u32) -> String {
@@ -19,10 +71,10 @@ pci_bus_id = "00000000:07:00.0"
 [gpu.readings]
 memory_total_bytes = 85899345920
 memory_used_bytes = {{ mean = 21474836480, amplitude = 1073741824, period_s = 20 }}
-utilization_percent = {{ mean = 50, amplitude = 40, period_s = 10 }}
+utilization_percent = {{ mean = 50, amplitude = 40, period_s = 13 }}
 memory_utilization_percent = 12
 temperature_celsius = [[0, 54], [20, 61]]
-power_milliwatts = {{ mean = 187450, amplitude = 60000, period_s = 10 }}
+power_milliwatts = {{ mean = 187450, amplitude = 60000, period_s = 13 }}
 power_limit_milliwatts = 400000
 graphics_clock_mhz = 1410
 sm_clock_mhz = 1410
@@ -44,5 +96,19 @@ mod tests {
     #[test]
     fn worker_is_a_process_of_the_gpu() {
         assert!(gpu(4711).contains("\n[[gpu.process]]\npid = 4711\n"));
+    }
+
+    #[test]
+    fn target_is_this_tree_s_worker_and_no_other() {
+        let text = configuration(Path::new("/src/a.b (c)/voicelab"));
+        assert!(
+            text.contains(r#"exe = "^/src/a\\.b\\ \\(c\\)/voicelab$""#),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn quote_and_control_character_do_not_end_the_string() {
+        assert_eq!(quoted("a\"b\\\n"), "\"a\\\"b\\\\\\u000A\"");
     }
 }

@@ -101,7 +101,7 @@ impl Connection {
 
     pub(super) fn handle_gap(&mut self, gap: &Gap, stage: &mut Stage<'_>) {
         self.assemble(gap.direction, gap.at, stage, |stream, deliver| {
-            stream.handle_gap(gap.length, gap.reason, deliver);
+            stream.handle_gap(gap.offset, gap.length, gap.reason, deliver);
         });
     }
 

@@ -33,6 +33,14 @@ pub trait Tap {
     fn record(&mut self, record: &Record<'_>);
 }
 
+/// The tap for one more step.
+fn reborrow<'a>(tap: &'a mut Option<&mut dyn Tap>) -> Option<&'a mut dyn Tap> {
+    match tap {
+        Some(tap) => Some(&mut **tap),
+        None => None,
+    }
+}
+
 /// Everything between the records and the metrics.
 pub struct Pipeline {
     profile: Arc<Profile>,
@@ -81,13 +89,12 @@ impl Pipeline {
     pub fn handle(&mut self, record: Record<'_>, mut tap: Option<&mut dyn Tap>) {
         self.counters.record(&record);
         // Chunks, and gaps found between them, are told when their place in the stream is known.
-        if let Some(tap) = tap.as_deref_mut()
-            && !matches!(record, Record::Chunk(_))
-        {
-            tap.record(&record);
-        }
-        match record {
-            Record::Chunk(chunk) => self.handle_chunk(chunk, tap),
+        let record = match record {
+            Record::Chunk(chunk) => return self.handle_chunk(chunk, tap),
+            record => record,
+        };
+        match &record {
+            Record::Chunk(_) => {}
             Record::Gap(gap) => self.handle_gap(gap),
             Record::Opened(opened) => self.handle_opened(opened),
             Record::HalfClosed {
@@ -95,22 +102,32 @@ impl Pipeline {
                 direction,
                 at,
             } => {
-                self.on_connection(connection, tap, |connection, stage| {
-                    connection.handle_half_closed(direction, at, stage);
+                let tap = reborrow(&mut tap);
+                self.on_connection(*connection, tap, |connection, stage| {
+                    connection.handle_half_closed(*direction, *at, stage);
                 });
             }
-            Record::Closed { connection, at, .. } => self.handle_closed(connection, at, tap),
-            Record::Process(process) => {
-                self.model.handle_process(&process);
-                self.processes.insert(process.tgid, process);
+            Record::Closed { connection, at, .. } => {
+                self.handle_closed(*connection, *at, reborrow(&mut tap));
             }
-            Record::ProcessEnded { tgid, at } => self.handle_process_ended(tgid, at, tap),
-            Record::Gpus(sample) => self.model.handle_gpus(&sample),
-            Record::Tick { at } => self.handle_tick(at, tap),
+            Record::Process(process) => {
+                self.model.handle_process(process);
+                self.processes.insert(process.tgid, process.clone());
+            }
+            Record::ProcessEnded { tgid, at } => {
+                self.handle_process_ended(*tgid, *at, reborrow(&mut tap));
+            }
+            Record::Gpus(sample) => self.model.handle_gpus(sample),
+            Record::Tick { at } => self.handle_tick(*at, reborrow(&mut tap)),
+        }
+        // After what it set free: a replay must meet chunks that were held back before the end of
+        // their connection, as this pipeline did.
+        if let Some(tap) = tap {
+            tap.record(&record);
         }
     }
 
-    fn handle_opened(&mut self, opened: Opened) {
+    fn handle_opened(&mut self, opened: &Opened) {
         let Some(process) = self.processes.get(&opened.tgid) else {
             return;
         };
@@ -126,7 +143,7 @@ impl Pipeline {
             return;
         }
         let id = opened.connection;
-        let connection = Connection::new(opened, &self.profile);
+        let connection = Connection::new(opened.clone(), &self.profile);
         self.counters.connection_opened(&connection);
         if let Some(replaced) = self.connections.insert(id, connection) {
             self.counters.connection_closed(&replaced);
@@ -140,9 +157,9 @@ impl Pipeline {
         });
     }
 
-    fn handle_gap(&mut self, gap: Gap) {
+    fn handle_gap(&mut self, gap: &Gap) {
         self.on_connection(gap.connection, None, |connection, stage| {
-            connection.handle_gap(&gap, stage);
+            connection.handle_gap(gap, stage);
         });
     }
 
@@ -157,34 +174,33 @@ impl Pipeline {
     }
 
     fn handle_process_ended(&mut self, tgid: Tgid, at: KtimeNs, mut tap: Option<&mut dyn Tap>) {
-        let left: Vec<_> = self
-            .connections
-            .iter()
-            .filter(|(_, connection)| connection.tgid() == tgid)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in left {
-            self.handle_closed(id, at, tap.as_deref_mut().map(|tap| tap as &mut dyn Tap));
+        for id in self.select(|connection| connection.tgid() == tgid) {
+            self.handle_closed(id, at, reborrow(&mut tap));
         }
         self.processes.remove(&tgid);
         self.model.handle_process_ended(tgid, at);
     }
 
     fn handle_tick(&mut self, at: KtimeNs, mut tap: Option<&mut dyn Tap>) {
-        let waiting: Vec<_> = self
-            .connections
-            .iter()
-            .filter(|(_, connection)| connection.is_waiting())
-            .map(|(id, _)| *id)
-            .collect();
-        for id in waiting {
-            let tap = tap.as_deref_mut().map(|tap| tap as &mut dyn Tap);
-            self.on_connection(id, tap, |connection, stage| {
+        for id in self.select(Connection::is_waiting) {
+            self.on_connection(id, reborrow(&mut tap), |connection, stage| {
                 connection.handle_time(at, stage);
             });
         }
         self.model.handle_tick(at);
         self.counters.interpreted(&self.interpreter.counts());
+    }
+
+    /// Connections by a condition, in the order of their ids: every replay takes the same one.
+    fn select(&self, condition: impl Fn(&Connection) -> bool) -> Vec<ConnectionId> {
+        let mut ids: Vec<_> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| condition(connection))
+            .map(|(id, _)| *id)
+            .collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// Runs one step of one connection and carries out what came of it.
@@ -241,3 +257,6 @@ impl Stage<'_> {
         self.counters.delivery(delivery);
     }
 }
+
+#[cfg(test)]
+mod tests;

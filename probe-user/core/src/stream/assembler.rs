@@ -60,7 +60,7 @@ impl Assembler {
             return;
         }
         if chunk.offset == self.next {
-            self.next += u64::from(chunk.length);
+            self.next = self.next.saturating_add(u64::from(chunk.length));
             deliver(Delivery::Chunk(chunk));
             if !self.held.is_empty() {
                 self.deliver_held(deliver);
@@ -70,8 +70,9 @@ impl Assembler {
         let now = chunk.exit;
         self.waiting_since.get_or_insert(now);
         self.held_bytes += u64::from(chunk.length);
-        if self.held.insert(chunk.offset, owned(chunk)).is_some() {
+        if let Some(replaced) = self.held.insert(chunk.offset, owned(chunk)) {
             self.stale += 1;
+            self.held_bytes = self.held_bytes.saturating_sub(u64::from(replaced.length));
         }
         while self.held_bytes > HELD_BYTES {
             self.give_up_hole(GapReason::Evicted, deliver);
@@ -88,15 +89,17 @@ impl Assembler {
         }
     }
 
-    /// Bytes are known to be missing (from a capture).
+    /// Bytes from `offset` on are known to be missing (from a capture). What comes before them was
+    /// not kept: it told nothing.
     pub fn handle_gap(
         &mut self,
+        offset: u64,
         length: u64,
         reason: GapReason,
         deliver: &mut (impl FnMut(Delivery<'_>) + ?Sized),
     ) {
-        let offset = self.next;
-        self.next = self.next.saturating_add(length);
+        let offset = offset.max(self.next);
+        self.next = offset.saturating_add(length);
         deliver(Delivery::Gap {
             offset,
             length,
@@ -155,7 +158,7 @@ impl Assembler {
                 self.stale += 1;
                 continue;
             }
-            self.next += u64::from(chunk.length);
+            self.next = self.next.saturating_add(u64::from(chunk.length));
             deliver(Delivery::Chunk(chunk));
         }
         self.waiting_since = self.held.values().map(|chunk| chunk.exit).min();
@@ -260,6 +263,24 @@ mod tests {
         assembler.handle_chunk(chunk(1, b"b", 0), &mut out.take());
         assembler.finish(&mut out.take());
         assert_eq!(out.0, b"?b");
+    }
+
+    #[test]
+    fn gap_of_a_capture_stands_where_it_says() {
+        let (mut assembler, mut out) = (Assembler::default(), Out::default());
+        assembler.handle_gap(3, 2, GapReason::Lost, &mut out.take());
+        assembler.handle_chunk(chunk(5, b"fgh", 10), &mut out.take());
+        assert_eq!(out.0, b"??fgh");
+        assert!(!assembler.is_waiting());
+    }
+
+    #[test]
+    fn position_at_the_end_of_numbers_is_no_panic() {
+        let (mut assembler, mut out) = (Assembler::default(), Out::default());
+        assembler.handle_chunk(chunk(u64::MAX - 1, b"abc", 10), &mut |_| ());
+        assembler.handle_time(KtimeNs(10 + REORDER_WAIT_NS), &mut |_| ());
+        assembler.handle_chunk(chunk(0, b"x", 11), &mut out.take());
+        assert!(out.0.is_empty() && !assembler.is_waiting());
     }
 
     proptest! {

@@ -1,0 +1,107 @@
+//! Where the bytes of a call are in user memory.
+
+use aya_ebpf::helpers::bpf_probe_read_user;
+use probe_abi::{MAX_MESSAGES, call};
+
+use crate::call::Call;
+
+/// Discards what it receives, on TCP. Source: include/linux/socket.h.
+const MSG_TRUNC: u64 = 0x20;
+
+/// `struct user_msghdr`. Source: include/linux/socket.h.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct UserMessage {
+    name: u64,
+    name_length: u32,
+    pad: u32,
+    pub iov: u64,
+    pub iov_count: u64,
+    control: u64,
+    control_length: u64,
+    flags: u64,
+}
+
+/// `struct mmsghdr`: a message and the bytes it moved.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct UserMultiMessage {
+    message: UserMessage,
+    length: u32,
+    pad: u32,
+}
+
+/// `struct iovec`. Source: include/uapi/linux/uio.h.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Iovec {
+    pub base: u64,
+    pub length: u64,
+}
+
+/// Where one call's bytes are: in one buffer, an array of `iovec`, or an array of `mmsghdr`.
+#[derive(Clone, Copy)]
+pub struct Source {
+    /// Address of the only buffer; 0 when there are several.
+    pub buffer: u64,
+    /// First `iovec` and their number.
+    pub iov: u64,
+    pub iovs: u32,
+    /// First `mmsghdr` and their number.
+    pub message: u64,
+    pub messages: u32,
+    /// Bytes moved.
+    pub length: u32,
+}
+
+/// Where the bytes of a call that moved some are. `None` when nobody can tell how many moved.
+#[inline(always)]
+pub fn source(kind: u8, pending: &Call, result: u32) -> Option<Source> {
+    let [first, second, third] = pending.args;
+    let mut source = Source {
+        buffer: 0,
+        iov: 0,
+        iovs: 0,
+        message: 0,
+        messages: 0,
+        length: result,
+    };
+    match kind {
+        call::READ | call::WRITE | call::SENDTO => source.buffer = first,
+        // MSG_TRUNC on TCP throws the bytes away: they moved, but are nowhere.
+        call::RECVFROM if third & MSG_TRUNC != 0 => {}
+        call::RECVFROM => source.buffer = first,
+        call::READV | call::WRITEV => {
+            source.iov = first;
+            source.iovs = second as u32;
+        }
+        call::RECVMSG if second & MSG_TRUNC != 0 => {}
+        call::SENDMSG | call::RECVMSG => {
+            source.message = first;
+            source.messages = 1;
+        }
+        _ => {
+            source.message = first;
+            source.messages = result;
+            source.length = moved(first, result)?;
+        }
+    }
+    Some(source)
+}
+
+/// Bytes that the first `count` messages at `at` moved.
+#[inline(always)]
+fn moved(at: u64, count: u32) -> Option<u32> {
+    let mut length = 0_u32;
+    for index in 0..MAX_MESSAGES {
+        if index >= count {
+            break;
+        }
+        let message = at + u64::from(index) * size_of::<UserMultiMessage>() as u64;
+        // SAFETY: a failing read makes the count unknown.
+        length += unsafe { bpf_probe_read_user(message as *const UserMultiMessage) }
+            .ok()?
+            .length;
+    }
+    Some(length)
+}

@@ -1,0 +1,108 @@
+//! Descriptors of connections: closed, duplicated; and the end of a direction.
+
+use probe_abi::{CloseRecord, DupRecord, EndRecord, FdKey, ProcessRecord, direction, kind};
+
+use crate::{
+    call::{Call, socket},
+    connection::attach,
+    emit::{control, header},
+    maps::{CONNECTIONS, FDS},
+};
+
+/// `SHUT_WR` and `SHUT_RDWR`.
+const SHUT_WR: u64 = 1;
+
+/// `close` was entered. At the return another thread may already have the number again.
+#[inline(always)]
+pub fn close(files: u32, fd: i32) {
+    let Some(entry) = socket(files, fd) else {
+        return;
+    };
+    detach(files, fd, entry.connection);
+}
+
+/// Takes a descriptor away from its connection and says so.
+#[inline(always)]
+fn detach(files: u32, fd: i32, connection: u64) {
+    // It was there a moment ago; another thread's close may have been faster.
+    let _gone = FDS.remove(FdKey { files, fd });
+    // SAFETY: two aligned words; the offsets only tell how far the streams got.
+    let offset = unsafe {
+        CONNECTIONS
+            .get_ptr(connection)
+            .map_or([0; 2], |state| (*state).offset)
+    };
+    control(&CloseRecord {
+        header: header::<CloseRecord>(kind::CLOSE),
+        connection,
+        offset,
+        files,
+        fd,
+    });
+}
+
+/// `dup`, `dup2`, `dup3` or `fcntl(F_DUPFD…)` returned.
+#[inline(always)]
+pub fn duplicated(call: &Call, result: i64) {
+    let fd = result as i32;
+    if result < 0 || fd == call.fd {
+        return;
+    }
+    // What `dup2` replaced is closed.
+    if let Some(replaced) = socket(call.files, fd) {
+        detach(call.files, fd, replaced.connection);
+    }
+    if call.connection != 0 && attach(call.files, fd, call.connection) {
+        control(&DupRecord {
+            header: header::<DupRecord>(kind::DUP),
+            connection: call.connection,
+            files: call.files,
+            fd,
+        });
+    }
+}
+
+/// `close_range` returned: the agent looks what is left.
+#[inline(always)]
+pub fn changed(call: &Call) {
+    let header = header::<ProcessRecord>(kind::FDS_CHANGED);
+    control(&ProcessRecord {
+        header,
+        parent: 0,
+        files: call.files,
+        shared_files: 0,
+        pad: 0,
+    });
+}
+
+/// `shutdown` returned.
+#[inline(always)]
+pub fn shut_down(call: &Call, result: i64) {
+    if result == 0 && call.connection != 0 && call.args[0] >= SHUT_WR {
+        ended(
+            kind::SHUTDOWN,
+            call.connection,
+            direction::SENT,
+            call.args[0] as i32,
+        );
+    }
+}
+
+/// One direction of a connection ended, or the connection failed.
+#[inline(always)]
+pub fn ended(kind: u16, connection: u64, direction: u8, detail: i32) {
+    // SAFETY: two aligned words; the offset only tells how far the stream got.
+    let offset = unsafe {
+        CONNECTIONS
+            .get_ptr(connection)
+            .map_or(0, |state| (*state).offset[usize::from(direction & 1)])
+    };
+    control(&EndRecord {
+        header: header::<EndRecord>(kind),
+        connection,
+        offset,
+        detail,
+        direction,
+        pad: [0; 3],
+    });
+}

@@ -1,0 +1,103 @@
+//! The measured processes as their measurer sees them, and the reader at the other end of their
+//! connections.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::thread;
+
+use anyhow::{Context as _, Result, anyhow};
+use clap::ValueEnum as _;
+
+use crate::process::Process;
+use crate::subject::{self, BURST_BYTES, Kind};
+use crate::wire;
+
+/// A measured process; it ends with its owner.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    // Standard input first: closing it ends the process.
+    commands: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    process: Process,
+    port: u16,
+    reader_cpu: usize,
+}
+
+impl Subject {
+    /// Starts one on CPU `cpu`; its reader runs on `reader_cpu`.
+    pub(crate) fn start(kind: Kind, cpu: usize, reader_cpu: usize) -> Result<Self> {
+        let value = kind.to_possible_value().context("name the kind")?;
+        let program = std::env::current_exe().context("find this program")?;
+        let mut command = Command::new(program);
+        command.args(["subject", value.get_name(), "--cpu", &cpu.to_string()]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Process::start(&mut command)?;
+        let (commands, answers) = process.pipes().context("reach the measured process")?;
+        let mut subject = Self {
+            commands,
+            answers: BufReader::new(answers),
+            process,
+            port: 0,
+            reader_cpu,
+        };
+        subject.port = subject
+            .answer("listening ")?
+            .parse()
+            .context("read a port")?;
+        Ok(subject)
+    }
+
+    /// Process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// One round: nanoseconds of one call.
+    pub(crate) fn measure(&mut self) -> Result<f64> {
+        writeln!(self.commands, "measure").context("ask for a round")?;
+        let reader = (self.port != 0).then(|| {
+            let (port, cpu) = (self.port, self.reader_cpu);
+            thread::spawn(move || read(port, cpu))
+        });
+        let answer = self.answer("nanoseconds ");
+        if let Some(reader) = reader {
+            reader
+                .join()
+                .map_err(|_| anyhow!("the reader panicked"))??;
+        }
+        answer?.parse().context("read a time")
+    }
+
+    fn answer(&mut self, start: &str) -> Result<String> {
+        let mut line = String::new();
+        self.answers
+            .read_line(&mut line)
+            .context("read an answer")?;
+        let rest = line.trim_end().strip_prefix(start);
+        rest.map(String::from)
+            .with_context(|| format!("a measured process says `{}`", line.trim_end()))
+    }
+}
+
+/// Takes what a subject writes, and gives leave for the next burst when one is complete.
+fn read(port: u16, cpu: usize) -> Result<()> {
+    subject::pin(cpu)?;
+    let mut stream =
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("connect to a measured process")?;
+    stream.set_nodelay(true).context("set TCP_NODELAY")?;
+    stream
+        .write_all(&wire::client_opening())
+        .context("send the client's opening")?;
+    let mut opening = vec![0; wire::server_opening().len()];
+    stream
+        .read_exact(&mut opening)
+        .context("read the server's opening")?;
+    let leave = wire::window_updates(BURST_BYTES as u32);
+    let mut burst = vec![0; BURST_BYTES];
+    for _ in 0..subject::ROUND_BURSTS {
+        stream.read_exact(&mut burst).context("read a burst")?;
+        stream.write_all(&leave).context("give leave to go on")?;
+    }
+    Ok(())
+}

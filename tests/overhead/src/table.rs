@@ -1,0 +1,154 @@
+//! The one table.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::condition::Condition;
+use crate::load::STREAMS;
+use crate::measure::{Figures, Probe, Round};
+use crate::sample::{Spread, spread};
+
+/// Picks one time out of a round, in nanoseconds.
+type Value = fn(&Round) -> f64;
+
+/// What is measured under every condition.
+const SUBJECTS: [(&str, Value); 4] = [
+    ("2 KiB write, watched", |round| round.watched_write),
+    ("2 KiB write, unwatched", |round| round.unwatched_write),
+    ("empty read, unwatched", |round| round.read),
+    ("getppid, unwatched", |round| round.getppid),
+];
+
+/// Bytes of a mebibyte.
+const MIB: f64 = 1024.0 * 1024.0;
+
+/// Prints the figures. A ratio is that of a repetition's own rounds; its median and quartiles are
+/// over the repetitions.
+pub(crate) fn print(machine: &str, figures: &Figures) -> Result<()> {
+    println!("{machine}");
+    println!(
+        "{} repetitions, conditions in turn; median (quartiles). {} rounds measured again: another \
+         voxprobe ran.",
+        figures.repetitions.len(),
+        figures.disturbed
+    );
+    println!(
+        "\n{:<23} {:<12} {:>24} {:>9} {:>22}",
+        "call", "probe", "ns per call", "added ns", "times no probe"
+    );
+    for (name, value) in SUBJECTS {
+        for condition in Condition::ALL {
+            let line = line(figures, condition, value).context("have a repetition")?;
+            println!("{name:<23} {condition:<12} {line}");
+        }
+    }
+    println!();
+    for condition in Condition::ALL {
+        let probes: Vec<Probe> = figures
+            .repetitions
+            .iter()
+            .filter_map(|rounds| rounds[condition as usize].probe)
+            .collect();
+        let seconds = |duration: fn(&Probe) -> Duration| {
+            spread(
+                &probes
+                    .iter()
+                    .map(|probe| duration(probe).as_secs_f64())
+                    .collect::<Vec<_>>(),
+            )
+        };
+        if let (Some(start), Some(stop)) =
+            (seconds(|probe| probe.start), seconds(|probe| probe.stop))
+        {
+            println!(
+                "{condition:<12} attached in {:.2} s, detached in {:.2} s (medians), {} records lost",
+                start.median,
+                stop.median,
+                probes.iter().map(|probe| probe.lost).sum::<f64>()
+            );
+        }
+    }
+    println!();
+    for (condition, load) in &figures.loads {
+        println!(
+            "{condition:<12} agent with {STREAMS} paced streams: {:.2} CPU s in {:.1} s ({:.1} % of \
+             one CPU), {:.1} MiB resident, {:.0} records/s, {} lost",
+            load.cpu.as_secs_f64(),
+            load.window.as_secs_f64(),
+            100.0 * load.cpu.as_secs_f64() / load.window.as_secs_f64(),
+            load.resident as f64 / MIB,
+            load.records / load.window.as_secs_f64(),
+            load.lost
+        );
+    }
+    Ok(())
+}
+
+fn line(figures: &Figures, condition: Condition, value: Value) -> Option<String> {
+    let over = |figure: &dyn Fn(&[Round; 3]) -> f64| {
+        spread(&figures.repetitions.iter().map(figure).collect::<Vec<_>>())
+    };
+    let of = |rounds: &[Round; 3], condition: Condition| value(&rounds[condition as usize]);
+    let time = over(&|rounds| of(rounds, condition))?;
+    let added = over(&|rounds| of(rounds, condition) - of(rounds, Condition::NoProbe))?;
+    let ratio = over(&|rounds| of(rounds, condition) / of(rounds, Condition::NoProbe))?;
+    let time = shown(time, 0);
+    if condition == Condition::NoProbe {
+        return Some(format!("{time:>24}"));
+    }
+    Some(format!(
+        "{time:>24} {:>9.0} {:>22}",
+        added.median,
+        shown(ratio, 2)
+    ))
+}
+
+fn shown(spread: Spread, decimals: usize) -> String {
+    let Spread {
+        lower,
+        median,
+        upper,
+    } = spread;
+    format!("{median:.decimals$} ({lower:.decimals$}..{upper:.decimals$})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(repetitions: &[[f64; 3]]) -> Figures {
+        let round = |time: f64| Round {
+            watched_write: time,
+            unwatched_write: 0.0,
+            getppid: 0.0,
+            read: 0.0,
+            probe: None,
+        };
+        Figures {
+            repetitions: repetitions.iter().map(|times| times.map(round)).collect(),
+            disturbed: 0,
+            loads: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn ratio_is_of_rounds_of_the_same_repetition() {
+        // The machine was twice as slow in the second repetition; the probe's ratio is the same.
+        let figures = figures(&[[100.0, 150.0, 120.0], [200.0, 300.0, 240.0]]);
+        let line = line(&figures, Condition::Tracepoints, |round| {
+            round.watched_write
+        });
+        assert!(line.is_some_and(|line| line.ends_with("1.50 (1.50..1.50)")));
+    }
+
+    #[test]
+    fn no_probe_is_not_compared_with_itself() {
+        let figures = figures(&[[100.0, 150.0, 120.0]]);
+        let line = line(&figures, Condition::NoProbe, |round| round.watched_write);
+        assert_eq!(
+            line.map(|line| line.trim().to_owned()),
+            Some("100 (100..100)".to_owned())
+        );
+    }
+}
