@@ -38,7 +38,7 @@ impl Observation {
             serde_json::from_str(&peer.line(PEER)).expect("the peer's report");
         assert!(!reports.is_empty());
         let bytes = moved(&reports);
-        let metrics = probe.scrape_until(SETTLE, |scrape| seen(scrape) >= bytes);
+        probe.scrape_until(SETTLE, |scrape| seen(scrape) >= bytes);
         // Its end closes what it left open.
         let status = peer.wait(PEER);
         assert!(status.success(), "the peer ended with {status}");
@@ -47,7 +47,7 @@ impl Observation {
             closed(&probe.scrape_until(SETTLE, closed)),
             "all are closed"
         );
-        probe.stop();
+        let metrics = probe.stop();
         let capture = probe::replay_events(&file);
         Self {
             reports,
@@ -60,8 +60,7 @@ impl Observation {
     fn assert_complete(&self) {
         assert_eq!(seen(&self.metrics), moved(&self.reports), "bytes in all");
         assert_lossless_but_for_limits(&self.metrics);
-        for report in &self.reports {
-            let opened = self.connection(report);
+        for (report, opened) in self.connections() {
             for (direction, bytes) in [
                 (Direction::Sent, report.sent),
                 (Direction::Received, report.received),
@@ -75,23 +74,33 @@ impl Observation {
         }
     }
 
-    fn connection(&self, report: &Report) -> &Opened {
-        // A call that is older than the probe, and a unix socket, do not tell the other end.
-        let unknown = Some(Address::Unix(String::new()));
-        let named = |known: &Option<Address>, told: &Option<Address>| {
-            told.is_none() || known.is_none() || *known == unknown || known == told
-        };
-        let mut found = self.capture.opened.iter().filter(|opened| {
-            opened.side == Some(report.side)
-                && named(&opened.local, &report.local)
-                && named(&opened.peer, &report.peer)
-        });
-        let opened = found
-            .next()
-            .unwrap_or_else(|| panic!("no {report:?} in {:?}", self.capture.opened));
-        assert_eq!(found.next(), None, "{report:?} is told apart");
-        opened
+    /// Each report with its connection. Ports are used again, so that of several that fit the first
+    /// that is left counts; how much each moved then tells whether that was right.
+    fn connections(&self) -> Vec<(&Report, &Opened)> {
+        let mut left: Vec<&Opened> = self.capture.opened.iter().collect();
+        let mut connections = Vec::new();
+        for report in &self.reports {
+            let index = left
+                .iter()
+                .position(|opened| fits(opened, report))
+                .unwrap_or_else(|| panic!("no {report:?} in {left:?}"));
+            connections.push((report, left.remove(index)));
+        }
+        assert!(left.is_empty(), "connections that nobody made: {left:?}");
+        connections
     }
+}
+
+/// Whether a connection is the one reported. A call that is older than the probe, and a unix
+/// socket, do not tell the other end.
+fn fits(opened: &Opened, report: &Report) -> bool {
+    let unnamed = Some(Address::Unix(String::new()));
+    let named = |known: &Option<Address>, told: &Option<Address>| {
+        told.is_none() || known.is_none() || *known == unnamed || known == told
+    };
+    opened.side == Some(report.side)
+        && named(&opened.local, &report.local)
+        && named(&opened.peer, &report.peer)
 }
 
 fn moved(reports: &[Report]) -> u64 {
@@ -192,14 +201,14 @@ fn message_beyond_the_capture_limit_is_a_counted_gap_and_the_stream_resumes() {
         .metrics
         .sum("voxprobe_kernel_losses_total", &limit);
     assert!(gaps >= 1.0 && losses >= 1.0, "{gaps} gaps, {losses} losses");
-    let client = observation
-        .reports
+    let connections = observation.connections();
+    let client = connections
         .iter()
-        .find(|report| report.side == Side::Client)
-        .expect("the client's end");
+        .find(|(report, _)| report.side == Side::Client);
+    let (_, client) = client.expect("the client's end");
     let sent = observation
         .capture
-        .stream(observation.connection(client).connection, Direction::Sent);
+        .stream(client.connection, Direction::Sent);
     let gap = sent.left_out(GapReason::CaptureLimit);
     assert!((1..600_000).contains(&gap), "{gap} bytes beyond the limit");
     let last = sent.chunks.last().expect("chunks");
@@ -217,12 +226,10 @@ fn addresses_of_dual_stack_listeners_are_canonical() {
     }
     let observation = Observation::of("addresses");
     observation.assert_complete();
-    let servers = observation
-        .reports
-        .iter()
-        .filter(|r| r.side == Side::Server);
+    let connections = observation.connections().into_iter();
+    let servers = connections.filter(|(report, _)| report.side == Side::Server);
     let families: Vec<bool> = servers
-        .map(|report| match &observation.connection(report).peer {
+        .map(|(_, opened)| match &opened.peer {
             Some(Address::Inet(peer)) => peer.is_ipv4(),
             other => panic!("the peer is {other:?}"),
         })

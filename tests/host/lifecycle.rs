@@ -17,7 +17,7 @@ use probe_tests::skip::{program, unprivileged};
 const SOON: Duration = Duration::from_secs(5);
 
 /// How long a client may take.
-const CLIENT_LIMIT: Duration = Duration::from_secs(60);
+const CLIENT_LIMIT: Duration = Duration::from_mins(1);
 
 /// Values of the label `worker`.
 fn workers(scrape: &Exposition) -> BTreeSet<String> {

@@ -49,7 +49,7 @@ fn linter_remarks_only_on_names_that_the_guide_fixed() {
         "--utterances",
         "2",
     ];
-    Client::tonic(&lab, &worker, &arguments).finish(Duration::from_secs(60));
+    Client::tonic(&lab, &worker, &arguments).finish(Duration::from_mins(1));
     let seen = |scrape: &probe_tests::exposition::Exposition| {
         scrape.sum("worker_model_manager_loads_total", &[]) > 0.0
             && scrape.sum("worker_gpu_power_watts", &[]) > 0.0

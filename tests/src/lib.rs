@@ -1,6 +1,11 @@
 //! Shared parts of the tests against real peers: the programs under test as guards that end with
 //! the test, and readers of what they say.
 
+#![allow(
+    clippy::float_cmp,
+    reason = "counts are whole numbers and readings pass unchanged: f64 holds both exactly"
+)]
+
 pub mod artifacts;
 pub mod capture;
 pub mod exposition;

@@ -27,6 +27,9 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// own state every half second; the rest is the machine's noise.
 pub const SETTLE: Duration = Duration::from_secs(5);
 
+/// How old the agent's own figures (losses, cost) may be: it publishes them every half second.
+const PUBLISHED: Duration = Duration::from_millis(600);
+
 /// A running agent.
 pub struct Probe {
     process: Process,
@@ -125,8 +128,9 @@ impl Probe {
         (!head.to_ascii_lowercase().contains("chunked")).then(|| (status, body.to_owned()))
     }
 
-    /// Ends it with SIGTERM and gives its last metrics; it must end well.
+    /// Ends it with SIGTERM and gives its last metrics, its own figures included; it must end well.
     pub fn stop(mut self) -> Exposition {
+        std::thread::sleep(PUBLISHED);
         let last = self.scrape();
         self.process.signal(Signal::TERM);
         let status = self.process.wait(END);
