@@ -63,10 +63,17 @@ impl AttachError {
         )
     }
 
-    pub(super) fn no_tracepoint(name: &str) -> Self {
+    pub(super) fn no_tracepoint(category: &str, name: &str) -> Self {
         Self::new(
-            format!("this kernel has no tracepoint syscalls:{name}"),
+            format!("this kernel has no tracepoint {category}:{name}"),
             "use a kernel with CONFIG_FTRACE_SYSCALLS=y, 5.12 or newer",
+        )
+    }
+
+    pub(super) fn other_layout(category: &str, name: &str, field: &str) -> Self {
+        Self::new(
+            format!("this kernel has field {field} of tracepoint {category}:{name} elsewhere"),
+            "use a newer voxprobe, and report this line with the output of `uname -r`",
         )
     }
 

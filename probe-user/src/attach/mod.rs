@@ -90,6 +90,7 @@ impl Attached {
         }
         raise_memlock_limit();
         tracefs::ensure()?;
+        tracefs::check_layout()?;
         let level = aya_log_level(log_level);
         let mut ebpf = EbpfLoader::new()
             .override_global("AYA_LOG_LEVEL", &level, false)

@@ -86,7 +86,7 @@ fn points(
         if tracefs::has("syscalls", &name) {
             points.push(("syscalls", name));
         } else if syscall.required {
-            return Err(AttachError::no_tracepoint(&name));
+            return Err(AttachError::no_tracepoint("syscalls", &name));
         }
     }
     Ok(points)

@@ -43,3 +43,65 @@ pub(super) fn ensure() -> Result<(), AttachError> {
     );
     Ok(())
 }
+
+/// Where the eBPF programs read: tracepoint, field, offset in bytes. Only the layout of syscall
+/// tracepoints is as good as fixed; the kernel may change any of them.
+const LAYOUT: [(&str, &str, &str, u32); 4] = [
+    ("task", "task_newtask", "pid", 8),
+    ("task", "task_newtask", "clone_flags", 32),
+    ("syscalls", "sys_enter_read", "fd", 16),
+    ("syscalls", "sys_exit_read", "ret", 16),
+];
+
+/// Makes sure that this kernel's tracepoints have the fields where the programs read them.
+pub(super) fn check_layout() -> Result<(), AttachError> {
+    for (category, name, field, expected) in LAYOUT {
+        let format = PLACES.iter().find_map(|place| {
+            let path = Path::new(place)
+                .join("events")
+                .join(category)
+                .join(name)
+                .join("format");
+            std::fs::read_to_string(path).ok()
+        });
+        let format = format.ok_or_else(|| AttachError::no_tracepoint(category, name))?;
+        let found = offset_of(&format, field);
+        if found != Some(expected) {
+            return Err(AttachError::other_layout(category, name, field));
+        }
+    }
+    Ok(())
+}
+
+/// Offset of a field in a tracepoint's `format` file.
+fn offset_of(format: &str, field: &str) -> Option<u32> {
+    format.lines().find_map(|line| {
+        let (declaration, rest) = line.trim().strip_prefix("field:")?.split_once(';')?;
+        let name = declaration.split_whitespace().last()?;
+        if name != field {
+            return None;
+        }
+        rest.trim()
+            .strip_prefix("offset:")?
+            .split(';')
+            .next()?
+            .parse()
+            .ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offset_is_read_from_the_format() {
+        let format = "name: task_newtask\nID: 1\nformat:\n\tfield:int common_pid;\toffset:4;\tsize:4;\
+                      \tsigned:1;\n\n\tfield:pid_t pid;\toffset:8;\tsize:4;\tsigned:1;\n\tfield:char \
+                      comm[16];\toffset:12;\tsize:16;\tsigned:0;\n\tfield:u64 clone_flags;\toffset:32;\
+                      \tsize:8;\tsigned:0;\n";
+        assert_eq!(offset_of(format, "pid"), Some(8));
+        assert_eq!(offset_of(format, "clone_flags"), Some(32));
+        assert_eq!(offset_of(format, "flags"), None);
+    }
+}
