@@ -71,6 +71,12 @@ pub struct Attached {
     pub attachment: Attachment,
 }
 
+/// Whether the kernel tells its types (from 5.2, with `CONFIG_DEBUG_INFO_BTF`). These hooks do not
+/// need it.
+pub fn has_btf() -> bool {
+    std::path::Path::new("/sys/kernel/btf/vmlinux").exists()
+}
+
 /// Whether this binary carries its kernel side.
 pub fn has_object() -> bool {
     !OBJECT.is_empty()
@@ -91,6 +97,12 @@ impl Attached {
         raise_memlock_limit();
         tracefs::ensure()?;
         tracefs::check_layout()?;
+        if !has_btf() {
+            tracing::warn!(
+                "this kernel has no type information (BTF); syscall hooks work without it, and \
+                 others cannot be had: use a kernel with CONFIG_DEBUG_INFO_BTF=y for those"
+            );
+        }
         let level = aya_log_level(log_level);
         let mut ebpf = EbpfLoader::new()
             .override_global("AYA_LOG_LEVEL", &level, false)

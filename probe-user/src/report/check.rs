@@ -1,6 +1,6 @@
 //! What works on this host, what does not, why, and what would fix it.
 
-use std::{fmt, fs, path::Path};
+use std::{fmt, fs};
 
 use probe_core::record::NvmlState;
 use rustix::{system::uname, thread::CapabilitySet};
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Capability, Discovery, State};
 use crate::{
-    attach::{Attached, Attachment, has_object},
+    attach::{Attached, Attachment, has_btf, has_object},
     export::Endpoint,
     gpu,
     settings::Settings,
@@ -164,7 +164,7 @@ fn hooks(attachment: Attachment) -> Capability {
 }
 
 fn btf() -> Capability {
-    if Path::new("/sys/kernel/btf/vmlinux").exists() {
+    if has_btf() {
         Capability::active("btf", "/sys/kernel/btf/vmlinux (not needed by these hooks)")
     } else {
         Capability::missing(
