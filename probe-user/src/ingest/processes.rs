@@ -86,7 +86,8 @@ impl Tracker {
         while let Some(parent) = parents.pop() {
             for child in all.values().filter(|facts| facts.parent == parent) {
                 let tgid = Tgid(child.pid);
-                if !self.processes.contains_key(&tgid) {
+                // Watching itself, the agent would answer each of its records with another.
+                if !self.processes.contains_key(&tgid) && child.pid != std::process::id() {
                     parents.push(child.pid);
                     self.watch(
                         Process {
