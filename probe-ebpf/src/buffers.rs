@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::bpf_probe_read_user;
 use probe_abi::{MAX_MESSAGES, call};
 
-use crate::call::Call;
+use crate::values::Call;
 
 /// Discards what it receives, on TCP. Source: include/linux/socket.h.
 const MSG_TRUNC: u64 = 0x20;

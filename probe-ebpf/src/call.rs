@@ -3,27 +3,10 @@
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use probe_abi::{FdEntry, FdKey, Process};
 
-use crate::maps::{CALLS, FDS, PROCESSES};
-
-/// A call in flight.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct Call {
-    /// Connection of the descriptor; 0 when it has none.
-    pub connection: u64,
-    /// Kernel time of the entry, nanoseconds.
-    pub enter_ns: u64,
-    /// Second to fourth argument as the syscall got them.
-    pub args: [u64; 3],
-    /// First argument.
-    pub fd: i32,
-    /// Descriptor table of the process.
-    pub files: u32,
-    /// One of `probe_abi::call`; 0 when the thread is in no call that matters.
-    pub call: u32,
-    /// Number of the syscall.
-    pub number: u32,
-}
+use crate::{
+    maps::{CALLS, FDS, PROCESSES},
+    values::Call,
+};
 
 /// The current process, if it is watched.
 #[inline(always)]

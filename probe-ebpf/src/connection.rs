@@ -10,9 +10,10 @@ use probe_abi::{Connection, FdEntry, FdKey, OpenRecord, kind, loss, origin};
 
 use crate::{
     address::read_address,
-    call::{Call, socket},
+    call::socket,
     emit::{control, count_loss, header},
     maps::{BEGUN, CONNECTIONS, FDS, NOT_STREAMS},
+    values::Call,
 };
 
 /// Source: include/linux/net.h, include/linux/socket.h.

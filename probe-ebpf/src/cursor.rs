@@ -2,29 +2,10 @@
 
 use aya_ebpf::helpers::bpf_probe_read_user;
 
-use crate::buffers::{Iovec, UserMessage, UserMultiMessage};
-
-/// How far a copy got. It lives in the map and is read and written there at every step: then the
-/// verifier knows nothing about the values, finds each step's state equal however it was reached,
-/// and walks the loop in thousands of instructions rather than millions.
-#[repr(C)]
-pub struct Cursor {
-    /// Rest of the current buffer: its address and its bytes.
-    pub base: u64,
-    pub left: u32,
-    /// Stream bytes not yet copied.
-    pub remaining: u32,
-    /// Next `iovec` and how many are left of the current message.
-    pub iov: u64,
-    pub iovs: u32,
-    /// Payload bytes in the scratch buffer.
-    pub used: u32,
-    /// Next `mmsghdr` and how many are left.
-    pub message: u64,
-    pub messages: u32,
-    /// Whether user memory could not be read.
-    pub fault: u32,
-}
+use crate::{
+    buffers::{Iovec, UserMessage, UserMultiMessage},
+    values::Cursor,
+};
 
 /// Reads and writes fields of the map's value where they are.
 macro_rules! field {

@@ -3,10 +3,11 @@
 use probe_abi::{CloseRecord, DupRecord, EndRecord, FdKey, ProcessRecord, direction, kind};
 
 use crate::{
-    call::{Call, socket},
+    call::socket,
     connection::attach,
     emit::{control, header},
     maps::{CONNECTIONS, FDS},
+    values::Call,
 };
 
 /// `SHUT_WR` and `SHUT_RDWR`.

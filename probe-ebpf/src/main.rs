@@ -24,6 +24,7 @@ mod process;
 mod registers;
 mod socket_sys;
 mod syscall;
+mod values;
 
 /// The helpers used here are GPL-only (`bpf_probe_read_user`).
 #[unsafe(link_section = "license")]

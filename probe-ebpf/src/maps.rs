@@ -9,7 +9,7 @@ use probe_abi::{
     MAX_THREADS, Process, RING_BYTES, loss,
 };
 
-use crate::{call::Call, payload::Scratch};
+use crate::values::{Call, Scratch};
 
 /// Records for the agent.
 #[map]

@@ -6,10 +6,10 @@ use probe_abi::{call, direction, kind};
 
 use crate::{
     buffers::{UserMessage, source},
-    call::Call,
     descriptor,
     maps::CONNECTIONS,
     payload::capture,
+    values::Call,
 };
 
 /// Flags of receives that do not take the next bytes of the stream. Source: include/linux/socket.h.

@@ -8,22 +8,13 @@ use probe_abi::{CALL_PIECES, ChunkRecord, FRAGMENT_BYTES, RecordHeader, flag, ki
 
 use crate::{
     buffers::Source,
-    call::Call,
-    cursor::{Cursor, field, next_buffer},
+    cursor::{field, next_buffer},
     emit::{count_loss, output},
     maps::SCRATCH,
+    values::{Call, Cursor, Scratch},
 };
 
 const FRAGMENT: u32 = FRAGMENT_BYTES as u32;
-
-/// Where a chunk record is put together. Twice the fragment, so that "an offset below the
-/// fragment's size plus a length of at most that size" is visibly in range for the verifier.
-#[repr(C)]
-pub struct Scratch {
-    record: ChunkRecord,
-    payload: [u8; 2 * FRAGMENT_BYTES],
-    cursor: Cursor,
-}
 
 /// Writes the chunk records of one call: fragments of at most `FRAGMENT_BYTES`, the last one
 /// standing also for what could not be captured.

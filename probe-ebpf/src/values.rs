@@ -1,0 +1,54 @@
+//! What the kernel side's own maps hold. The shared ones hold `probe_abi`'s types.
+
+use probe_abi::{ChunkRecord, FRAGMENT_BYTES};
+
+/// A call in flight.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Call {
+    /// Connection of the descriptor; 0 when it has none.
+    pub connection: u64,
+    /// Kernel time of the entry, nanoseconds.
+    pub enter_ns: u64,
+    /// Second to fourth argument as the syscall got them.
+    pub args: [u64; 3],
+    /// First argument.
+    pub fd: i32,
+    /// Descriptor table of the process.
+    pub files: u32,
+    /// One of `probe_abi::call`; 0 when the thread is in no call that matters.
+    pub call: u32,
+    /// Number of the syscall.
+    pub number: u32,
+}
+
+/// Where a chunk record is put together. Twice the fragment, so that "an offset below the
+/// fragment's size plus a length of at most that size" is visibly in range for the verifier.
+#[repr(C)]
+pub struct Scratch {
+    pub record: ChunkRecord,
+    pub payload: [u8; 2 * FRAGMENT_BYTES],
+    pub cursor: Cursor,
+}
+
+/// How far a copy got. It lives in the map and is read and written there at every step: then the
+/// verifier knows nothing about the values, finds each step's state equal however it was reached,
+/// and walks the loop in thousands of instructions rather than millions.
+#[repr(C)]
+pub struct Cursor {
+    /// Rest of the current buffer: its address and its bytes.
+    pub base: u64,
+    pub left: u32,
+    /// Stream bytes not yet copied.
+    pub remaining: u32,
+    /// Next `iovec` and how many are left of the current message.
+    pub iov: u64,
+    pub iovs: u32,
+    /// Payload bytes in the scratch buffer.
+    pub used: u32,
+    /// Next `mmsghdr` and how many are left.
+    pub message: u64,
+    pub messages: u32,
+    /// Whether user memory could not be read.
+    pub fault: u32,
+}
