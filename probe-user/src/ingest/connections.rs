@@ -8,7 +8,7 @@ use probe_core::record::{
 use super::{Tracker, descriptors::Gone, now};
 use crate::{
     attach::{ConnectionValue, FdKeyValue, FdValue},
-    discover::{Socket, SocketTable, socket_inode},
+    discover::{Socket, SocketTable, own_address, socket_inode},
 };
 
 /// `BPF_NOEXIST`: the kernel side's own entry must not be overwritten.
@@ -41,6 +41,11 @@ impl Tracker {
         if let Some(replaced) = self.descriptors.add(descriptor, connection) {
             self.closed(replaced, at, out);
         }
+        // The kernel side knows what a client connects to; its own address tells it from others.
+        let local = match side {
+            Side::Client => local.or_else(|| own_address(tgid, descriptor.fd)),
+            Side::Server => local,
+        };
         let (side, joined) = (Some(side), Joined::FromStart);
         tracing::debug!(
             pid = tgid.0,

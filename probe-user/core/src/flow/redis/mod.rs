@@ -86,7 +86,7 @@ impl RedisConnection {
             return;
         }
         let at = chunk.at();
-        let from_client = self.from_client(chunk.direction);
+        let from_client = self.is_from_client(chunk.direction);
         let quiet = at.since(self.moved) >= QUIET_NS;
         self.moved = self.moved.max(at);
         let parser = self.parser(from_client);
@@ -112,7 +112,7 @@ impl RedisConnection {
         if self.closed || self.pairing.is_over() {
             return;
         }
-        let from_client = self.from_client(direction);
+        let from_client = self.is_from_client(direction);
         let mut keeper = Keeper::new(sink, true);
         let mut position = 0;
         while let Some(rest) = bytes.get(position..) {
@@ -156,7 +156,7 @@ impl RedisConnection {
             return;
         }
         self.moved = self.moved.max(at);
-        let from_client = self.from_client(direction);
+        let from_client = self.is_from_client(direction);
         let part = self.parser(from_client).hole(length, reason);
         self.part(part, at, sink);
     }
@@ -172,7 +172,7 @@ impl RedisConnection {
         self.pairing.close(failed, sink);
     }
 
-    fn from_client(&self, direction: Direction) -> bool {
+    fn is_from_client(&self, direction: Direction) -> bool {
         (self.side == Side::Client) == (direction == Direction::Sent)
     }
 

@@ -21,16 +21,13 @@ pub(super) const REPLY_LIMIT_NS: u64 = 5_000_000_000;
 /// The commands of one connection that wait for their answers.
 #[derive(Debug)]
 pub(super) struct Pairing {
-    /// Which reply belongs to which request is known.
-    paired: bool,
+    phase: Phase,
     pending: VecDeque<Pending>,
     early: VecDeque<(KtimeNs, Reply)>,
     silence: Silence,
     resp3: bool,
     /// It may be told what is published.
     subscribed: bool,
-    /// What follows are no replies any more (`MONITOR`, replication).
-    over: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +37,17 @@ struct Pending {
     /// Confirmations to come, of commands that have several.
     confirmations: u32,
     timed_out: bool,
+}
+
+/// What can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Which reply belongs to which request.
+    Paired,
+    /// Not that.
+    Unpaired,
+    /// What follows are no replies any more (`MONITOR`, replication).
+    Over,
 }
 
 /// `CLIENT REPLY`.
@@ -55,18 +63,21 @@ enum Silence {
 impl Pairing {
     pub(super) fn new(paired: bool) -> Self {
         Self {
-            paired,
+            phase: if paired {
+                Phase::Paired
+            } else {
+                Phase::Unpaired
+            },
             pending: VecDeque::new(),
             early: VecDeque::new(),
             silence: Silence::None,
             resp3: false,
             subscribed: !paired,
-            over: false,
         }
     }
 
     pub(super) fn is_paired(&self) -> bool {
-        self.paired
+        self.phase == Phase::Paired
     }
 
     pub(super) fn is_waiting(&self) -> bool {
@@ -75,12 +86,12 @@ impl Pairing {
 
     /// Whether nothing that follows is a request or a reply.
     pub(super) fn is_over(&self) -> bool {
-        self.over
+        self.phase == Phase::Over
     }
 
     /// Nothing is under way: the next reply answers the next request.
     pub(super) fn restart(&mut self) {
-        self.paired = true;
+        self.phase = Phase::Paired;
         self.silence = Silence::None;
         // A subscription may have been made meanwhile.
         self.subscribed = true;
@@ -88,7 +99,7 @@ impl Pairing {
 
     /// Bytes are missing: nothing tells any more which reply belongs to which request.
     pub(super) fn lose(&mut self, sink: &mut dyn Sink) {
-        self.paired = false;
+        self.phase = Phase::Unpaired;
         self.early.clear();
         for _ in self.pending.drain(..) {
             sink.redis(Exchange::Lost);
@@ -96,7 +107,7 @@ impl Pairing {
     }
 
     pub(super) fn request(&mut self, request: Request, at: KtimeNs, sink: &mut dyn Sink) {
-        if !self.paired {
+        if !self.is_paired() {
             sink.redis(Exchange::Lost);
             return;
         }
@@ -134,7 +145,7 @@ impl Pairing {
     }
 
     pub(super) fn reply(&mut self, reply: Reply, at: KtimeNs, sink: &mut dyn Sink) {
-        if !self.paired || self.is_told_unasked(reply) {
+        if !self.is_paired() || self.is_told_unasked(reply) {
             return;
         }
         if !self.pending.is_empty() {
@@ -214,9 +225,7 @@ impl Pairing {
         let confirms = |element| first.and_then(confirmed_by) == Some(element);
         match reply {
             Reply::Push(element) => !element.is_some_and(confirms),
-            Reply::Array(Some(element)) => {
-                self.subscribed && !self.resp3 && !confirms(element)
-            }
+            Reply::Array(Some(element)) => self.subscribed && !self.resp3 && !confirms(element),
             _ => false,
         }
     }
@@ -236,10 +245,12 @@ impl Pairing {
             if first.confirmations > 0 {
                 return;
             }
-            self.over |= matches!(
+            if matches!(
                 first.command,
                 Command::Monitor | Command::Sync | Command::PSync
-            );
+            ) {
+                self.phase = Phase::Over;
+            }
         }
         let Pending { command, asked, .. } = *first;
         self.pending.pop_front();

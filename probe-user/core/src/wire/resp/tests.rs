@@ -58,18 +58,27 @@ const VALUES: &[(&[u8], Part)] = &[
     (b"$-1\r\n", VALUE),
     (b"*0\r\n", Part::Reply(Reply::Array(None))),
     (b"*-1\r\n", Part::Reply(Reply::Array(None))),
-    (b"*2\r\n$5\r\nhello\r\n*1\r\n:1\r\n", Part::Reply(Reply::Array(None))),
+    (
+        b"*2\r\n$5\r\nhello\r\n*1\r\n:1\r\n",
+        Part::Reply(Reply::Array(None)),
+    ),
     (b"_\r\n", VALUE),
     (b"#t\r\n", VALUE),
     (b",-1.23e-4\r\n", VALUE),
     (b",inf\r\n", VALUE),
     (b"(3492890328409238509324850943850943825024385\r\n", VALUE),
-    (b"!21\r\nSYNTAX invalid syntax\r\n", Part::Reply(Reply::Error(ErrorWord::Other))),
+    (
+        b"!21\r\nSYNTAX invalid syntax\r\n",
+        Part::Reply(Reply::Error(ErrorWord::Other)),
+    ),
     (b"=15\r\ntxt:Some string\r\n", VALUE),
     (b"%2\r\n+first\r\n:1\r\n+second\r\n_\r\n", VALUE),
     (b"~2\r\n+a\r\n#f\r\n", VALUE),
     (b"|1\r\n+ttl\r\n:3600\r\n+OK\r\n", VALUE),
-    (b"*2\r\n|1\r\n+k\r\n%1\r\n:1\r\n:2\r\n:1\r\n:2\r\n", Part::Reply(Reply::Array(None))),
+    (
+        b"*2\r\n|1\r\n+k\r\n%1\r\n:1\r\n:2\r\n:1\r\n:2\r\n",
+        Part::Reply(Reply::Array(None)),
+    ),
     (
         b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nm\r\n",
         Part::Reply(Reply::Push(Some(Element::Message))),
@@ -110,7 +119,11 @@ fn requests_are_told_with_their_options() {
 
 #[test]
 fn every_split_point_gives_the_same() {
-    let all: Vec<u8> = VALUES.iter().flat_map(|(bytes, _)| *bytes).copied().collect();
+    let all: Vec<u8> = VALUES
+        .iter()
+        .flat_map(|(bytes, _)| *bytes)
+        .copied()
+        .collect();
     let expected: Vec<Part> = VALUES.iter().map(|(_, part)| *part).collect();
     for at in 0..=all.len() {
         let (first, second) = all.split_at(at);
@@ -175,7 +188,12 @@ fn what_no_peer_may_send_loses_the_framing() {
         let text = String::from_utf8_lossy(bytes);
         assert_eq!(replies(bytes), [Part::Lost(Loss::BadValue)], "{text}");
     }
-    for bytes in [&b"*1\r\n:1\r\n"[..], b"*1\r\n$-1\r\n", b"\x00\x01\r\n", b"GET \xff\r\n"] {
+    for bytes in [
+        &b"*1\r\n:1\r\n"[..],
+        b"*1\r\n$-1\r\n",
+        b"\x00\x01\r\n",
+        b"GET \xff\r\n",
+    ] {
         let text = String::from_utf8_lossy(bytes);
         assert_eq!(requests(bytes), [Part::Lost(Loss::BadValue)], "{text}");
     }
@@ -228,9 +246,8 @@ fn lost_command_name_is_not_taken_for_another() {
 
 #[test]
 fn only_a_whole_sequence_of_values_is_a_place_to_resume() {
-    let whole = |from_client, bytes: &[u8]| {
-        fits(from_client, &mut [Piece::Bytes(bytes)].into_iter())
-    };
+    let whole =
+        |from_client, bytes: &[u8]| fits(from_client, &mut [Piece::Bytes(bytes)].into_iter());
     assert!(whole(false, b"+OK\r\n$2\r\nab\r\n"));
     assert!(whole(true, b"*1\r\n$4\r\nPING\r\n"));
     assert!(!whole(false, b"+OK\r\n$2\r\nab"));

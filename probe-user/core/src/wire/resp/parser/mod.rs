@@ -5,10 +5,12 @@ mod resume;
 
 pub use resume::fits;
 
-use crate::wire::resp::command::Command;
-use crate::wire::resp::part::{Element, ErrorWord, Fate, Loss, Part, Reply, Request, RequestOption, Step};
-use crate::wire::resp::word::Word;
 use crate::record::GapReason;
+use crate::wire::resp::command::Command;
+use crate::wire::resp::part::{
+    Element, ErrorWord, Fate, Loss, Part, Reply, Request, RequestOption, Step,
+};
+use crate::wire::resp::word::Word;
 
 /// Values within values that are followed. Redis' own replies nest at most nine deep (clients give
 /// up there); beyond this bound the bytes are no reply.
