@@ -43,7 +43,7 @@ impl Tracker {
         }
         // The kernel side knows what a client connects to; its own address tells it from others.
         let local = match side {
-            Side::Client => local.or_else(|| own_address(tgid, descriptor.fd)),
+            Side::Client => local.or_else(|| own_address(tgid.0, descriptor.fd)),
             Side::Server => local,
         };
         let (side, joined) = (Some(side), Joined::FromStart);

@@ -108,7 +108,7 @@ mod tests {
     fn redis_client_is_detected_once_its_first_words_type_is_there() {
         let outcomes = outcomes(b"*12\r\n$3\r\nSET");
         assert_eq!(outcomes[..6], [Detection::NeedMore; 6]);
-        assert_eq!(outcomes[6..], [Detection::RedisClient; 8]);
+        assert_eq!(outcomes[6..], [Detection::RedisClient; 7]);
     }
 
     #[test]

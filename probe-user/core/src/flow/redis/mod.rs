@@ -199,3 +199,6 @@ impl RedisConnection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
