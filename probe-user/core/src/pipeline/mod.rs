@@ -286,10 +286,13 @@ impl Pipeline {
             self.model.handle(&event);
         }
         if !self.exchanges.is_empty() {
-            let counted = self
-                .connections
-                .get(&id)
-                .is_some_and(|connection| self.counts(connection));
+            let connection = self.connections.get(&id);
+            if let Some(connection) = connection
+                && connection.redis_side() == Some(Side::Server)
+            {
+                self.redis.decide(connection.opened());
+            }
+            let counted = connection.is_some_and(|connection| self.counts(connection));
             for exchange in self.exchanges.drain(..).filter(|_| counted) {
                 self.redis.handle(exchange);
             }
@@ -306,7 +309,10 @@ impl Pipeline {
         };
         match connection.redis_side() {
             Some(Side::Client) => true,
-            Some(Side::Server) => !self.redis.clients_of(connection.opened()).any(may_be_redis),
+            Some(Side::Server) => {
+                let opened = connection.opened();
+                !self.redis.is_claimed(opened) && !self.redis.clients_of(opened).any(may_be_redis)
+            }
             None => false,
         }
     }
@@ -330,5 +336,7 @@ impl Stage<'_> {
     }
 }
 
+#[cfg(test)]
+mod redis_tests;
 #[cfg(test)]
 mod tests;
