@@ -154,7 +154,7 @@ fn capture_holds_framing_and_listed_words_only() {
     );
     assert_eq!(
         String::from_utf8_lossy(&kept),
-        "+......\r\n-ERR.......\r\n-........\r\n:00\r\n#t\r\n*1\r\n$6\r\n??????\r\n$1\r\n?\r\n"
+        "+......\r\n-ERR       \r\n-......  \r\n:00\r\n#t\r\n*1\r\n$6\r\n??????\r\n$1\r\n?\r\n"
     );
 }
 

@@ -306,7 +306,9 @@ impl Parser {
         let used = end.unwrap_or(input.len());
         let run = input.get(..used).unwrap_or_default();
         let (mask, fits): (u8, fn(u8) -> bool) = match self.kind {
-            b'+' | b'-' => (b'.', |byte| byte != b'\n'),
+            b'+' => (b'.', |byte| byte != b'\n'),
+            // The space that ends an error's first word stays one.
+            b'-' => (b' ', |byte| byte != b'\n'),
             b'#' => (b't', |byte| matches!(byte, b't' | b'f')),
             b'_' => (b'.', |_| false),
             b',' => (b'0', |byte| {
