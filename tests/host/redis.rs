@@ -90,17 +90,15 @@ fn free_port() -> String {
 
 /// Starts a probe that finds this server, and redis-benchmark as a voice process if it is to.
 fn watch(lab: &Lab, redis: &Redis, watches_client: bool) -> Probe {
-    let mut targets = format!(
-        "[[target]]\nrole = \"redis\"\ncmdline = 'redis-server .*:{}'\n",
-        redis.port
-    );
+    let target = |role: &str, cmdline: &str| {
+        let port = &redis.port;
+        format!("[[target]]\nrole = \"{role}\"\ncmdline = '{cmdline}{port}'\n")
+    };
+    let mut targets = vec![target("redis", "redis-server .*:")];
     if watches_client {
-        targets += &format!(
-            "[[target]]\nrole = \"orchestrator\"\ncmdline = 'redis-benchmark -p {} '\n",
-            redis.port
-        );
+        targets.push(target("orchestrator", "redis-benchmark -p "));
     }
-    let config = lab.write("redis.toml", targets);
+    let config = lab.write("redis.toml", targets.concat());
     let mut command = Command::new(artifacts::voxprobe());
     command.arg("run").arg("--config").arg(config);
     let probe = Probe::start(lab, command);

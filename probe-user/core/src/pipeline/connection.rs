@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{Stage, elide::Elided};
+use super::{Stage, elide::Elided, parser::Parser};
 use crate::{
     flow::{Detection, Event, Exchange, Http2Connection, Problem, RedisConnection, Sink, detect},
     interpret::{self, Interpreter},
@@ -314,61 +314,6 @@ fn gap(
     };
     let mut sink = FlowSink::new(side, stage, None);
     parser.hole(direction, at, length, reason, &mut sink);
-}
-
-/// A connection whose protocol is known.
-trait Parser {
-    /// A chunk comes, whose bytes and holes follow.
-    fn begin(&mut self, _chunk: &Chunk<'_>, _sink: &mut dyn Sink) {}
-
-    fn bytes(&mut self, direction: Direction, at: KtimeNs, bytes: &[u8], sink: &mut dyn Sink);
-
-    fn hole(
-        &mut self,
-        direction: Direction,
-        at: KtimeNs,
-        length: u64,
-        reason: GapReason,
-        sink: &mut dyn Sink,
-    );
-}
-
-impl Parser for Http2Connection {
-    fn bytes(&mut self, direction: Direction, at: KtimeNs, bytes: &[u8], sink: &mut dyn Sink) {
-        self.handle_bytes(direction, at, bytes, sink);
-    }
-
-    fn hole(
-        &mut self,
-        direction: Direction,
-        at: KtimeNs,
-        length: u64,
-        reason: GapReason,
-        sink: &mut dyn Sink,
-    ) {
-        self.handle_hole(direction, at, length, reason, sink);
-    }
-}
-
-impl Parser for RedisConnection {
-    fn begin(&mut self, chunk: &Chunk<'_>, sink: &mut dyn Sink) {
-        Self::begin(self, chunk, sink);
-    }
-
-    fn bytes(&mut self, direction: Direction, at: KtimeNs, bytes: &[u8], sink: &mut dyn Sink) {
-        self.handle_bytes(direction, at, bytes, sink);
-    }
-
-    fn hole(
-        &mut self,
-        direction: Direction,
-        at: KtimeNs,
-        length: u64,
-        reason: GapReason,
-        sink: &mut dyn Sink,
-    ) {
-        self.handle_hole(direction, at, length, reason, sink);
-    }
 }
 
 /// Gives a chunk to its connection's parser, and what may be kept of it to the tap.

@@ -6,6 +6,7 @@
 mod connection;
 mod counters;
 mod elide;
+mod parser;
 
 use std::{
     collections::{HashMap, VecDeque},
