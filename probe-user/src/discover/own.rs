@@ -11,6 +11,9 @@ use rustix::{
 /// The address that a connected TCP socket was given; `None` when it is gone or may not be asked.
 /// For some microseconds the agent holds the socket too: closed meanwhile, it ends that much later.
 pub fn own_address(pid: u32, fd: i32) -> Option<Address> {
+    if fd < 0 {
+        return None;
+    }
     let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
     let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
     let socket = pidfd_getfd(process, fd, PidfdGetfdFlags::empty()).ok()?;
