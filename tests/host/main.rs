@@ -13,5 +13,6 @@ mod kernel_side;
 mod lifecycle;
 mod load;
 mod metrics_lint;
+mod redis;
 mod refusals;
 mod timing;

@@ -3,10 +3,12 @@
 //! Takes `/proc` and the configured targets; gives process facts and descriptors. Everything here
 //! can vanish between two reads: a process that is gone is `None`, never an error.
 
+mod own;
 mod process;
 mod sockets;
 mod target;
 
+pub use own::own_address;
 pub use process::{ProcessFacts, Snapshot, processes};
 pub use sockets::{Socket, SocketTable, socket_inode};
 pub use target::{DEFAULT_TARGETS, Matched, Target, TargetError, find, may_match_later};

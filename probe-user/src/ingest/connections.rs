@@ -8,7 +8,7 @@ use probe_core::record::{
 use super::{Tracker, descriptors::Gone, now};
 use crate::{
     attach::{ConnectionValue, FdKeyValue, FdValue},
-    discover::{Socket, SocketTable, socket_inode},
+    discover::{Socket, SocketTable, own_address, socket_inode},
 };
 
 /// `BPF_NOEXIST`: the kernel side's own entry must not be overwritten.
@@ -41,6 +41,12 @@ impl Tracker {
         if let Some(replaced) = self.descriptors.add(descriptor, connection) {
             self.closed(replaced, at, out);
         }
+        // The kernel side knows what a client connects to; its own address tells it from others.
+        let local = match side {
+            Side::Client => own_address(tgid.0, descriptor.fd)
+                .filter(|_| self.is_attached(descriptor, connection)),
+            Side::Server => local,
+        };
         let (side, joined) = (Some(side), Joined::FromStart);
         tracing::debug!(
             pid = tgid.0,
@@ -133,6 +139,12 @@ impl Tracker {
         {
             let _absent = fds.remove(&key);
         }
+    }
+
+    /// Whether the descriptor is still this connection's, and not closed or used again.
+    fn is_attached(&self, descriptor: Descriptor, connection: ConnectionId) -> bool {
+        let entry = self.attached.maps.fds.get(&key(descriptor), 0);
+        entry.is_ok_and(|entry| entry.0.connection == connection.0)
     }
 
     /// Gives a descriptor to the kernel side; false when it already has one there.

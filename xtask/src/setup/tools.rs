@@ -1,4 +1,4 @@
-//! Tools of other projects that host tests compare with: bpftool and promtool.
+//! Tools of other projects that host tests compare with: bpftool, promtool and Redis.
 
 use std::env;
 use std::ffi::OsStr;
@@ -23,7 +23,7 @@ struct Tool {
     unpacked: Option<&'static str>,
 }
 
-const TOOLS: [Tool; 2] = [
+const TOOLS: [Tool; 3] = [
     Tool {
         name: "bpftool",
         package: "bpftool",
@@ -33,6 +33,12 @@ const TOOLS: [Tool; 2] = [
         name: "promtool",
         package: "prometheus",
         unpacked: Some("usr/bin/promtool"),
+    },
+    // The server itself, under another name, with its client and its benchmark; no service.
+    Tool {
+        name: "redis-check-rdb",
+        package: "redis-tools",
+        unpacked: None,
     },
 ];
 

@@ -9,6 +9,8 @@ pub enum Detection {
     Http2Client,
     /// An HTTP/2 server: it starts with a SETTINGS frame (RFC 9113, 3.4).
     Http2Server,
+    /// A Redis client: it starts with an array of bulk strings.
+    RedisClient,
     /// Both are still possible, or one of them.
     NeedMore,
     /// Something else.
@@ -22,6 +24,9 @@ pub fn detect(first_bytes: &[u8]) -> Detection {
     }
     if PREFACE.starts_with(first_bytes) {
         return Detection::NeedMore;
+    }
+    if let Some(rest) = first_bytes.strip_prefix(b"*") {
+        return redis(rest);
     }
     if let Some(octets) = first_bytes.first_chunk::<HEADER_BYTES>() {
         let header = FrameHeader::parse(octets);
@@ -57,6 +62,24 @@ pub fn detect(first_bytes: &[u8]) -> Detection {
     }
 }
 
+/// After the `*` of a request: its number of words, and the first one's type.
+fn redis(rest: &[u8]) -> Detection {
+    /// Digits of a request's number of words: it has at most 1 048 576.
+    const MAX_DIGITS: usize = 7;
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let end = rest.get(digits..).unwrap_or_default();
+    let open = digits == 0 && !end.is_empty();
+    if open || digits > MAX_DIGITS || rest.starts_with(b"0") {
+        Detection::Other
+    } else if end.starts_with(b"\r\n$") {
+        Detection::RedisClient
+    } else if b"\r\n$".starts_with(end) {
+        Detection::NeedMore
+    } else {
+        Detection::Other
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,11 +105,21 @@ mod tests {
     }
 
     #[test]
+    fn redis_client_is_detected_once_its_first_words_type_is_there() {
+        let outcomes = outcomes(b"*12\r\n$3\r\nSET");
+        assert_eq!(outcomes[..6], [Detection::NeedMore; 6]);
+        assert_eq!(outcomes[6..], [Detection::RedisClient; 7]);
+    }
+
+    #[test]
     fn other_protocols_are_other() {
         for bytes in [
             &b"GET / HTTP/1.1\r\n"[..],
             b"PRI * HTTP/1.1\r\n",
-            b"*1\r\n$4\r\nPING\r\n",
+            b"*1\r\n:4\r\n",
+            b"*x",
+            b"*0\r\n$",
+            b"*12345678",
             b"HTTP/1.1 101 Switching",
             &[0x16, 0x03, 0x01, 0x00],
             &[0, 0, 13, 4],

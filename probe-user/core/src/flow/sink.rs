@@ -1,12 +1,17 @@
 //! Where a connection's parser puts what it finds.
 
-use super::Event;
+use super::{Event, Exchange};
 use crate::wire::hpack::Literal;
 
 /// Receives what comes out of the bytes and holes that a connection is given.
 pub trait Sink {
     /// Something happened in a call.
     fn event(&mut self, event: Event<'_>);
+
+    /// Something became of a Redis command.
+    fn redis(&mut self, exchange: Exchange) {
+        let _ = exchange;
+    }
 
     /// Bytes `start..end` of the slice just passed carry framing, header blocks, numbers or ids and
     /// no audio, text or remark. Ranges come in order, are disjoint and do not touch. A capture
@@ -43,11 +48,13 @@ pub enum Problem {
     BadMessagePrefix,
     /// More calls at once than are followed: the least recently used one was given up.
     TooManyCalls,
+    /// Bytes that are no RESP, or values nested too deep: the framing is lost.
+    BadValue,
 }
 
 impl Problem {
     /// All problems, in label order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::BadPreface,
         Self::BadFrame,
         Self::FramingLost,
@@ -55,6 +62,7 @@ impl Problem {
         Self::BadHeaderBlock,
         Self::BadMessagePrefix,
         Self::TooManyCalls,
+        Self::BadValue,
     ];
 
     /// As written in labels.
@@ -67,6 +75,7 @@ impl Problem {
             Self::BadHeaderBlock => "bad_header_block",
             Self::BadMessagePrefix => "bad_message_prefix",
             Self::TooManyCalls => "too_many_calls",
+            Self::BadValue => "bad_value",
         }
     }
 }

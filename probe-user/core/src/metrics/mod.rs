@@ -8,12 +8,14 @@ mod family;
 mod gpu;
 mod limits;
 mod probe;
+mod redis;
 mod worker;
 
 pub use family::{Family, OTHER, Replace, Series};
 pub use gpu::GpuMetrics;
 pub use limits::{Bound, Limits};
 pub use probe::{Measure, ProbeMetrics, SkipReason};
+pub use redis::RedisMetrics;
 pub use worker::WorkerMetrics;
 
 use prometheus::{IntCounter, Registry};
@@ -28,6 +30,8 @@ pub struct Metrics {
     limits: Limits,
     /// The workers' metrics.
     pub worker: WorkerMetrics,
+    /// The metrics of Redis connections.
+    pub redis: RedisMetrics,
     /// The GPUs' metrics.
     pub gpu: GpuMetrics,
     /// The probe's own metrics that the core counts.
@@ -51,6 +55,7 @@ impl Metrics {
         builder.overflow = Some(overflow.clone());
         Self {
             worker: WorkerMetrics::new(&builder),
+            redis: RedisMetrics::new(&builder),
             gpu: GpuMetrics::new(&builder),
             probe: ProbeMetrics::new(&builder, overflow),
             registry: builder.registry,

@@ -102,6 +102,8 @@ pub enum Measure {
     Session,
     /// A list of models.
     ModelList,
+    /// A Redis command of `redis_command_latency_ms`.
+    RedisCommand,
 }
 
 impl Measure {
@@ -120,6 +122,7 @@ impl Measure {
             Self::LoadDuration => "load_duration",
             Self::Session => "session",
             Self::ModelList => "model_list",
+            Self::RedisCommand => "redis_command",
         }
     }
 }

@@ -13,7 +13,7 @@ type Row = (
     &'static [f64],
 );
 
-/// The observability guide's worker metrics, copied by hand: name, type, labels, `le` without
+/// The observability guide's worker and Redis metrics, copied by hand: name, type, labels, `le` without
 /// `+Inf`. Labels after `+` are this project's additions.
 const GUIDE: &[Row] = &[
     (
@@ -157,6 +157,21 @@ const GUIDE: &[Row] = &[
         &[],
         &[5.0, 10.0, 20.0, 50.0],
     ),
+    ("redis_connections_active", "gauge", &[], &[], &[]),
+    (
+        "redis_command_latency_ms",
+        "histogram",
+        &["command"],
+        &[],
+        &[1.0, 5.0, 10.0, 50.0, 100.0],
+    ),
+    (
+        "redis_command_errors_total",
+        "counter",
+        &["command", "error_type"],
+        &[],
+        &[],
+    ),
 ];
 
 /// Worker metrics that the guide does not have.
@@ -173,7 +188,7 @@ fn entry(name: &str) -> &'static Entry {
 }
 
 #[test]
-fn catalogue_holds_the_guides_worker_metrics_exactly() {
+fn catalogue_holds_the_guides_metrics_exactly() {
     for (name, kind, labels, added, buckets) in GUIDE {
         let entry = entry(name);
         assert_eq!(entry.labels, [*labels, *added].concat(), "{name}");
@@ -193,7 +208,7 @@ fn catalogue_adds_only_the_metrics_it_names() {
     let guide: BTreeSet<&str> = GUIDE.iter().map(|(name, ..)| *name).chain(ADDED).collect();
     let ours: BTreeSet<&str> = catalogue::all()
         .map(|entry| entry.name)
-        .filter(|name| name.starts_with("worker_"))
+        .filter(|name| !name.starts_with("voxprobe_"))
         .collect();
     assert_eq!(ours, guide);
 }

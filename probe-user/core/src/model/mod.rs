@@ -27,6 +27,7 @@ mod control;
 mod models;
 mod pacing;
 mod playout;
+mod redis;
 mod residency;
 mod sequence;
 mod session;
@@ -37,6 +38,7 @@ mod streams;
 mod view;
 mod worker;
 
+pub use redis::RedisModel;
 pub use settings::{
     MAX_FRAME_MS, MAX_LINGERING, MAX_MODELS_PER_PROCESS, MAX_PROCESSES, MAX_SEQUENCE_GAP,
     MAX_SESSIONS_PER_WORKER, MAX_STREAMS, ModelSettings,

@@ -2,9 +2,9 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{Stage, elide::Elided};
+use super::{Stage, elide::Elided, parser::Parser};
 use crate::{
-    flow::{Detection, Event, Http2Connection, Problem, Sink, detect},
+    flow::{Detection, Event, Exchange, Http2Connection, Problem, RedisConnection, Sink, detect},
     interpret::{self, Interpreter},
     profile::Profile,
     record::{
@@ -24,6 +24,8 @@ const UNDETERMINED_BYTES: usize = 256 * 1024;
 /// A connection.
 pub(super) struct Connection {
     opened: Opened,
+    /// One of its ends is a Redis server's.
+    redis: bool,
     streams: [Assembler; 2],
     protocol: Protocol,
     verdict: Option<Verdict>,
@@ -34,6 +36,7 @@ enum Protocol {
     /// Not told yet; what came so far.
     Undetermined(Undetermined),
     Http2(Side, Box<Http2Connection>),
+    Redis(Side, Box<RedisConnection>),
     /// Nothing that is followed.
     Other,
 }
@@ -53,13 +56,15 @@ pub(super) enum Verdict {
 }
 
 impl Connection {
-    pub(super) fn new(opened: Opened, profile: &Arc<Profile>) -> Self {
+    /// `redis` where one of its ends is a Redis server's.
+    pub(super) fn new(opened: Opened, redis: bool, profile: &Arc<Profile>) -> Self {
         let protocol = match (opened.joined, opened.side) {
-            (Joined::Late, Some(side)) => http2(&opened, side, Joined::Late, profile),
+            (Joined::Late, Some(side)) => late(&opened, side, redis, profile),
             _ => Protocol::Undetermined(Undetermined::default()),
         };
         Self {
             opened,
+            redis,
             streams: Default::default(),
             protocol,
             verdict: None,
@@ -79,6 +84,7 @@ impl Connection {
         match &self.protocol {
             Protocol::Undetermined(_) => "undetermined",
             Protocol::Http2(..) => "http2",
+            Protocol::Redis(..) => "redis",
             Protocol::Other => "other",
         }
     }
@@ -87,9 +93,35 @@ impl Connection {
         self.verdict.take()
     }
 
-    /// Whether chunks are held behind a hole.
+    pub(super) fn opened(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// The end it is, where it speaks Redis.
+    pub(super) fn redis_side(&self) -> Option<Side> {
+        match &self.protocol {
+            Protocol::Redis(side, _) => Some(*side),
+            _ => None,
+        }
+    }
+
+    /// Whether it speaks Redis, or may: nothing was said yet.
+    pub(super) fn may_be_redis(&self) -> bool {
+        matches!(
+            self.protocol,
+            Protocol::Redis(..) | Protocol::Undetermined(_)
+        )
+    }
+
+    /// Whether nothing tells yet what it speaks.
+    pub(super) fn is_undetermined(&self) -> bool {
+        matches!(self.protocol, Protocol::Undetermined(_))
+    }
+
+    /// Whether time changes it: chunks are held behind a hole, or an answer is waited for.
     pub(super) fn is_waiting(&self) -> bool {
-        self.streams.iter().any(Assembler::is_waiting)
+        let unanswered = matches!(&self.protocol, Protocol::Redis(_, redis) if redis.is_waiting());
+        unanswered || self.streams.iter().any(Assembler::is_waiting)
     }
 
     pub(super) fn handle_chunk(&mut self, chunk: Chunk<'_>, stage: &mut Stage<'_>) {
@@ -111,6 +143,9 @@ impl Connection {
                 stream.handle_time(now, deliver);
             });
         }
+        if let Protocol::Redis(side, redis) = &mut self.protocol {
+            redis.handle_time(now, &mut FlowSink::new(*side, stage, None));
+        }
     }
 
     pub(super) fn handle_half_closed(
@@ -127,7 +162,8 @@ impl Connection {
         }
     }
 
-    pub(super) fn handle_closed(&mut self, at: KtimeNs, stage: &mut Stage<'_>) {
+    /// Its end; `failed` when it was reset, refused or timed out.
+    pub(super) fn handle_closed(&mut self, at: KtimeNs, failed: bool, stage: &mut Stage<'_>) {
         for direction in [Direction::Sent, Direction::Received] {
             self.assemble(direction, at, stage, |stream, deliver| {
                 stream.finish(deliver);
@@ -135,6 +171,9 @@ impl Connection {
         }
         if let Protocol::Http2(side, http2) = &mut self.protocol {
             http2.handle_closed(at, &mut FlowSink::new(*side, stage, None));
+        }
+        if let Protocol::Redis(side, redis) = &mut self.protocol {
+            redis.handle_closed(failed, &mut FlowSink::new(*side, stage, None));
         }
     }
 
@@ -148,13 +187,16 @@ impl Connection {
     ) {
         let Self {
             opened,
+            redis,
             streams,
             protocol,
             verdict,
         } = self;
         step(&mut streams[direction.index()], &mut |delivery| {
             stage.count(&delivery);
-            deliver(opened, protocol, verdict, direction, at, delivery, stage);
+            deliver(
+                opened, *redis, protocol, verdict, direction, at, delivery, stage,
+            );
         });
     }
 }
@@ -164,9 +206,27 @@ fn http2(opened: &Opened, side: Side, joined: Joined, profile: &Arc<Profile>) ->
     Protocol::Http2(side, Box::new(http2))
 }
 
+fn redis(opened: &Opened, side: Side, joined: Joined) -> Protocol {
+    Protocol::Redis(
+        side,
+        Box::new(RedisConnection::new(side, joined, opened.at)),
+    )
+}
+
+/// What a connection speaks whose first bytes are not known.
+fn late(opened: &Opened, side: Side, is_redis: bool, profile: &Arc<Profile>) -> Protocol {
+    if is_redis {
+        redis(opened, side, Joined::Late)
+    } else {
+        http2(opened, side, Joined::Late, profile)
+    }
+}
+
 /// Takes the next run of a direction.
+#[expect(clippy::too_many_arguments, reason = "the facts of one run")]
 fn deliver(
     opened: &Opened,
+    is_redis: bool,
     protocol: &mut Protocol,
     verdict: &mut Option<Verdict>,
     direction: Direction,
@@ -193,11 +253,12 @@ fn deliver(
                 tap.record(&Record::Gap(gap));
             }
             gap(
-                opened, protocol, verdict, direction, at, length, reason, stage,
+                opened, is_redis, protocol, verdict, direction, at, length, reason, stage,
             );
         }
         Delivery::Chunk(chunk) => match protocol {
-            Protocol::Http2(side, http2) => feed(*side, http2, &chunk, stage),
+            Protocol::Http2(side, http2) => feed(*side, &mut **http2, &chunk, stage),
+            Protocol::Redis(side, redis) => feed(*side, &mut **redis, &chunk, stage),
             Protocol::Undetermined(undetermined) => {
                 if let Some(decided) = undetermined.take(chunk, opened, stage.profile) {
                     let held = std::mem::take(&mut undetermined.held);
@@ -205,7 +266,12 @@ fn deliver(
                     match protocol {
                         Protocol::Http2(side, http2) => {
                             for chunk in held {
-                                feed(*side, http2, &chunk, stage);
+                                feed(*side, &mut **http2, &chunk, stage);
+                            }
+                        }
+                        Protocol::Redis(side, redis) => {
+                            for chunk in held {
+                                feed(*side, &mut **redis, &chunk, stage);
                             }
                         }
                         _ => *verdict = Some(Verdict::Unwanted),
@@ -221,6 +287,7 @@ fn deliver(
 #[expect(clippy::too_many_arguments, reason = "the facts of one gap")]
 fn gap(
     opened: &Opened,
+    is_redis: bool,
     protocol: &mut Protocol,
     verdict: &mut Option<Verdict>,
     direction: Direction,
@@ -232,7 +299,7 @@ fn gap(
     if let Protocol::Undetermined(_) = protocol {
         // The bytes that would have told are gone: from here it is like a late join.
         *protocol = match opened.side {
-            Some(side) => http2(opened, side, Joined::Late, stage.profile),
+            Some(side) => late(opened, side, is_redis, stage.profile),
             None => Protocol::Other,
         };
         if opened.side.is_none() {
@@ -240,33 +307,32 @@ fn gap(
         }
         return;
     }
-    if let Protocol::Http2(side, http2) = protocol {
-        http2.handle_hole(
-            direction,
-            at,
-            length,
-            reason,
-            &mut FlowSink::new(*side, stage, None),
-        );
-    }
+    let (side, parser): (Side, &mut dyn Parser) = match protocol {
+        Protocol::Http2(side, http2) => (*side, &mut **http2),
+        Protocol::Redis(side, redis) => (*side, &mut **redis),
+        Protocol::Undetermined(_) | Protocol::Other => return,
+    };
+    let mut sink = FlowSink::new(side, stage, None);
+    parser.hole(direction, at, length, reason, &mut sink);
 }
 
-/// Gives a chunk to the HTTP/2 connection, and what may be kept of it to the tap.
-fn feed(side: Side, http2: &mut Http2Connection, chunk: &Chunk<'_>, stage: &mut Stage<'_>) {
+/// Gives a chunk to its connection's parser, and what may be kept of it to the tap.
+fn feed(side: Side, parser: &mut impl Parser, chunk: &Chunk<'_>, stage: &mut Stage<'_>) {
     let at = chunk.at();
+    parser.begin(chunk, &mut FlowSink::new(side, stage, None));
     let mut elided = stage.tap.is_some().then(|| Elided::new(chunk));
     for piece in chunk.pieces() {
         match piece {
             Piece::Bytes(bytes) => {
                 let mut sink = FlowSink::new(side, stage, elided.as_mut());
-                http2.handle_bytes(chunk.direction, at, bytes, &mut sink);
+                parser.bytes(chunk.direction, at, bytes, &mut sink);
                 if let Some(elided) = &mut elided {
                     elided.finish_bytes(bytes);
                 }
             }
             Piece::Hole(length, reason) => {
                 let mut sink = FlowSink::new(side, stage, None);
-                http2.handle_hole(chunk.direction, at, u64::from(length), reason, &mut sink);
+                parser.hole(chunk.direction, at, u64::from(length), reason, &mut sink);
                 if let Some(elided) = &mut elided {
                     elided.hole(length, reason);
                 }
@@ -305,7 +371,7 @@ impl Undetermined {
             ..chunk
         });
         let client_sends = match detection {
-            Detection::Http2Client => direction == Direction::Sent,
+            Detection::Http2Client | Detection::RedisClient => direction == Direction::Sent,
             Detection::Http2Server => direction == Direction::Received,
             Detection::NeedMore if !cut && self.bytes < UNDETERMINED_BYTES => return None,
             Detection::NeedMore | Detection::Other => return Some(Protocol::Other),
@@ -315,20 +381,24 @@ impl Undetermined {
         } else {
             Side::Server
         };
-        // Bytes that contradict how the connection began are no HTTP/2.
+        // Bytes that contradict how the connection began are neither.
         if opened.side.is_some_and(|known| known != side) {
             return Some(Protocol::Other);
+        }
+        if detection == Detection::RedisClient {
+            return Some(redis(opened, side, Joined::FromStart));
         }
         Some(http2(opened, side, Joined::FromStart, profile))
     }
 }
 
-/// Takes what the HTTP/2 connection finds.
+/// Takes what a connection's parser finds.
 struct FlowSink<'a, 'b> {
     side: Side,
     process: &'a Process,
     interpreter: &'a mut Interpreter,
     events: &'a mut Vec<interpret::Event>,
+    exchanges: &'a mut Vec<Exchange>,
     counters: &'a super::Counters,
     elided: Option<&'b mut Elided>,
 }
@@ -340,6 +410,7 @@ impl<'a, 'b> FlowSink<'a, 'b> {
             process: stage.process,
             interpreter: stage.interpreter,
             events: stage.events,
+            exchanges: stage.exchanges,
             counters: stage.counters,
             elided,
         }
@@ -350,6 +421,10 @@ impl Sink for FlowSink<'_, '_> {
     fn event(&mut self, event: Event<'_>) {
         self.interpreter
             .handle(self.process, self.side, &event, self.events);
+    }
+
+    fn redis(&mut self, exchange: Exchange) {
+        self.exchanges.push(exchange);
     }
 
     fn keep(&mut self, start: usize, end: usize) {

@@ -6,6 +6,7 @@
 mod connection;
 mod counters;
 mod elide;
+mod parser;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -13,11 +14,14 @@ use std::{
 };
 
 use crate::{
+    flow::Exchange,
     interpret::{self, Interpreter},
     metrics::Metrics,
-    model::{Model, ModelSettings},
+    model::{Model, ModelSettings, RedisModel},
     profile::Profile,
-    record::{Chunk, ConnectionId, Gap, Joined, KtimeNs, Opened, Process, Record, Role, Tgid},
+    record::{
+        Chunk, ConnectionId, Gap, Joined, KtimeNs, Opened, Process, Record, Role, Side, Tgid,
+    },
     stream::Delivery,
 };
 use connection::{Connection, Verdict};
@@ -48,10 +52,14 @@ pub struct Pipeline {
     counters: Counters,
     interpreter: Interpreter,
     model: Model,
+    redis: RedisModel,
+    /// Connections that speak Redis came or went since the last tick.
+    redis_changed: bool,
     processes: HashMap<Tgid, Process>,
     connections: HashMap<ConnectionId, Connection>,
     unwanted: VecDeque<ConnectionId>,
     events: Vec<interpret::Event>,
+    exchanges: Vec<Exchange>,
 }
 
 impl Pipeline {
@@ -60,6 +68,8 @@ impl Pipeline {
         Self {
             interpreter: Interpreter::new(&profile),
             model: Model::new(settings, &metrics),
+            redis: RedisModel::new(&metrics),
+            redis_changed: false,
             counters: Counters::new(&metrics),
             profile,
             metrics,
@@ -67,6 +77,7 @@ impl Pipeline {
             connections: HashMap::new(),
             unwanted: VecDeque::new(),
             events: Vec::new(),
+            exchanges: Vec::new(),
         }
     }
 
@@ -107,8 +118,13 @@ impl Pipeline {
                     connection.handle_half_closed(*direction, *at, stage);
                 });
             }
-            Record::Closed { connection, at, .. } => {
-                self.handle_closed(*connection, *at, reborrow(&mut tap));
+            Record::Closed {
+                connection,
+                at,
+                errno,
+            } => {
+                let failed = errno.is_some();
+                self.handle_closed(*connection, *at, failed, reborrow(&mut tap));
             }
             Record::Process(process) => {
                 self.model.handle_process(process);
@@ -136,18 +152,29 @@ impl Pipeline {
             self.unwanted.push_back(opened.connection);
             return;
         }
+        // Of a Redis server only its clients' connections are followed.
+        let redis = match process.role {
+            Role::Redis => opened.side == Some(Side::Server),
+            Role::Worker | Role::Orchestrator => self.redis.is_to_redis(opened),
+        };
         // Only voice roles speak gRPC; a late join elsewhere has nothing to find.
-        let worth_a_search = matches!(process.role, Role::Worker | Role::Orchestrator);
+        let worth_a_search = redis || matches!(process.role, Role::Worker | Role::Orchestrator);
         if opened.joined == Joined::Late && !(worth_a_search && opened.side.is_some()) {
             self.unwanted.push_back(opened.connection);
             return;
         }
         let id = opened.connection;
-        let connection = Connection::new(opened.clone(), &self.profile);
+        let connection = Connection::new(opened.clone(), redis, &self.profile);
         self.counters.connection_opened(&connection);
+        if connection.redis_side().is_some() {
+            self.redis.handle_told(opened);
+            self.redis_changed = true;
+        }
         if let Some(replaced) = self.connections.insert(id, connection) {
+            self.redis.handle_closed(replaced.opened());
             self.counters.connection_closed(&replaced);
         }
+        self.redis.handle_opened(opened);
     }
 
     fn handle_chunk(&mut self, chunk: Chunk<'_>, tap: Option<&mut dyn Tap>) {
@@ -163,11 +190,23 @@ impl Pipeline {
         });
     }
 
-    fn handle_closed(&mut self, id: ConnectionId, at: KtimeNs, tap: Option<&mut dyn Tap>) {
+    fn handle_closed(
+        &mut self,
+        id: ConnectionId,
+        at: KtimeNs,
+        failed: bool,
+        tap: Option<&mut dyn Tap>,
+    ) {
         self.on_connection(id, tap, |connection, stage| {
-            connection.handle_closed(at, stage);
+            connection.handle_closed(at, failed, stage);
         });
         if let Some(connection) = self.connections.remove(&id) {
+            let opened = connection.opened();
+            if failed && connection.is_undetermined() && self.redis.is_to_redis(opened) {
+                self.redis.handle_refused();
+            }
+            self.redis_changed |= connection.redis_side().is_some();
+            self.redis.handle_closed(opened);
             self.counters.connection_closed(&connection);
         }
         self.model.handle_connection_closed(id, at);
@@ -175,7 +214,7 @@ impl Pipeline {
 
     fn handle_process_ended(&mut self, tgid: Tgid, at: KtimeNs, mut tap: Option<&mut dyn Tap>) {
         for id in self.select(|connection| connection.tgid() == tgid) {
-            self.handle_closed(id, at, reborrow(&mut tap));
+            self.handle_closed(id, at, false, reborrow(&mut tap));
         }
         self.processes.remove(&tgid);
         self.model.handle_process_ended(tgid, at);
@@ -188,6 +227,10 @@ impl Pipeline {
             });
         }
         self.model.handle_tick(at);
+        if std::mem::take(&mut self.redis_changed) {
+            let counted = self.connections.values().filter(|it| self.counts(it));
+            self.redis.set_active(counted.count());
+        }
         self.counters.interpreted(&self.interpreter.counts());
     }
 
@@ -223,6 +266,7 @@ impl Pipeline {
             interpreter: &mut self.interpreter,
             counters: &self.counters,
             events: &mut self.events,
+            exchanges: &mut self.exchanges,
             tap: match tap {
                 Some(tap) => Some(tap),
                 None => None,
@@ -231,12 +275,46 @@ impl Pipeline {
         step(connection, &mut stage);
         if connection.protocol_name() != protocol {
             self.counters.connection_changed(connection, protocol);
+            if connection.redis_side().is_some() {
+                self.redis.handle_told(connection.opened());
+                self.redis_changed = true;
+            }
         }
         if connection.take_verdict() == Some(Verdict::Unwanted) {
             self.unwanted.push_back(id);
         }
         for event in self.events.drain(..) {
             self.model.handle(&event);
+        }
+        if !self.exchanges.is_empty() {
+            let connection = self.connections.get(&id);
+            if let Some(connection) = connection
+                && connection.redis_side() == Some(Side::Server)
+            {
+                self.redis.decide(connection.opened());
+            }
+            let counted = connection.is_some_and(|connection| self.counts(connection));
+            for exchange in self.exchanges.drain(..).filter(|_| counted) {
+                self.redis.handle(exchange);
+            }
+        }
+    }
+
+    /// Whether a Redis connection counts at this end: the server's does only where no watched
+    /// process is the client.
+    fn counts(&self, connection: &Connection) -> bool {
+        let may_be_redis = |id| {
+            self.connections
+                .get(&id)
+                .is_some_and(Connection::may_be_redis)
+        };
+        match connection.redis_side() {
+            Some(Side::Client) => true,
+            Some(Side::Server) => {
+                let opened = connection.opened();
+                !self.redis.is_claimed(opened) && !self.redis.clients_of(opened).any(may_be_redis)
+            }
+            None => false,
         }
     }
 }
@@ -248,6 +326,7 @@ struct Stage<'a> {
     interpreter: &'a mut Interpreter,
     counters: &'a Counters,
     events: &'a mut Vec<interpret::Event>,
+    exchanges: &'a mut Vec<Exchange>,
     tap: Option<&'a mut dyn Tap>,
 }
 
@@ -258,5 +337,7 @@ impl Stage<'_> {
     }
 }
 
+#[cfg(test)]
+mod redis_tests;
 #[cfg(test)]
 mod tests;

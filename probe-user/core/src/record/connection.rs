@@ -49,7 +49,7 @@ pub enum Joined {
 }
 
 /// A socket address, IPv4-mapped IPv6 addresses written as IPv4.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Address {
     /// TCP.
     Inet(std::net::SocketAddr),

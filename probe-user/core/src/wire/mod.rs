@@ -6,5 +6,6 @@ pub mod hpack;
 pub mod http2;
 mod message;
 pub mod protobuf;
+pub mod resp;
 
 pub use message::{Message, Value};

@@ -1,12 +1,13 @@
 //! Every metric that exists, declared once: name, help with its unit, labels, buckets and what
 //! bounds its series. The registry, the tests and the documentation all read these entries.
 //!
-//! Names, labels, `_ms` units and buckets of `worker_*` are the observability guide's, so that its
+//! Names, labels, `_ms` units and buckets of `worker_*` and `redis_*` are the observability guide's, so that its
 //! dashboards and alerts work unchanged; `voxprobe_*` follow the Prometheus naming rules (base
 //! units, counters in `_total`).
 
 pub mod gpu;
 pub mod probe;
+pub mod redis;
 pub mod worker;
 
 use super::Bound;
@@ -42,6 +43,7 @@ pub enum Kind {
 pub fn all() -> impl Iterator<Item = &'static Entry> {
     worker::ALL
         .iter()
+        .chain(redis::ALL)
         .chain(gpu::ALL)
         .chain(probe::ALL)
         .copied()

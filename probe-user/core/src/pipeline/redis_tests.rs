@@ -1,0 +1,203 @@
+//! Redis connections through the whole pipeline.
+
+use super::*;
+use crate::{
+    metrics::Limits,
+    record::{Address, Direction},
+};
+
+const SERVER: Tgid = Tgid(1);
+const CLIENT: Tgid = Tgid(2);
+
+/// A pipeline with its records' copies, as a capture would hold them.
+struct Host {
+    pipeline: Pipeline,
+    capture: Copies,
+}
+
+#[derive(Default)]
+struct Copies(Vec<Record<'static>>);
+
+impl Tap for Copies {
+    fn record(&mut self, record: &Record<'_>) {
+        let bytes = postcard::to_allocvec(record).unwrap();
+        let bytes: &'static [u8] = bytes.leak();
+        self.0.push(postcard::from_bytes(bytes).unwrap());
+    }
+}
+
+impl Host {
+    fn new() -> Self {
+        let metrics = Metrics::new(Limits::default());
+        let profile = Arc::new(Profile::builtin());
+        Self {
+            pipeline: Pipeline::new(profile, ModelSettings::default(), metrics),
+            capture: Copies::default(),
+        }
+    }
+
+    /// Both a server and a client are watched.
+    fn watching() -> Self {
+        let mut host = Self::new();
+        for (tgid, role) in [(SERVER, Role::Redis), (CLIENT, Role::Orchestrator)] {
+            host.handle(Record::Process(Process {
+                tgid,
+                at: KtimeNs(0),
+                role,
+                name: String::new(),
+                adapter: String::new(),
+            }));
+        }
+        host
+    }
+
+    fn handle(&mut self, record: Record<'_>) {
+        self.pipeline.handle(record, Some(&mut self.capture));
+    }
+
+    fn open(&mut self, id: u64, side: Side, local: Option<&str>, peer: &str) {
+        let address = |text: &str| Address::Inet(text.parse().unwrap());
+        self.handle(Record::Opened(Opened {
+            connection: ConnectionId(id),
+            tgid: if side == Side::Server { SERVER } else { CLIENT },
+            at: KtimeNs(id),
+            side: Some(side),
+            joined: Joined::FromStart,
+            local: local.map(address),
+            peer: Some(address(peer)),
+        }));
+    }
+
+    fn push(&mut self, id: u64, direction: Direction, offset: u64, at: u64, bytes: &str) {
+        self.handle(Record::Chunk(Chunk {
+            connection: ConnectionId(id),
+            direction,
+            tid: 1,
+            offset,
+            enter: KtimeNs(at),
+            exit: KtimeNs(at),
+            length: bytes.len() as u32,
+            bytes: bytes.as_bytes().into(),
+            holes: vec![].into(),
+        }));
+    }
+
+    /// One `SET` and its error at an end.
+    fn exchange(&mut self, id: u64, side: Side) {
+        use Direction::{Received, Sent};
+        let (asks, answers) = match side {
+            Side::Client => (Sent, Received),
+            Side::Server => (Received, Sent),
+        };
+        let request = "*3\r\n$3\r\nSET\r\n$10\r\nsecret-key\r\n$12\r\nsecret-value\r\n";
+        self.push(id, asks, 0, 1_000_000, request);
+        self.push(id, answers, 0, 3_000_000, "-ERR secret remark\r\n");
+    }
+
+    /// Series of the guide's Redis metrics and of what could not be read.
+    fn metrics(&self) -> String {
+        let families = self.pipeline.metrics().registry().gather();
+        let text = prometheus::TextEncoder::new()
+            .encode_to_string(&families)
+            .unwrap();
+        let lines = text.lines().filter(|line| {
+            line.starts_with("redis_") || line.starts_with("voxprobe_wire_problems_total")
+        });
+        lines.fold(String::new(), |all, line| all + line + "\n")
+    }
+
+    fn counts(&self, commands: u64) -> bool {
+        let expected = format!("redis_command_latency_ms_count{{command=\"SET\"}} {commands}\n");
+        self.metrics().contains(&expected)
+    }
+
+    fn tick(&mut self) {
+        let at = KtimeNs(4_000_000);
+        self.handle(Record::Tick { at });
+    }
+}
+
+#[test]
+fn capture_of_redis_replays_to_the_same_metrics_and_holds_no_content() {
+    let mut live = Host::watching();
+    live.open(11, Side::Client, Some("10.0.0.1:5000"), "10.0.0.2:6379");
+    live.exchange(11, Side::Client);
+    live.push(11, Direction::Received, 20, 3_500_000, "garbage secret");
+    live.tick();
+    let metrics = live.metrics();
+    assert!(live.counts(1), "{metrics}");
+    assert!(
+        metrics.contains("redis_connections_active 1\n"),
+        "{metrics}"
+    );
+    let error = "redis_command_errors_total{command=\"SET\",error_type=\"ERR\"} 1\n";
+    assert!(metrics.contains(error), "{metrics}");
+    assert!(metrics.contains("problem=\"bad_value\"} 1\n"), "{metrics}");
+    let mut replayed = Host::new();
+    for record in std::mem::take(&mut live.capture.0) {
+        if let Record::Chunk(chunk) = &record {
+            let text = String::from_utf8_lossy(&chunk.bytes);
+            assert!(!text.contains("secret"), "{text}");
+        }
+        replayed.handle(record);
+    }
+    let metrics_of_redis = |text: &str| {
+        let lines = text.lines().filter(|line| line.starts_with("redis_"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        metrics_of_redis(&replayed.metrics()),
+        metrics_of_redis(&metrics)
+    );
+}
+
+#[test]
+fn connection_seen_at_both_ends_counts_at_the_clients() {
+    let mut host = Host::watching();
+    host.open(11, Side::Client, Some("10.0.0.1:5000"), "10.0.0.2:6379");
+    host.open(12, Side::Server, Some("10.0.0.2:6379"), "10.0.0.1:5000");
+    host.exchange(11, Side::Client);
+    host.exchange(12, Side::Server);
+    host.tick();
+    let metrics = host.metrics();
+    assert!(host.counts(1), "{metrics}");
+    assert!(
+        metrics.contains("redis_connections_active 1\n"),
+        "{metrics}"
+    );
+}
+
+#[test]
+fn client_that_is_not_watched_counts_at_the_server() {
+    let mut host = Host::watching();
+    host.open(11, Side::Client, Some("10.0.0.1:5000"), "10.0.0.2:6379");
+    host.open(12, Side::Server, Some("10.0.0.2:6379"), "10.0.0.9:5000");
+    host.exchange(12, Side::Server);
+    assert!(host.counts(1), "{}", host.metrics());
+}
+
+#[test]
+fn client_whose_address_is_unknown_stands_for_one_connection_of_the_server() {
+    let mut host = Host::watching();
+    host.open(11, Side::Client, None, "10.0.0.2:6379");
+    host.open(12, Side::Server, Some("0.0.0.0:6379"), "10.0.0.1:5000");
+    host.open(13, Side::Server, Some("0.0.0.0:6379"), "10.0.0.1:5001");
+    for (id, side) in [(11, Side::Client), (12, Side::Server), (13, Side::Server)] {
+        host.exchange(id, side);
+    }
+    assert!(host.counts(2), "{}", host.metrics());
+}
+
+#[test]
+fn refused_connection_to_redis_is_an_error_of_an_unknown_command() {
+    let mut host = Host::watching();
+    host.open(11, Side::Client, None, "10.0.0.2:6379");
+    host.handle(Record::Closed {
+        connection: ConnectionId(11),
+        at: KtimeNs(20),
+        errno: Some(111),
+    });
+    let error =
+        "redis_command_errors_total{command=\"unknown\",error_type=\"connection_error\"} 1\n";
+    assert!(host.metrics().contains(error), "{}", host.metrics());
+}

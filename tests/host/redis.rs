@@ -1,0 +1,206 @@
+//! A real Redis server with real clients: what it counted itself is what is exported.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use probe_tests::artifacts;
+use probe_tests::exposition::Exposition;
+use probe_tests::lab::Lab;
+use probe_tests::probe::{Probe, SETTLE, assert_lossless};
+use probe_tests::process::{Process, eventually};
+use probe_tests::skip::{program, unprivileged};
+
+/// How long the server may take to start.
+const START: Duration = Duration::from_secs(10);
+
+/// How long what was done may take to show.
+const SOON: Duration = Duration::from_secs(10);
+
+/// A running Redis server on a port of its own.
+struct Redis {
+    _process: Process,
+    port: String,
+    cli: PathBuf,
+}
+
+impl Redis {
+    /// Starts one; `None` where it is not installed: that is said.
+    fn start(lab: &Lab) -> Option<Self> {
+        // The package without the service has the server under another name; it goes by its first
+        // argument.
+        let (server, cli) = (program("redis-check-rdb")?, program("redis-cli")?);
+        let port = free_port();
+        let mut command = Command::new(server);
+        command
+            .arg0("redis-server")
+            .args(["--port", &port, "--bind", "127.0.0.1", "--save", ""])
+            .arg("--dir")
+            .arg(lab.folder());
+        let redis = Self {
+            _process: Process::start(&mut command, &lab.fresh("redis.err")),
+            port,
+            cli,
+        };
+        let answers = || redis.cli(&["PING"]).trim() == "PONG";
+        assert!(eventually(START, answers), "the server does not answer");
+        Some(redis)
+    }
+
+    /// What `redis-cli` prints for a command.
+    fn cli(&self, arguments: &[&str]) -> String {
+        let output = Command::new(&self.cli)
+            .args(["-p", &self.port])
+            .args(arguments)
+            .output()
+            .expect("run redis-cli");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Calls the server counted, by command, since its statistics were reset.
+    fn calls(&self) -> BTreeMap<String, u64> {
+        let mut calls = BTreeMap::new();
+        for line in self.cli(&["INFO", "commandstats"]).lines() {
+            let Some((name, fields)) = line
+                .strip_prefix("cmdstat_")
+                .and_then(|line| line.split_once(':'))
+            else {
+                continue;
+            };
+            // Subcommands are counted on their own.
+            let command = name.split('|').next().unwrap_or(name).to_ascii_uppercase();
+            let count = fields
+                .split(',')
+                .find_map(|field| field.strip_prefix("calls="))
+                .and_then(|count| count.parse::<u64>().ok())
+                .expect("calls of a command");
+            *calls.entry(command).or_default() += count;
+        }
+        calls
+    }
+}
+
+fn free_port() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("bound");
+    address.port().to_string()
+}
+
+/// Starts a probe that finds this server, and redis-benchmark as a voice process if it is to.
+fn watch(lab: &Lab, redis: &Redis, watches_client: bool) -> Probe {
+    let target = |role: &str, cmdline: &str| {
+        let port = &redis.port;
+        format!("[[target]]\nrole = \"{role}\"\ncmdline = '{cmdline}{port}'\n")
+    };
+    let mut targets = vec![target("redis", "redis-server .*:")];
+    if watches_client {
+        targets.push(target("orchestrator", "redis-benchmark -p "));
+    }
+    let config = lab.write("redis.toml", targets.concat());
+    let mut command = Command::new(artifacts::voxprobe());
+    command.arg("run").arg("--config").arg(config);
+    let probe = Probe::start(lab, command);
+    let watched =
+        |scrape: &Exposition| scrape.sum("voxprobe_watched_processes", &[("role", "redis")]) >= 1.0;
+    assert!(
+        watched(&probe.scrape_until(START, watched)),
+        "{}",
+        probe.log()
+    );
+    probe
+}
+
+/// Runs redis-benchmark with pipelines of 16, and a few commands beside it.
+fn load(redis: &Redis) -> Option<()> {
+    let benchmark = program("redis-benchmark")?;
+    redis.cli(&["CONFIG", "RESETSTAT"]);
+    let output = Command::new(benchmark)
+        .args(["-p", &redis.port, "-P", "16", "-n", "8000", "-c", "8", "-q"])
+        .args(["-t", "ping_mbulk,set,get,incr,lpush,hset"])
+        .output()
+        .expect("run redis-benchmark");
+    assert!(output.status.success(), "redis-benchmark failed");
+    Some(())
+}
+
+fn counted(scrape: &Exposition) -> BTreeMap<String, u64> {
+    scrape.by_label("redis_command_latency_ms_count", "command")
+}
+
+fn problems(scrape: &Exposition) -> f64 {
+    scrape.sum("voxprobe_wire_problems_total", &[])
+}
+
+/// Waits until the exported counts are the server's own, of all commands but those that ask for
+/// them.
+#[track_caller]
+fn assert_counts(probe: &Probe, redis: &Redis, names: &[&str]) -> Exposition {
+    let only = |mut counts: BTreeMap<String, u64>| {
+        counts.retain(|name, _| names.contains(&name.as_str()));
+        counts
+    };
+    let expected = only(redis.calls());
+    assert_eq!(expected.len(), names.len(), "{expected:?}");
+    let last = probe.scrape_until(SOON, |scrape| only(counted(scrape)) == expected);
+    let trouble = last.lines(|name| {
+        let told = [
+            "wire_problems",
+            "observations_skipped",
+            "stream_gaps",
+            "kernel_losses",
+        ];
+        told.iter().any(|part| name.contains(part))
+    });
+    assert_eq!(only(counted(&last)), expected, "{trouble:#?}");
+    last
+}
+
+const OF_BENCHMARK: [&str; 6] = ["PING", "SET", "GET", "INCR", "LPUSH", "HSET"];
+
+#[test]
+fn commands_are_counted_as_the_server_counts_them() {
+    if unprivileged() {
+        return;
+    }
+    let lab = Lab::new();
+    let Some(redis) = Redis::start(&lab) else {
+        return;
+    };
+    let probe = watch(&lab, &redis, false);
+    if load(&redis).is_none() {
+        return;
+    }
+    redis.cli(&["SETEX", "worker:a", "30", "{}"]);
+    redis.cli(&["HGETALL", "worker:a"]);
+    redis.cli(&["KEYS", "worker:*"]);
+    let names = [&OF_BENCHMARK[..], &["SETEX", "HGETALL", "KEYS"]].concat();
+    let last = assert_counts(&probe, &redis, &names);
+    let wrong = [("command", "HGETALL"), ("error_type", "WRONGTYPE")];
+    assert_eq!(last.sum("redis_command_errors_total", &wrong), 1.0);
+    assert_eq!(last.sum("redis_command_errors_total", &[]), 1.0);
+    assert_eq!(problems(&last), 0.0);
+    let closed = |scrape: &Exposition| scrape.sum("redis_connections_active", &[]) < 1.0;
+    assert!(closed(&probe.scrape_until(SETTLE, closed)));
+    assert_lossless(&probe.stop());
+}
+
+#[test]
+fn connection_between_two_watched_processes_counts_once() {
+    if unprivileged() {
+        return;
+    }
+    let lab = Lab::new();
+    let Some(redis) = Redis::start(&lab) else {
+        return;
+    };
+    let probe = watch(&lab, &redis, true);
+    if load(&redis).is_none() {
+        return;
+    }
+    // The first ones may be over before the new process is watched.
+    let (_first, names) = OF_BENCHMARK.split_first().expect("not empty");
+    assert_counts(&probe, &redis, names);
+    assert_lossless(&probe.stop());
+}
