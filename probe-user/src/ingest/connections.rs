@@ -2,7 +2,7 @@
 
 use probe_abi::{Connection, FdEntry, FdKey, USER_CONNECTION};
 use probe_core::record::{
-    Address, ConnectionId, Joined, KtimeNs, Opened, Record, Side, Tgid, kernel::Descriptor,
+    Address, ConnectionId, Joined, KtimeNs, Opened, Record, Role, Side, Tgid, kernel::Descriptor,
 };
 
 use super::{Tracker, descriptors::Gone, now};
@@ -41,10 +41,12 @@ impl Tracker {
         if let Some(replaced) = self.descriptors.add(descriptor, connection) {
             self.closed(replaced, at, out);
         }
-        // The kernel side knows what a client connects to; its own address tells it from others.
+        // The kernel side knows what a client connects to. Its own address matters only where the
+        // other end may be watched too, so that nothing is asked of its socket otherwise.
         let local = match side {
-            Side::Client => own_address(tgid.0, descriptor.fd)
+            Side::Client if self.watches_redis() => own_address(tgid.0, descriptor.fd)
                 .filter(|_| self.is_attached(descriptor, connection)),
+            Side::Client => None,
             Side::Server => local,
         };
         let (side, joined) = (Some(side), Joined::FromStart);
@@ -139,6 +141,12 @@ impl Tracker {
         {
             let _absent = fds.remove(&key);
         }
+    }
+
+    /// Whether a Redis server is watched: its connections are counted at one end only.
+    fn watches_redis(&self) -> bool {
+        let mut processes = self.processes.values();
+        processes.any(|process| process.role == Role::Redis)
     }
 
     /// Whether the descriptor is still this connection's, and not closed or used again.
