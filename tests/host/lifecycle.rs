@@ -32,18 +32,22 @@ fn killed_worker_leaves_the_metrics_and_its_successor_appears() {
         return;
     }
     let lab = Lab::new();
-    let config = lab.write(
-        "voxprobe.toml",
-        "[[target]]\nrole = \"worker\"\ncmdline = 'voicelab worker .*--adapter lifecycle'\n",
-    );
-    let arguments = ["--adapter", "lifecycle", "--load-ms", "20"];
+    // Names of their own: a worker is found at its start, when it listens nowhere yet.
+    let target = |adapter: &str| {
+        format!(
+            "[[target]]\nrole = \"worker\"\nname = \"{adapter}\"\n\
+             cmdline = 'voicelab worker .*--adapter {adapter}'\n"
+        )
+    };
+    let config = lab.write("voxprobe.toml", target("first") + &target("second"));
+    let arguments = |adapter| ["--adapter", adapter, "--load-ms", "20"];
     let long = ["--text-length", "400", "--chunk-length", "400"];
-    let first = Server::tonic(&lab, &arguments);
+    let first = Server::tonic(&lab, &arguments("first"));
     let mut command = Command::new(artifacts::voxprobe());
     command.arg("run").arg("--config").arg(config);
     let probe = Probe::start(&lab, command);
     probe.wait_watching(1);
-    let gone = format!("voicelab:{}", first.port);
+    let gone = "first".to_owned();
     let listening = Client::tonic(&lab, &first, &long);
     let seen = |name: &str| {
         let name = name.to_owned();
@@ -56,8 +60,8 @@ fn killed_worker_leaves_the_metrics_and_its_successor_appears() {
 
     first.kill();
     let killed = Instant::now();
-    let second = Server::tonic(&lab, &arguments);
-    let successor = format!("voicelab:{}", second.port);
+    let second = Server::tonic(&lab, &arguments("second"));
+    let successor = "second".to_owned();
     let only = BTreeSet::from([successor.clone()]);
     let left = || SOON.saturating_sub(killed.elapsed());
     let after = probe.scrape_until(left(), |scrape| workers(scrape) == only);

@@ -34,7 +34,7 @@ impl Check {
                 object().required(),
                 hooks(settings.attachment).required(),
                 btf(),
-                lockdown(settings.attachment),
+                lockdown(),
                 pid_namespace(),
                 statistics(),
                 nvml(&settings.gpu),
@@ -176,21 +176,21 @@ fn btf() -> Capability {
     }
 }
 
-/// Tracepoints read only user memory; the raw ones read the kernel's copy of the registers, which
-/// lockdown=confidentiality forbids.
-fn lockdown(attachment: Attachment) -> Capability {
+/// Under lockdown=confidentiality the kernel hides its tracepoints and refuses every helper that
+/// reads memory.
+fn lockdown() -> Capability {
     let mode = fs::read_to_string("/sys/kernel/security/lockdown")
         .ok()
         .and_then(|modes| Some(modes.split_once('[')?.1.split_once(']')?.0.to_owned()));
-    match (mode.as_deref(), attachment) {
-        (Some("confidentiality"), Attachment::Raw) => Capability::missing(
+    match mode.as_deref() {
+        Some("confidentiality") => Capability::missing(
             "lockdown",
             State::Failed,
-            "confidentiality, under which raw tracepoints cannot read syscall arguments",
-            "set hooks.syscalls = \"tracepoints\"",
+            "confidentiality, under which eBPF programs may not read memory",
+            "boot with lockdown=integrity or none",
         ),
-        (Some(mode), _) => Capability::active("lockdown", format!("{mode}; these hooks work")),
-        (None, _) => Capability::active("lockdown", "not told (securityfs is not mounted)"),
+        Some(mode) => Capability::active("lockdown", format!("{mode}; these hooks work")),
+        None => Capability::active("lockdown", "not told (securityfs is not mounted)"),
     }
 }
 
