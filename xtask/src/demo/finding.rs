@@ -6,10 +6,9 @@ use super::exposition::{Sample, sum};
 const UNDERRUNS: &str = "worker_audio_underruns_total";
 /// The histogram of how late frames were.
 const LATENESS: &str = "worker_audio_frame_lateness_ms";
-/// A frame that is later than this, in milliseconds, was late because of the fault: one of the
-/// histogram's bounds. Far below the fault's size, since each gap that a busy machine made before
-/// gives the listener as much slack, and lateness counts from there.
-const SEEN_MS: f64 = 50.0;
+/// A frame that is later than this, in milliseconds, was late because of the fault, not of the
+/// machine: one of the histogram's bounds, half the fault's size.
+const SEEN_MS: f64 = 200.0;
 
 /// Late audio between two readings.
 #[derive(Clone, Debug, PartialEq)]
