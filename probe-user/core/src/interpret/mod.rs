@@ -11,11 +11,13 @@
 //! been there, so it is unknown and stays unknown.
 
 mod call;
+mod client;
 mod event;
 mod field;
 mod id;
 mod interpreter;
 
+pub use client::{ClientEvent, ClientFields, ClientWhat, ConnectionEnd, MessageKind};
 pub use event::{AudioFrame, Command, Event, LoadDuration, What};
 pub use id::Id;
 pub use interpreter::{Counts, Interpreter, MAX_CALLS};
