@@ -2,14 +2,14 @@
 
 mod observe;
 
-use prometheus::{Histogram, IntCounter};
+use prometheus::IntCounter;
 
 use super::pacing::Rhythm;
 use super::playout::{Playout, Punctuality};
 use super::sequence::Sequence;
 use super::settings::MAX_FRAME_MS;
 use crate::interpret::{AudioFrame, Id};
-use crate::metrics::{Measure, Metrics, SkipReason, UNKNOWN};
+use crate::metrics::{Histogram, Measure, Metrics, SkipReason, UNKNOWN};
 use crate::record::{KtimeNs, Tgid};
 
 /// A stream that is open.
