@@ -201,13 +201,12 @@ impl Parser {
             compressed: frame.rsv1,
         };
         match (frame.opcode, before) {
-            (Opcode::Continuation, Message::None) => self.lose(Loss::BadFrame),
             (Opcode::Continuation, Message::Unknown) => start,
             (Opcode::Continuation, Message::Open) => {
                 self.frames = self.frames.saturating_add(1);
                 Part::Nothing
             }
-            (_, Message::Open) => self.lose(Loss::BadFrame),
+            (Opcode::Continuation, Message::None) | (_, Message::Open) => self.lose(Loss::BadFrame),
             (_, Message::None | Message::Unknown) => {
                 self.frames = self.frames.saturating_add(1);
                 start

@@ -221,7 +221,7 @@ fn parser_that_takes_up_the_framing_counts_what_speaks_for_it() {
         2,
         "a message's rest speaks for nothing"
     );
-    assert_eq!(frames(b"\x81\x01a\x81\x01").1, false);
+    assert!(!frames(b"\x81\x01a\x81\x01").1);
     let longer = frames(b"\x81\x7e\x00\x01a");
     assert_eq!(longer.2, Some(Said::Lost(Loss::BadFrame)), "not minimal");
 }
