@@ -239,8 +239,8 @@ impl Course<'_> {
             }
             Delivery::Chunk(chunk) => match &mut self.protocol {
                 Protocol::Undetermined(undetermined) => {
-                    let decided = undetermined.take(chunk, self.opened, Making::of(stage));
-                    if let Some(decided) = decided {
+                    let (opened, with) = (self.opened, Making::of(stage));
+                    if let Some(decided) = undetermined.take(chunk, opened, self.expected, with) {
                         self.decide(decided, stage);
                     }
                 }

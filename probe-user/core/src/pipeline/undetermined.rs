@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::protocol::{Making, Protocol};
+use super::protocol::{Expected, Making, Protocol};
 use crate::{
     flow::{Detection, detect},
     record::{Chunk, Direction, Joined, Opened, Side},
@@ -29,6 +29,7 @@ impl Undetermined {
         &mut self,
         chunk: Chunk<'_>,
         opened: &Opened,
+        expected: Expected,
         with: Making<'_>,
     ) -> Option<Protocol> {
         let direction = chunk.direction;
@@ -50,6 +51,8 @@ impl Undetermined {
             ..chunk
         });
         let client_sends = match detection {
+            // Redis has a `GET` of its own, and takes requests without lengths.
+            Detection::Http1Client if expected == Expected::Redis => return Some(Protocol::Other),
             Detection::Http2Client | Detection::RedisClient | Detection::Http1Client => {
                 direction == Direction::Sent
             }

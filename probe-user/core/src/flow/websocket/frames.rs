@@ -2,7 +2,8 @@
 //!
 //! The search starts at the start of a push, because peers begin their writes with a frame. From there
 //! frames are read as if the framing were known, and what they say is held back. It is proven by
-//! [`CHAIN_FRAMES`] frames, or by fewer of which the last one ends exactly where a push ends. Nothing
+//! [`CHAIN_FRAMES`] frames, or by [`ALIGNED_FRAMES`] of which the last one ends exactly where a push
+//! ends. Nothing
 //! that was read on the way is lost, so that messages are counted from the first one on.
 
 use super::reader::Reader;
@@ -14,11 +15,9 @@ use crate::wire::websocket::Parser;
 /// bits set.
 const CHAIN_FRAMES: u32 = 4;
 
-/// Frames that prove it when the last one ends with the push: the length adds seven bits or more.
+/// Frames that prove it when the last one ends with a push: the length adds seven bits or more. Those
+/// of both directions count together, because both prove the same connection.
 const ALIGNED_FRAMES: u32 = 2;
-
-/// As [`ALIGNED_FRAMES`], where the other direction is known to be WebSocket.
-const ALIGNED_FRAMES_BESIDE: u32 = 1;
 
 /// How sure the framing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,17 +70,22 @@ impl Frames {
         self.pending.clear();
     }
 
-    /// Whether what was read so far proves the framing; `at_end` of a push, `beside` a direction
-    /// that is known to be WebSocket.
-    pub(super) fn is_proven(&self, at_end: bool, beside: bool) -> bool {
-        let frames = self.parser.frames();
-        let aligned = if beside {
-            ALIGNED_FRAMES_BESIDE
+    /// Frames that speak for the framing while it is searched, where the last one ends with the
+    /// last push.
+    pub(super) fn aligned(&self) -> u32 {
+        if self.proof == Proof::Searching && self.parser.is_between_frames() {
+            self.parser.frames()
         } else {
-            ALIGNED_FRAMES
-        };
+            0
+        }
+    }
+
+    /// Whether what was read so far proves the framing; `at_end` of a push. `beside` it are this many
+    /// aligned frames of the other direction.
+    pub(super) fn is_proven(&self, at_end: bool, beside: u32) -> bool {
+        let aligned = self.aligned();
         self.proof == Proof::Searching
-            && (frames >= CHAIN_FRAMES
-                || at_end && frames >= aligned && self.parser.is_between_frames())
+            && (self.parser.frames() >= CHAIN_FRAMES
+                || at_end && aligned > 0 && aligned.saturating_add(beside) >= ALIGNED_FRAMES)
     }
 }

@@ -39,30 +39,37 @@ impl WebSocketConnection {
     /// Takes the framing for found where it is proven.
     fn accept(&mut self, from: Side, at: KtimeNs, at_end: bool, sink: &mut dyn Sink) {
         let upgraded = self.stage == Stage::Upgraded;
-        let frames = match &mut self.half(from).phase {
-            Phase::Frames(frames) if frames.is_proven(at_end, upgraded) => frames,
-            _ => return,
+        let (half, other) = self.halves(from);
+        // A direction of a connection that is known to be WebSocket needs no second frame.
+        let beside = if upgraded { 1 } else { other.aligned() };
+        let Some(mut pending) = half.take_proven(at_end, beside) else {
+            return;
         };
-        frames.proof = Proof::Found;
-        frames.parser.trust();
-        let pending = std::mem::take(&mut frames.pending);
         sink.problem(Problem::Resynchronised);
-        if !upgraded {
-            let requested = self.handshake.requested();
-            self.stage = Stage::Upgraded;
-            let first = pending.first().map_or(at, |(at, _)| *at);
-            self.emit(first, WebSocketWhat::Upgraded { requested }, sink);
-        }
-        for (at, what) in pending {
-            self.tell(from, at, what, sink);
-        }
-        if !upgraded {
-            let other = self.halves(from).1;
-            if other.is_http() {
-                other.search();
+        if upgraded {
+            for (at, what) in pending {
+                self.tell(from, at, what, sink);
             }
-            let other = other.from();
-            self.accept(other, at, true, sink);
+            return;
+        }
+        let mut all: Vec<_> = pending
+            .drain(..)
+            .map(|(at, what)| (at, from, what))
+            .collect();
+        if other.is_http() {
+            other.search();
+        } else if let Some(pending) = other.take_proven(true, 1) {
+            sink.problem(Problem::Resynchronised);
+            let from = other.from();
+            all.extend(pending.into_iter().map(|(at, what)| (at, from, what)));
+            all.sort_by_key(|(at, _, _)| *at);
+        }
+        self.stage = Stage::Upgraded;
+        let requested = self.handshake.requested();
+        let first = all.first().map_or(at, |(at, _, _)| *at);
+        self.emit(first, WebSocketWhat::Upgraded { requested }, sink);
+        for (at, from, what) in all {
+            self.tell(from, at, what, sink);
         }
     }
 

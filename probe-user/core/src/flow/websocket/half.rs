@@ -1,7 +1,7 @@
 //! One direction of a connection.
 
 use super::frames::{Frames, Proof};
-use crate::record::{Joined, Side};
+use crate::record::{Joined, KtimeNs, Side, WebSocketWhat};
 use crate::wire::http1::Collector;
 
 /// A direction.
@@ -73,6 +73,30 @@ impl Half {
     /// Whether the search failed, or a hole ended it.
     pub(super) fn is_lost(&self) -> bool {
         matches!(&self.phase, Phase::Frames(frames) if frames.parser.is_lost())
+    }
+
+    /// Frames that speak for the framing while it is searched.
+    pub(super) fn aligned(&self) -> u32 {
+        match &self.phase {
+            Phase::Frames(frames) => frames.aligned(),
+            _ => 0,
+        }
+    }
+
+    /// Takes the framing for found where it is proven (see [`Frames::is_proven`]): what was read
+    /// meanwhile.
+    pub(super) fn take_proven(
+        &mut self,
+        at_end: bool,
+        beside: u32,
+    ) -> Option<Vec<(KtimeNs, WebSocketWhat)>> {
+        let frames = match &mut self.phase {
+            Phase::Frames(frames) if frames.is_proven(at_end, beside) => frames,
+            _ => return None,
+        };
+        frames.proof = Proof::Found;
+        frames.parser.trust();
+        Some(std::mem::take(&mut frames.pending))
     }
 
     /// Looks for frames from the next push on.

@@ -5,6 +5,7 @@ mod handshake;
 mod hostile;
 mod late;
 mod messages;
+mod recorded;
 
 use std::sync::{Arc, LazyLock};
 
