@@ -39,6 +39,8 @@ enum State {
 enum Message {
     None,
     Open,
+    /// Its first frame was not seen.
+    Unseen,
     /// The framing was taken up: a message may have begun before.
     Unknown,
 }
@@ -82,7 +84,7 @@ impl Parser {
     }
 
     /// Frames since the framing was taken up that speak for it: continuations of a message that
-    /// was not seen to begin do not.
+    /// was not seen to begin do not, nor do empty frames of a message that goes on.
     pub fn frames(&self) -> u32 {
         self.frames
     }
@@ -190,28 +192,27 @@ impl Parser {
         self.have = 0;
         self.code_octets = 0;
         self.state = State::Payload;
-        if frame.opcode.is_control() {
-            self.frames = self.frames.saturating_add(1);
-            return Part::Nothing;
-        }
-        let before = self.message;
-        self.message = Message::Open;
         let start = Part::MessageStart {
             opcode: frame.opcode,
             compressed: frame.rsv1,
         };
-        match (frame.opcode, before) {
-            (Opcode::Continuation, Message::Unknown) => start,
-            (Opcode::Continuation, Message::Open) => {
-                self.frames = self.frames.saturating_add(1);
-                Part::Nothing
+        let (message, part) = match (frame.opcode, self.message) {
+            (Opcode::Ping | Opcode::Pong | Opcode::Close, before) => (before, Part::Nothing),
+            (Opcode::Continuation, Message::Open) => (Message::Open, Part::Nothing),
+            (Opcode::Continuation, Message::Unseen) => (Message::Unseen, Part::Nothing),
+            (Opcode::Continuation, Message::Unknown) => (Message::Unseen, start),
+            (_, Message::None | Message::Unknown) if frame.opcode != Opcode::Continuation => {
+                (Message::Open, start)
             }
-            (Opcode::Continuation, Message::None) | (_, Message::Open) => self.lose(Loss::BadFrame),
-            (_, Message::None | Message::Unknown) => {
-                self.frames = self.frames.saturating_add(1);
-                start
-            }
+            _ => return self.lose(Loss::BadFrame),
+        };
+        self.message = message;
+        // Zeros are empty frames, which nobody sends.
+        let empty = !frame.fin && frame.length == 0;
+        if !empty && message != Message::Unseen {
+            self.frames = self.frames.saturating_add(1);
         }
+        part
     }
 
     fn payload<'a>(&mut self, input: &'a [u8]) -> Step<'a> {

@@ -137,7 +137,9 @@ fn other_protocols_are_not_taken_for_websocket_and_are_given_up() {
     let http1: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
     let redis: &[u8] = b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n";
     let tls: &[u8] = b"\x17\x03\x03\x00\x05hello";
-    for bytes in [http2, http1, redis, tls] {
+    let zeros: &[u8] = &[0; 1920];
+    let integers: &[u8] = &[1, 0, 0, 0, 2, 0, 0, 0];
+    for bytes in [http2, http1, redis, tls, zeros, integers] {
         for direction in [SERVER, CLIENT] {
             let mut watched = Watched::new(Joined::Late);
             let mut pushes = 0;
