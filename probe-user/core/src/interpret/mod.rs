@@ -18,7 +18,7 @@ mod id;
 mod interpreter;
 
 pub use client::{ClientEvent, ClientFields, ClientWhat, ConnectionEnd, MessageKind};
-pub use event::{AudioFrame, Command, Event, LoadDuration, What};
+pub use event::{AudioFrame, Command, Event, Failure, LoadDuration, What};
 pub use id::Id;
 pub use interpreter::{Counts, Interpreter, MAX_CALLS};
 

@@ -7,6 +7,7 @@ pub mod catalogue;
 mod family;
 mod gpu;
 mod limits;
+mod orchestrator;
 mod probe;
 mod redis;
 mod worker;
@@ -14,6 +15,7 @@ mod worker;
 pub use family::{Family, OTHER, Replace, Series};
 pub use gpu::GpuMetrics;
 pub use limits::{Bound, Limits};
+pub use orchestrator::OrchestratorMetrics;
 pub use probe::{Measure, ProbeMetrics, SkipReason};
 pub use redis::RedisMetrics;
 pub use worker::WorkerMetrics;
@@ -28,6 +30,8 @@ pub const UNKNOWN: &str = "unknown";
 pub struct Metrics {
     registry: Registry,
     limits: Limits,
+    /// The orchestrators' metrics.
+    pub orchestrator: OrchestratorMetrics,
     /// The workers' metrics.
     pub worker: WorkerMetrics,
     /// The metrics of Redis connections.
@@ -54,6 +58,7 @@ impl Metrics {
         let overflow = builder.family(&catalogue::probe::SERIES_OVERFLOW);
         builder.overflow = Some(overflow.clone());
         Self {
+            orchestrator: OrchestratorMetrics::new(&builder),
             worker: WorkerMetrics::new(&builder),
             redis: RedisMetrics::new(&builder),
             gpu: GpuMetrics::new(&builder),

@@ -17,10 +17,11 @@ use crate::{
     flow::Exchange,
     interpret::{self, Interpreter},
     metrics::Metrics,
-    model::{Model, ModelSettings, RedisModel},
+    model::{Model, ModelSettings, OrchestratorModel, RedisModel},
     profile::Profile,
     record::{
-        Chunk, ConnectionId, Gap, Joined, KtimeNs, Opened, Process, Record, Role, Side, Tgid,
+        Address, Chunk, ConnectionId, Direction, Gap, Joined, KtimeNs, Opened, Process, Record,
+        Role, Side, Tgid,
     },
     stream::Delivery,
 };
@@ -52,6 +53,7 @@ pub struct Pipeline {
     counters: Counters,
     interpreter: Interpreter,
     model: Model,
+    orchestrator: OrchestratorModel,
     redis: RedisModel,
     /// Connections that speak Redis came or went since the last tick.
     redis_changed: bool,
@@ -68,6 +70,7 @@ impl Pipeline {
         Self {
             interpreter: Interpreter::new(&profile),
             model: Model::new(settings, &metrics),
+            orchestrator: OrchestratorModel::new(settings, &metrics),
             redis: RedisModel::new(&metrics),
             redis_changed: false,
             counters: Counters::new(&metrics),
@@ -114,6 +117,9 @@ impl Pipeline {
                 at,
             } => {
                 let tap = reborrow(&mut tap);
+                if *direction == Direction::Received {
+                    self.orchestrator.handle_connection_lost(*connection);
+                }
                 self.on_connection(*connection, tap, |connection, stage| {
                     connection.handle_half_closed(*direction, *at, stage);
                 });
@@ -128,6 +134,7 @@ impl Pipeline {
             }
             Record::Process(process) => {
                 self.model.handle_process(process);
+                self.orchestrator.handle_process(process);
                 self.processes.insert(process.tgid, process.clone());
             }
             Record::ProcessEnded { tgid, at } => {
@@ -175,6 +182,7 @@ impl Pipeline {
             self.counters.connection_closed(&replaced);
         }
         self.redis.handle_opened(opened);
+        self.orchestrator.handle_opened(opened);
     }
 
     fn handle_chunk(&mut self, chunk: Chunk<'_>, tap: Option<&mut dyn Tap>) {
@@ -197,6 +205,9 @@ impl Pipeline {
         failed: bool,
         tap: Option<&mut dyn Tap>,
     ) {
+        if failed {
+            self.orchestrator.handle_connection_lost(id);
+        }
         self.on_connection(id, tap, |connection, stage| {
             connection.handle_closed(at, failed, stage);
         });
@@ -205,14 +216,24 @@ impl Pipeline {
             if failed && connection.is_undetermined() && self.redis.is_to_redis(opened) {
                 self.redis.handle_refused();
             }
+            if failed
+                && connection.is_undetermined()
+                && let (Some(Side::Client), Some(Address::Inet(peer))) = (opened.side, &opened.peer)
+            {
+                self.orchestrator
+                    .handle_connect_failed(opened.tgid, *peer, at);
+            }
             self.redis_changed |= connection.redis_side().is_some();
             self.redis.handle_closed(opened);
             self.counters.connection_closed(&connection);
         }
         self.model.handle_connection_closed(id, at);
+        self.orchestrator.handle_connection_closed(id, at);
     }
 
     fn handle_process_ended(&mut self, tgid: Tgid, at: KtimeNs, mut tap: Option<&mut dyn Tap>) {
+        // Its sessions end with it, not one by one with its connections.
+        self.orchestrator.handle_process_ended(tgid, at);
         for id in self.select(|connection| connection.tgid() == tgid) {
             self.handle_closed(id, at, false, reborrow(&mut tap));
         }
@@ -227,6 +248,7 @@ impl Pipeline {
             });
         }
         self.model.handle_tick(at);
+        self.orchestrator.handle_tick(at);
         if std::mem::take(&mut self.redis_changed) {
             let counted = self.connections.values().filter(|it| self.counts(it));
             self.redis.set_active(counted.count());
@@ -285,6 +307,7 @@ impl Pipeline {
         }
         for event in self.events.drain(..) {
             self.model.handle(&event);
+            self.orchestrator.handle(&event);
         }
         if !self.exchanges.is_empty() {
             let connection = self.connections.get(&id);
