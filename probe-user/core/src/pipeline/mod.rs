@@ -361,6 +361,8 @@ impl Stage<'_> {
 }
 
 #[cfg(test)]
+mod orchestrator_tests;
+#[cfg(test)]
 mod redis_tests;
 #[cfg(test)]
 mod tests;

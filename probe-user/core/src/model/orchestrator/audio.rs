@@ -127,10 +127,12 @@ impl OrchestratorModel {
     }
 
     fn receive_audio(&mut self, call: CallId, at: KtimeNs, frame: &AudioFrame) {
+        if let Some(stream) = self.streams.get_mut(&call) {
+            stream.frames += 1;
+        }
         self.decide_stream(call, at);
         let full = self.pending_frames >= MAX_PENDING_FRAMES_IN_ALL;
         let Some((owner, awaited, lost)) = self.change_forwarding(call, |stream| {
-            stream.frames += 1;
             stream.last_audio = at;
             if full {
                 stream.forwarding.give_up(SkipReason::Unreadable);

@@ -113,12 +113,16 @@ impl OrchestratorModel {
         }
     }
 
-    fn count_message(&self, origin: Origin, kind: MessageKind) {
-        let family = match origin {
-            Origin::Server => &self.metrics.orchestrator.messages_sent,
-            Origin::Client => &self.metrics.orchestrator.messages_received,
+    fn count_message(&mut self, origin: Origin, kind: MessageKind) {
+        let metrics = &self.metrics.orchestrator;
+        let (counters, family) = match origin {
+            Origin::Server => (&mut self.sent, &metrics.messages_sent),
+            Origin::Client => (&mut self.received, &metrics.messages_received),
         };
-        family.with(&[kind.as_str()]).inc();
+        counters
+            .entry(kind)
+            .or_insert_with(|| family.with(&[kind.as_str()]))
+            .inc();
     }
 
     fn tell_client(
@@ -149,6 +153,11 @@ impl OrchestratorModel {
             | MessageKind::SessionStart
             | MessageKind::TextChunk
             | MessageKind::Control => self.reply(key, at),
+        }
+        if let Some(session) = self.sessions.get_mut(&key) {
+            session.sent.audio |= kind == MessageKind::AudioFrame;
+            session.sent.other |= kind == MessageKind::Other;
+            session.sent.unreadable |= kind == MessageKind::Unknown;
         }
         let ends = matches!(kind, MessageKind::SessionEnded | MessageKind::Error);
         if let Some(session) = self.sessions.get_mut(&key)

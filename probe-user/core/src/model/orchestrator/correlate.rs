@@ -89,7 +89,8 @@ impl OrchestratorModel {
             return;
         }
         let (process, name) = (stream.process, stream.name.clone());
-        match self.speaker(process, name.as_ref()) {
+        let late = stream.texts == 0 && stream.frames > 0;
+        match self.speaker(process, name.as_ref(), late) {
             Verdict::One(key) => self.own_stream(call, key, at),
             Verdict::Several(keys) => self.leave_stream_open(call, process, keys),
             Verdict::Nobody => self.set_owner(call, Owner::Nobody),
@@ -167,8 +168,8 @@ impl OrchestratorModel {
         )
     }
 
-    /// A session that a stream speaks for.
-    fn speaker(&self, process: Tgid, name: Option<&Id>) -> Verdict {
+    /// A session that a stream speaks for; `late` for one whose text was not seen.
+    fn speaker(&self, process: Tgid, name: Option<&Id>, late: bool) -> Verdict {
         let Some(orchestrator) = self.processes.get(&process) else {
             return Verdict::Nobody;
         };
@@ -192,6 +193,9 @@ impl OrchestratorModel {
                 .is_some_and(|session| session.utterances.owes_text() || session.unread)
         };
         match owners.as_slice() {
+            [] if candidates.is_empty() && late => {
+                Verdict::Several(self.waiting_unnamed(orchestrator, |_| true))
+            }
             [] if candidates.is_empty() => Verdict::of(self.waiting_unnamed(orchestrator, waits)),
             [] => narrowed(candidates, waits),
             [owner] => {

@@ -23,6 +23,15 @@ impl OrchestratorModel {
 
     /// Nothing more of a stream that ended will be sent on.
     pub(super) fn settle_stream(&mut self, call: CallId) {
+        let hidden = self
+            .streams
+            .get(&call)
+            .and_then(Stream::session)
+            .and_then(|key| self.sessions.get(&key))
+            .is_some_and(|session| session.sent.may_hide_audio());
+        if hidden {
+            self.give_up_forwarding(call, SkipReason::Unreadable);
+        }
         let rest = self.change_forwarding(call, |stream| stream.forwarding.finish(stream.hold));
         let Some(stream) = self.streams.remove(&call) else {
             return;

@@ -58,7 +58,8 @@ impl EndReason {
     /// A message says that the session ended, and why. Words other than these say nothing here.
     pub(super) fn of_message(reason: Option<&str>, idle: bool) -> Self {
         match reason.map(str::to_ascii_lowercase).as_deref() {
-            Some("timeout" | "idle_timeout" | "idle") => Self::Timeout,
+            Some("idle") => Self::Timeout,
+            Some(reason) if reason.ends_with("timeout") => Self::Timeout,
             Some("error" | "internal_error") => Self::Error,
             Some("client_disconnect" | "disconnect") => Self::ClientDisconnect,
             _ => Self::by_server(idle),

@@ -24,6 +24,9 @@ const NOT_FOUND: u32 = 5;
 const INTERNAL: u32 = 13;
 const UNAVAILABLE: u32 = 14;
 
+/// Code of the message that tells a client that its message made no sense.
+const INVALID_MESSAGE: &str = "INVALID_MESSAGE";
+
 /// HTTP/2 error codes.
 const NO_ERROR: u32 = 0;
 const REFUSED_STREAM: u32 = 7;
@@ -101,6 +104,10 @@ impl OrchestratorModel {
             return;
         };
         let process = session.process;
+        // The client's own fault, and no failed call's.
+        if code.is_some_and(|code| code.as_str() == INVALID_MESSAGE) {
+            return self.count_error(ErrorType::Internal);
+        }
         if session.failed.take().is_some_and(recent) {
             return;
         }
@@ -114,9 +121,7 @@ impl OrchestratorModel {
             }
         }
         self.count_error(kind);
-        if kind == ErrorType::WorkerUnavailable {
-            self.tell_outages(process);
-        }
+        self.tell_outages(process);
     }
 
     /// A call that starts, ends or controls a session was not carried out.

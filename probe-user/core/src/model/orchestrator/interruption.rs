@@ -245,6 +245,10 @@ impl OrchestratorModel {
             .streams
             .get(&call)
             .is_some_and(|stream| stream.frames > 0 || stream.texts > 0);
+        self.reply(key, at);
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
         if session.barge_in.is_none() && spoke && !session.interrupted {
             session.barge_in = Some(BargeIn::new(Trigger::Grpc, at, vec![call]));
             self.follow(&[call]);
@@ -324,12 +328,12 @@ impl OrchestratorModel {
         })
     }
 
-    /// Streams of a session that were given text and whose audio is not over.
+    /// Streams of a session that were given text or gave audio, and whose audio is not over.
     fn open_streams(&self, key: SessionKey) -> Vec<CallId> {
         let open = |call: &CallId| {
             self.streams
                 .get(call)
-                .is_some_and(|stream| stream.is_open() && stream.texts > 0)
+                .is_some_and(|stream| stream.is_open() && (stream.texts > 0 || stream.frames > 0))
         };
         self.sessions.get(&key).map_or(Vec::new(), |session| {
             session.streams.iter().copied().filter(open).collect()

@@ -25,9 +25,14 @@
 //!    text to be spoken;
 //! 3. of the sessions that share the worker session, or else of those that have none, exactly one waits
 //!    for its text to be spoken;
-//! 4. several do, and the audio tells: a session that sent more audio messages since the stream was
-//!    opened than frames came on it speaks of another stream, and is struck out. The last one left,
-//!    once it sent three, is it.
+//! 4. several do, and the audio tells: a session sends audio that none of its own streams explains, and
+//!    of the streams that may be its only one has had as many frames since. Three such messages bind
+//!    it. A session that waits for nothing more is then struck out of the other streams, and the last
+//!    one left is it.
+//!
+//! A stream that is older than the probe may be of any session without a worker session, and only its
+//! audio tells. A session that asks for a second worker session under another id is not followed
+//! there.
 //!
 //! What stays open has model `unknown`, gives no latency that depends on it, and is counted in
 //! `voxprobe_observations_skipped_total` as `ambiguous`.
@@ -72,9 +77,11 @@ mod utterance;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 
+use prometheus::IntCounter;
+
 use super::{MAX_PROCESSES, ModelSettings, TransportSetting};
 use crate::flow::CallId;
-use crate::interpret::{Event, Id};
+use crate::interpret::{Event, Id, MessageKind};
 use crate::metrics::{Measure, Metrics, SkipReason};
 use crate::record::{ConnectionId, KtimeNs, Opened, Process, Role, Side, Tgid};
 use peers::Peers;
@@ -98,6 +105,9 @@ pub struct OrchestratorModel {
     metrics: Metrics,
     processes: BTreeMap<Tgid, Orchestrator>,
     sessions: BTreeMap<SessionKey, Session>,
+    /// Series of messages sent and received, looked up once.
+    sent: BTreeMap<MessageKind, IntCounter>,
+    received: BTreeMap<MessageKind, IntCounter>,
     /// `WebSocket` connections open.
     websockets: HashMap<ConnectionId, SessionKey>,
     streams: BTreeMap<CallId, Stream>,
@@ -121,6 +131,8 @@ impl OrchestratorModel {
             metrics: metrics.clone(),
             processes: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            received: BTreeMap::new(),
             websockets: HashMap::new(),
             streams: BTreeMap::new(),
             controls: HashMap::new(),

@@ -51,6 +51,23 @@ pub(super) enum Phase {
 #[derive(Debug)]
 struct Label(Option<Id>);
 
+/// Kinds of messages that a client was sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SentKinds {
+    pub(super) audio: bool,
+    /// Messages that the profile does not name.
+    pub(super) other: bool,
+    /// Messages that cannot be read.
+    pub(super) unreadable: bool,
+}
+
+impl SentKinds {
+    /// Whether audio may have been sent in messages that are not known to be audio.
+    pub(super) fn may_hide_audio(self) -> bool {
+        self.unreadable || (self.other && !self.audio)
+    }
+}
+
 /// A session, or a connection that may become one.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -84,6 +101,8 @@ pub(super) struct Session {
     pub(super) interrupted: bool,
     /// The stream whose frame was sent on last.
     pub(super) source: Option<CallId>,
+    /// What was sent to the client besides what is understood.
+    pub(super) sent: SentKinds,
     /// Audio messages that no stream known to be the session's explains.
     pub(super) stray_audio: u64,
     /// A call failed, and the client was not told yet.
@@ -123,6 +142,7 @@ impl Session {
             barge_in: None,
             interrupted: false,
             source: None,
+            sent: SentKinds::default(),
             stray_audio: 0,
             failed: None,
             broken: None,

@@ -112,6 +112,9 @@ impl OrchestratorModel {
             self.websockets.remove(&session.connection);
         }
         for call in &session.streams {
+            if session.sent.may_hide_audio() {
+                self.give_up_forwarding(*call, SkipReason::Unreadable);
+            }
             if let Some(stream) = self.streams.get_mut(call) {
                 stream.unheard = true;
             }

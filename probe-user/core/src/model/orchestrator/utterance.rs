@@ -1,6 +1,7 @@
 //! What a client asks to be spoken, from its first text to the end of its audio.
 //!
-//! One utterance is the run of text messages up to the one that says it is the last. Its text leaves
+//! One utterance is the run of text messages up to the one that says it is the last; of a client that
+//! never says so, up to the end of what was spoken of them. Its text leaves
 //! on one synthesis stream or on several; its audio comes back on the session's connection, where
 //! only order, numbers and the frames received tell one utterance's from the next one's.
 
@@ -20,6 +21,8 @@ struct Utterance {
     input: Option<KtimeNs>,
     /// More text of it may come.
     open: bool,
+    /// The client does not say whether.
+    unsaid: bool,
     /// Text messages of it.
     texts: u32,
     /// Texts sent to the worker for it.
@@ -102,6 +105,7 @@ impl Utterances {
         if !utterance.speaking {
             utterance.input = Some(at);
         }
+        utterance.unsaid = is_final.is_none();
         if is_final == Some(true) {
             utterance.open = false;
         }
@@ -228,7 +232,8 @@ impl Utterances {
         self.queue.retain_mut(|it| {
             let was = it.is_of(call);
             it.streams.retain(|stream| *stream != call);
-            let over = was && it.streams.is_empty() && !it.open && !it.owes_text();
+            let open = it.open && !it.unsaid;
+            let over = was && it.streams.is_empty() && !open && !it.owes_text();
             !over
         });
     }
@@ -253,7 +258,8 @@ impl Utterances {
         self.queue.retain(|it| {
             let passed = it.doubt == Some(SkipReason::Ambiguous) && !it.speaking;
             missed += u64::from(passed);
-            let silent = it.speaking && it.streams.is_empty() && !it.open;
+            let open = it.open && !it.unsaid;
+            let silent = it.speaking && it.streams.is_empty() && !open;
             !(passed || silent)
         });
         missed

@@ -190,3 +190,35 @@ fn worker_sessions_whose_client_left_are_not_taken_for_anothers() {
     assert_eq!(world.active("unknown"), Some(1.0));
     assert_eq!(world.active("m"), Some(0.0));
 }
+
+#[test]
+fn stream_older_than_the_probe_is_bound_by_its_audio() {
+    let mut world = World::new();
+    world.client(1, 0.0, ClientWhat::Upgraded { requested: None });
+    world.client(2, 0.0, ClientWhat::Upgraded { requested: None });
+    world.call(call(1), 1.0, What::StreamOpened);
+    world.call(call(1), 1.0, What::StreamSession(id("s").unwrap()));
+    for i in 10..15 {
+        world.relay(1, 2, 20.0 * i as f64, i);
+    }
+    world.frame(1, 300.0, 15);
+    world.done(1, 301.0, OK);
+    world.tick(5000.0);
+    assert_eq!(world.drops("unknown", "backpressure"), 1.0);
+}
+
+#[test]
+fn client_that_never_says_which_text_is_the_last_has_an_utterance_per_answer() {
+    let mut world = World::new();
+    world.connect(1, 0.0, "ws-1");
+    world.ask(1.0, "ws-1", "m");
+    for round in 0..3_u32 {
+        let at = 1000.0 * f64::from(round + 1);
+        let kind = MessageKind::TextChunk;
+        world.message(1, at, Origin::Client, kind, ClientFields::default());
+        world.speak(2 * round + 1, at + 1.0, "ws-1");
+        world.relay(2 * round + 1, 1, at + 49.5, 1);
+        world.done(2 * round + 1, at + 60.0, OK);
+    }
+    assert_eq!(world.fal("m"), (3, 150.0));
+}

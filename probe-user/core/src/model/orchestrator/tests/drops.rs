@@ -136,3 +136,19 @@ fn frames_lost_on_the_way_to_the_orchestrator_leave_drops_unknown() {
     assert_eq!(world.sum("worker_audio_frame_drops_total"), 0.0);
     assert_eq!(world.skipped("forwarding_drops", "lost"), 1.0);
 }
+
+#[test]
+fn audio_that_cannot_be_read_or_is_not_in_the_profile_is_not_taken_for_dropped() {
+    for kind in [MessageKind::Unknown, MessageKind::Other] {
+        let mut world = speaking(World::new());
+        for i in 1..=3 {
+            world.frame(1, 20.0 * i as f64, i);
+            let at = 20.0 * i as f64 + 0.5;
+            world.message(1, at, Origin::Server, kind, ClientFields::default());
+        }
+        world.done(1, 100.0, OK);
+        world.tick(5000.0);
+        assert_eq!(world.sum("worker_audio_frame_drops_total"), 0.0);
+        assert_eq!(world.skipped("forwarding_drops", "unreadable"), 1.0);
+    }
+}

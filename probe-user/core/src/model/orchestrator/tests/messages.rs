@@ -102,3 +102,16 @@ fn events_of_other_processes_and_sides_do_not_count() {
     assert_eq!(world.sum("orchestrator_websocket_connections_active"), 0.0);
     assert!(world.model.sessions.is_empty());
 }
+
+#[test]
+fn reset_of_the_call_is_what_a_control_message_causes() {
+    let mut world = World::new();
+    world.connect(1, 0.0, "ws-1");
+    world.ask(1.0, "ws-1", "m");
+    world.text(1, 20.0, true);
+    world.speak(1, 22.0, "ws-1");
+    world.relay(1, 1, 60.0, 1);
+    world.command(1, 70.0, Command::Stop);
+    world.done(1, 73.0, CANCELLED);
+    assert_eq!(processing(&world, "Control"), (1, 3.0));
+}

@@ -1,6 +1,11 @@
 //! Stories told in clients' messages and calls to workers, through the model to gathered metrics.
 //! Times are milliseconds.
 
+#![expect(
+    clippy::float_cmp,
+    reason = "counters and gauges are whole numbers, exact in an f64"
+)]
+
 mod barge_in;
 mod bounds;
 mod correlation;
