@@ -14,6 +14,10 @@ use crate::record::KtimeNs;
 
 /// One utterance.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each flag is one independent fact about the utterance"
+)]
 struct Utterance {
     /// Receive of the message that starts it; `None` when nobody asked for it.
     begun: Option<KtimeNs>,
