@@ -39,6 +39,8 @@ pub(super) struct BargeIn {
     confirmed: bool,
     /// The worker was told.
     reacted: bool,
+    /// When it was told first.
+    told: Option<KtimeNs>,
     /// Calls to the worker that are not answered.
     unanswered: usize,
     /// Streams whose audio may still come.
@@ -58,6 +60,7 @@ impl BargeIn {
             at,
             sure: true,
             reacted: false,
+            told: None,
             confirmed: trigger != Trigger::Vad,
             unanswered: 0,
             streams,
@@ -90,6 +93,7 @@ impl BargeIn {
     pub(super) fn ask(&mut self, at: KtimeNs) {
         self.confirmed = true;
         self.reacted = true;
+        self.told.get_or_insert(at);
         self.unanswered += 1;
         self.last_sign = self.last_sign.max(at);
     }
@@ -104,6 +108,7 @@ impl BargeIn {
     pub(super) fn reset(&mut self, at: KtimeNs) {
         self.confirmed = true;
         self.reacted = true;
+        self.told.get_or_insert(at);
         self.last_sign = self.last_sign.max(at);
     }
 
@@ -144,6 +149,16 @@ impl BargeIn {
     /// Whether it is known to be an interruption.
     pub(super) fn is_confirmed(&self) -> bool {
         self.confirmed
+    }
+
+    /// Whether it is confirmed and no answer is awaited.
+    pub(super) fn is_answered(&self) -> bool {
+        self.confirmed && self.unanswered == 0
+    }
+
+    /// When it was last triggered or the worker told.
+    pub(super) fn since(&self) -> KtimeNs {
+        self.told.unwrap_or(self.at)
     }
 
     /// Whether nothing of it is awaited.

@@ -151,6 +151,8 @@ impl OrchestratorModel {
         };
         session.unread = false;
         session.interrupted = false;
+        session.last_text = Some(at);
+        session.last_activity = at;
         session.utterances.handle_chunk(call, is_final);
         self.caused(key, opened, at);
     }

@@ -196,6 +196,7 @@ impl OrchestratorModel {
         match kind {
             MessageKind::TextChunk => {
                 session.interrupted = false;
+                session.last_text = Some(at);
                 if !session.utterances.handle_text(at, fields.is_final) {
                     self.refuse("utterance");
                 }

@@ -70,9 +70,15 @@ impl OrchestratorModel {
                 self.bind(process, key, name, at);
                 self.reply(key, at);
             }
-            Verdict::Several(keys) => self.leave_open(process, name, keys),
+            Verdict::Several(keys) => {
+                self.leave_open(process, name, keys);
+                self.orphan(process, vec![name.clone()]);
+            }
             // Asked for again, on another worker or for another model.
             Verdict::Nobody => {
+                if owners.is_empty() {
+                    self.orphan(process, vec![name.clone()]);
+                }
                 for key in owners {
                     self.bind(process, key, name, at);
                 }
@@ -262,12 +268,20 @@ impl OrchestratorModel {
         };
         let open = orchestrator.open_streams.clone();
         for call in open {
-            let Some(Owner::OneOf(candidates)) =
-                self.streams.get_mut(&call).map(|stream| &mut stream.owner)
+            // A stream older than the probe may be of a session that waits for nothing.
+            let Some(Owner::OneOf(candidates)) = self
+                .streams
+                .get_mut(&call)
+                .filter(|stream| stream.texts > 0)
+                .map(|stream| &mut stream.owner)
             else {
                 continue;
             };
+            let before = candidates.len();
             candidates.retain(|candidate| candidate.session != key);
+            if candidates.len() == before {
+                continue;
+            }
             if let [last] = candidates.as_slice() {
                 let last = last.session;
                 // Open streams only get fewer, so this ends.

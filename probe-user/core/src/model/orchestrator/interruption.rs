@@ -148,12 +148,20 @@ impl OrchestratorModel {
 
     /// Audio of a session's stream arrived.
     pub(super) fn sign_audio(&mut self, key: SessionKey, call: CallId, at: KtimeNs) {
-        if let Some(session) = self.sessions.get_mut(&key)
-            && let Some(barge_in) = &mut session.barge_in
-            && barge_in.is_of(call)
+        let Some(barge_in) = self
+            .sessions
+            .get_mut(&key)
+            .and_then(|session| session.barge_in.as_mut())
+        else {
+            return;
+        };
+        if !barge_in.is_of(call) {
+            // The next utterance is heard: nothing of the one before will be.
+            if barge_in.is_answered() {
+                self.close_interruption(key);
+            }
+        } else if !self.followed.values().any(|followed| *followed == call) {
             // Where the worker is followed, what counts is when it sent it.
-            && !self.followed.values().any(|followed| *followed == call)
-        {
             barge_in.sign(at);
         }
     }
@@ -207,7 +215,10 @@ impl OrchestratorModel {
         if !barge_in.is_confirmed() {
             return;
         }
-        session.interrupted = true;
+        // Unless something else was asked for meanwhile.
+        session.interrupted = session
+            .last_text
+            .is_none_or(|last| last <= barge_in.since());
         match barge_in.latency() {
             Ok(ms) => self
                 .metrics

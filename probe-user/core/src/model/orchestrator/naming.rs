@@ -115,7 +115,8 @@ impl OrchestratorModel {
         }
     }
 
-    /// A session is gone: names that nobody else uses wait for their end to be asked for.
+    /// Names that nobody may ever ask to end: beyond the bound the oldest that nobody uses is
+    /// forgotten.
     pub(super) fn orphan(&mut self, process: Tgid, names: Vec<Id>) {
         let Self {
             processes,
@@ -126,15 +127,25 @@ impl OrchestratorModel {
             return;
         };
         for name in names {
-            let used = |name: &Name| name.owners.iter().any(|key| sessions.contains_key(key));
-            if orchestrator.names.get(&name).is_none_or(used) {
+            let Some(entry) = orchestrator.names.get_mut(&name) else {
+                continue;
+            };
+            if !std::mem::replace(&mut entry.orphaned, true) {
+                orchestrator.orphans.push_back(name);
+            }
+            if orchestrator.orphans.len() <= MAX_ORPHANS {
                 continue;
             }
-            orchestrator.orphans.push_back(name);
-            if orchestrator.orphans.len() > MAX_ORPHANS
-                && let Some(oldest) = orchestrator.orphans.pop_front()
-                && !orchestrator.names.get(&oldest).is_some_and(used)
-            {
+            let Some(oldest) = orchestrator.orphans.pop_front() else {
+                continue;
+            };
+            let used = orchestrator.names.get(&oldest).is_some_and(|name| {
+                let mut users = name.owners.iter().chain(&name.candidates);
+                users.any(|key| sessions.contains_key(key))
+            });
+            if used {
+                orchestrator.orphans.push_back(oldest);
+            } else {
                 orchestrator.forget_name(&oldest);
             }
         }

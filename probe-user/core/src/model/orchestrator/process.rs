@@ -22,7 +22,7 @@ pub(super) struct Orchestrator {
     pub(super) open_streams: BTreeSet<CallId>,
     /// Sessions by the id that their clients were told.
     pub(super) told: HashMap<Id, BTreeSet<SessionKey>>,
-    /// Names whose sessions are gone, oldest first.
+    /// Names in line to be forgotten once nobody uses them, oldest first.
     pub(super) orphans: VecDeque<Id>,
     /// Failed calls that no session could be told for.
     pub(super) failures: VecDeque<KtimeNs>,
@@ -39,6 +39,8 @@ pub(super) struct Name {
     pub(super) candidates: Vec<SessionKey>,
     /// Model that was asked for.
     pub(super) model: Option<Id>,
+    /// It is in line to be forgotten once nobody uses it.
+    pub(super) orphaned: bool,
     /// Connection on which it was asked for last.
     pub(super) connection: Option<ConnectionId>,
 }

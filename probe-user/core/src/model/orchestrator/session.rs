@@ -97,6 +97,8 @@ pub(super) struct Session {
     pub(super) speech_ended: Option<KtimeNs>,
     pub(super) utterances: Utterances,
     pub(super) barge_in: Option<BargeIn>,
+    /// When text last came or was sent to a worker.
+    pub(super) last_text: Option<KtimeNs>,
     /// What was asked for last was interrupted.
     pub(super) interrupted: bool,
     /// The stream whose frame was sent on last.
@@ -140,6 +142,7 @@ impl Session {
             speech_ended: None,
             utterances: Utterances::default(),
             barge_in: None,
+            last_text: None,
             interrupted: false,
             source: None,
             sent: SentKinds::default(),

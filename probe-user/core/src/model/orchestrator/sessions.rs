@@ -182,11 +182,24 @@ impl OrchestratorModel {
         }
     }
 
+    /// Of an agent's session nothing but silence may tell that it ended.
+    fn expire_livekit(&mut self, key: SessionKey, now: KtimeNs) {
+        let livekit = self
+            .sessions
+            .get(&key)
+            .is_some_and(|session| session.transport == Transport::LiveKit);
+        if livekit && self.is_idle(key, now) {
+            self.end_session(key, EndReason::Timeout, now);
+            self.remove_session(key);
+        }
+    }
+
     /// Time passed: settles what silence settles.
     pub(super) fn settle_sessions(&mut self, now: KtimeNs) {
         let keys: Vec<SessionKey> = self.sessions.keys().copied().collect();
         for key in keys {
             self.settle_interruption(key, now);
+            self.expire_livekit(key, now);
             let Some(session) = self.sessions.get_mut(&key) else {
                 continue;
             };

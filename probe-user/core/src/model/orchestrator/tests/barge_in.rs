@@ -203,3 +203,33 @@ impl World {
             .sum()
     }
 }
+
+#[test]
+fn new_utterance_that_interrupts_the_one_before_can_be_interrupted_itself() {
+    let mut world = speaking(World::with_worker());
+    // The orchestrator drops the call and opens the next one before the worker has noticed.
+    world.text(1, 100.0, true);
+    world.done(1, 101.0, CANCELLED);
+    world.speak(3, 101.2, "ws-1");
+    world.at_worker(1, 104.0, What::Frame(frame(4)));
+    world.at_worker(1, 104.5, What::StreamEnded(CANCELLED));
+    assert_eq!(world.barge_in("grpc"), (1, 3.0));
+    world.relay(3, 1, 150.0, 1);
+    world.command(1, 200.0, Command::Stop);
+    world.control((201.0, 205.0), "ws-1", Command::Stop);
+    world.done(3, 206.0, OK);
+    assert_eq!(world.barge_in("grpc").0, 1);
+    assert_eq!(world.barge_in("control"), (1, 5.0));
+}
+
+#[test]
+fn next_utterances_audio_ends_an_interruption() {
+    let mut world = speaking(World::new());
+    world.command(1, 100.0, Command::Stop);
+    world.frame(1, 120.0, 4);
+    world.text(1, 130.0, true);
+    world.speak(3, 131.0, "ws-1");
+    assert_eq!(world.barge_in("control"), (0, 0.0));
+    world.frame(3, 150.0, 1);
+    assert_eq!(world.barge_in("control"), (1, 20.0));
+}

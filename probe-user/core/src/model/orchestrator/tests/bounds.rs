@@ -181,3 +181,17 @@ fn senseless_orders_of_events_keep_the_books_balanced() {
         );
     }
 }
+
+#[test]
+fn worker_sessions_that_nobody_ends_make_place_for_others() {
+    let mut world = World::new();
+    world.connect(0, 0.0, "ws-0");
+    world.end(0, 1.0, ConnectionEnd::PeerClosed);
+    for n in 0..(MAX_NAMES + 100) {
+        world.ask(10_000.0, &format!("warm-up-{n}"), "m");
+    }
+    assert_eq!(held(&world)[7], MAX_ORPHANS);
+    world.connect(1, 20_000.0, "ws-1");
+    world.ask(20_001.0, "ws-1", "n");
+    assert_eq!(world.started("n"), 1.0);
+}

@@ -110,3 +110,21 @@ fn process_that_served_a_client_once_is_no_agent() {
         0.0
     );
 }
+
+#[test]
+fn silent_session_ends_at_the_idle_limit() {
+    let settings = ModelSettings {
+        idle_timeout_ms: Some(5000),
+        ..ModelSettings::default()
+    };
+    let mut world = World::with(settings, Limits::default());
+    world.ask(0.0, "a", "m");
+    world.speak(1, 1000.0, "a");
+    world.frame(1, 2000.0, 1);
+    world.tick(6900.0);
+    assert_eq!(world.active("m"), Some(1.0));
+    world.tick(7000.0);
+    assert_eq!(world.ended("m", "timeout"), 1.0);
+    world.ask_end(8000.0, "a");
+    assert_eq!(world.sum("orchestrator_sessions_ended_total"), 1.0);
+}
