@@ -21,7 +21,7 @@ mod interpreter;
 pub use crate::record::ConnectionEnd;
 pub use client::{ClientEvent, ClientFields, ClientWhat, MessageKind};
 pub use client_event::client_event;
-pub use event::{AudioFrame, Command, Event, LoadDuration, What};
+pub use event::{AudioFrame, Command, Event, Failure, LoadDuration, What};
 pub use id::Id;
 pub use interpreter::{Counts, Interpreter, MAX_CALLS};
 

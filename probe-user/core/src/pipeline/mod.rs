@@ -20,11 +20,11 @@ use crate::{
     flow::{Exchange, InflaterBudget},
     interpret::{self, ClientEvent, Interpreter, client_event},
     metrics::Metrics,
-    model::{Model, ModelSettings, RedisModel},
+    model::{Model, ModelSettings, OrchestratorModel, RedisModel},
     profile::Profile,
     record::{
-        Chunk, ConnectionEnd, ConnectionId, Gap, Joined, KtimeNs, Opened, Process, Record, Role,
-        Side, Tgid, WebSocketEvent,
+        Address, Chunk, ConnectionEnd, ConnectionId, Direction, Gap, Joined, KtimeNs, Opened,
+        Process, Record, Role, Side, Tgid, WebSocketEvent,
     },
     stream::Delivery,
 };
@@ -57,6 +57,7 @@ pub struct Pipeline {
     counters: Counters,
     interpreter: Interpreter,
     model: Model,
+    orchestrator: OrchestratorModel,
     redis: RedisModel,
     /// Connections that speak Redis came or went since the last tick.
     redis_changed: bool,
@@ -67,7 +68,6 @@ pub struct Pipeline {
     exchanges: Vec<Exchange>,
     websocket: Vec<WebSocketEvent>,
     inflaters: InflaterBudget,
-    client_events: u64,
     #[cfg(test)]
     told: Vec<ClientEvent>,
 }
@@ -78,6 +78,7 @@ impl Pipeline {
         Self {
             interpreter: Interpreter::new(&profile),
             model: Model::new(settings, &metrics),
+            orchestrator: OrchestratorModel::new(settings, &metrics),
             redis: RedisModel::new(&metrics),
             redis_changed: false,
             counters: Counters::new(&metrics),
@@ -90,7 +91,6 @@ impl Pipeline {
             exchanges: Vec::new(),
             websocket: Vec::new(),
             inflaters: InflaterBudget::default(),
-            client_events: 0,
             #[cfg(test)]
             told: Vec::new(),
         }
@@ -99,11 +99,6 @@ impl Pipeline {
     /// The state of the voice system.
     pub fn model(&self) -> &Model {
         &self.model
-    }
-
-    /// What WebSocket connections said, so far: a number of events.
-    pub fn client_events(&self) -> u64 {
-        self.client_events
     }
 
     /// What is exported.
@@ -134,6 +129,9 @@ impl Pipeline {
                 at,
             } => {
                 let tap = reborrow(&mut tap);
+                if *direction == Direction::Received {
+                    self.orchestrator.handle_connection_lost(*connection);
+                }
                 self.on_connection(*connection, tap, |connection, stage| {
                     connection.handle_half_closed(*direction, *at, stage);
                 });
@@ -151,6 +149,7 @@ impl Pipeline {
             }
             Record::Process(process) => {
                 self.model.handle_process(process);
+                self.orchestrator.handle_process(process);
                 self.processes.insert(process.tgid, process.clone());
             }
             Record::ProcessEnded { tgid, at } => {
@@ -208,6 +207,7 @@ impl Pipeline {
             self.counters.connection_closed(&replaced);
         }
         self.redis.handle_opened(opened);
+        self.orchestrator.handle_opened(opened);
     }
 
     fn handle_chunk(&mut self, chunk: Chunk<'_>, tap: Option<&mut dyn Tap>) {
@@ -230,6 +230,9 @@ impl Pipeline {
         end: ConnectionEnd,
         tap: Option<&mut dyn Tap>,
     ) {
+        if end == ConnectionEnd::Reset {
+            self.orchestrator.handle_connection_lost(id);
+        }
         self.on_connection(id, tap, |connection, stage| {
             connection.handle_closed(at, end, stage);
         });
@@ -239,14 +242,24 @@ impl Pipeline {
             if failed && connection.is_undetermined() && self.redis.is_to_redis(opened) {
                 self.redis.handle_refused();
             }
+            if failed
+                && connection.is_undetermined()
+                && let (Some(Side::Client), Some(Address::Inet(peer))) = (opened.side, &opened.peer)
+            {
+                self.orchestrator
+                    .handle_connect_failed(opened.tgid, *peer, at);
+            }
             self.redis_changed |= connection.redis_side().is_some();
             self.redis.handle_closed(opened);
             self.counters.connection_closed(&connection);
         }
         self.model.handle_connection_closed(id, at);
+        self.orchestrator.handle_connection_closed(id, at);
     }
 
     fn handle_process_ended(&mut self, tgid: Tgid, at: KtimeNs, mut tap: Option<&mut dyn Tap>) {
+        // Its sessions end with it, not one by one with its connections.
+        self.orchestrator.handle_process_ended(tgid, at);
         for id in self.select(|connection| connection.tgid() == tgid) {
             let end = ConnectionEnd::ProcessEnded;
             self.handle_closed(id, at, end, reborrow(&mut tap));
@@ -262,6 +275,7 @@ impl Pipeline {
             });
         }
         self.model.handle_tick(at);
+        self.orchestrator.handle_tick(at);
         if std::mem::take(&mut self.redis_changed) {
             let counted = self.connections.values().filter(|it| self.counts(it));
             self.redis.set_active(counted.count());
@@ -319,6 +333,7 @@ impl Pipeline {
         }
         for event in self.events.drain(..) {
             self.model.handle(&event);
+            self.orchestrator.handle(&event);
         }
         if !self.websocket.is_empty() {
             let tgid = process.tgid;
@@ -373,10 +388,9 @@ impl Pipeline {
 
     /// What an orchestrator and a client said to each other.
     fn handle_client(&mut self, event: &ClientEvent) {
-        self.client_events += 1;
         #[cfg(test)]
         self.told.push(event.clone());
-        let _ = event;
+        self.orchestrator.handle_client(event);
     }
 
     /// Whether a Redis connection counts at this end: the server's does only where no watched
@@ -418,6 +432,8 @@ impl Stage<'_> {
     }
 }
 
+#[cfg(test)]
+mod orchestrator_tests;
 #[cfg(test)]
 mod redis_tests;
 #[cfg(test)]
