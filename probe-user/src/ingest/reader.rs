@@ -91,6 +91,8 @@ impl Ingest {
             ("capture_limit", count(loss::CAPTURE_LIMIT)),
             ("read_fault", count(loss::READ_FAULT)),
             ("map_full", count(loss::MAP_FULL)),
+            ("ring_full_hook", count(loss::RING_FULL_HOOK)),
+            ("hook_unpaired", count(loss::HOOK_UNPAIRED)),
         ]
     }
 }

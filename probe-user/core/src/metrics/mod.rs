@@ -6,6 +6,7 @@
 pub mod catalogue;
 mod family;
 mod gpu;
+mod hooks;
 mod limits;
 mod probe;
 mod redis;
@@ -13,6 +14,7 @@ mod worker;
 
 pub use family::{Family, OTHER, Replace, Series};
 pub use gpu::GpuMetrics;
+pub use hooks::HookMetrics;
 pub use limits::{Bound, Limits};
 pub use probe::{Measure, ProbeMetrics, SkipReason};
 pub use redis::RedisMetrics;
@@ -32,6 +34,8 @@ pub struct Metrics {
     pub worker: WorkerMetrics,
     /// The metrics of Redis connections.
     pub redis: RedisMetrics,
+    /// The metrics of library hooks.
+    pub hooks: HookMetrics,
     /// The GPUs' metrics.
     pub gpu: GpuMetrics,
     /// The probe's own metrics that the core counts.
@@ -56,6 +60,7 @@ impl Metrics {
         Self {
             worker: WorkerMetrics::new(&builder),
             redis: RedisMetrics::new(&builder),
+            hooks: HookMetrics::new(&builder),
             gpu: GpuMetrics::new(&builder),
             probe: ProbeMetrics::new(&builder, overflow),
             registry: builder.registry,

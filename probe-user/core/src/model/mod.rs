@@ -24,6 +24,7 @@
 //!   `voxprobe_observations_skipped_total`.
 
 mod control;
+mod hooks;
 mod models;
 mod pacing;
 mod playout;
@@ -38,6 +39,7 @@ mod streams;
 mod view;
 mod worker;
 
+pub use hooks::{HookModel, MAX_HOOKS, MAX_INSTANCES, Speech};
 pub use redis::RedisModel;
 pub use settings::{
     MAX_FRAME_MS, MAX_LINGERING, MAX_MODELS_PER_PROCESS, MAX_PROCESSES, MAX_SEQUENCE_GAP,

@@ -17,10 +17,11 @@ use crate::{
     flow::Exchange,
     interpret::{self, Interpreter},
     metrics::Metrics,
-    model::{Model, ModelSettings, RedisModel},
+    model::{HookModel, Model, ModelSettings, RedisModel, Speech},
     profile::Profile,
     record::{
-        Chunk, ConnectionId, Gap, Joined, KtimeNs, Opened, Process, Record, Role, Side, Tgid,
+        Chunk, ConnectionId, Gap, HookCall, Joined, KtimeNs, Opened, Process, Record, Role, Side,
+        Tgid,
     },
     stream::Delivery,
 };
@@ -29,6 +30,10 @@ use counters::Counters;
 
 /// Connections followed at once. The kernel side's map has as many.
 pub const MAX_CONNECTIONS: usize = probe_abi::MAX_CONNECTIONS as usize;
+
+/// Starts and ends of speech kept until they are polled; beyond them the oldest go. At some a second
+/// for each of a hundred sessions, those of several seconds.
+const MAX_SPEECH: usize = 1024;
 
 /// Receives every record as it is processed, with the content of chunks left out that must not
 /// leave the host: what a capture file holds.
@@ -53,6 +58,9 @@ pub struct Pipeline {
     interpreter: Interpreter,
     model: Model,
     redis: RedisModel,
+    hooks: HookModel,
+    /// Starts and ends of speech that nobody has taken yet.
+    speech: VecDeque<(Tgid, KtimeNs, Speech)>,
     /// Connections that speak Redis came or went since the last tick.
     redis_changed: bool,
     processes: HashMap<Tgid, Process>,
@@ -69,6 +77,8 @@ impl Pipeline {
             interpreter: Interpreter::new(&profile),
             model: Model::new(settings, &metrics),
             redis: RedisModel::new(&metrics),
+            hooks: HookModel::new(&metrics),
+            speech: VecDeque::new(),
             redis_changed: false,
             counters: Counters::new(&metrics),
             profile,
@@ -94,6 +104,11 @@ impl Pipeline {
     /// A connection whose bytes nobody needs, told once.
     pub fn poll_unwanted(&mut self) -> Option<ConnectionId> {
         self.unwanted.pop_front()
+    }
+
+    /// The next start or end of speech that a voice activity detector's hook told, in order.
+    pub fn poll_speech(&mut self) -> Option<(Tgid, KtimeNs, Speech)> {
+        self.speech.pop_front()
     }
 
     /// Takes the next record.
@@ -135,6 +150,8 @@ impl Pipeline {
             }
             Record::Gpus(sample) => self.model.handle_gpus(sample),
             Record::Tick { at } => self.handle_tick(*at, reborrow(&mut tap)),
+            Record::Hook(hook) => self.hooks.handle_hook(hook),
+            Record::HookCalled(call) => self.handle_hook_called(call),
         }
         // After what it set free: a replay must meet chunks that were held back before the end of
         // their connection, as this pipeline did.
@@ -212,11 +229,29 @@ impl Pipeline {
         self.model.handle_connection_closed(id, at);
     }
 
+    fn handle_hook_called(&mut self, call: &HookCall) {
+        let Some(process) = self.processes.get(&call.tgid) else {
+            return;
+        };
+        if let Some(speech) = self.hooks.handle_call(call, process.role) {
+            self.hand_on_speech(call.tgid, call.exit, speech);
+        }
+    }
+
+    /// Where every start and end of speech goes.
+    fn hand_on_speech(&mut self, tgid: Tgid, at: KtimeNs, speech: Speech) {
+        if self.speech.len() >= MAX_SPEECH {
+            self.speech.pop_front();
+        }
+        self.speech.push_back((tgid, at, speech));
+    }
+
     fn handle_process_ended(&mut self, tgid: Tgid, at: KtimeNs, mut tap: Option<&mut dyn Tap>) {
         for id in self.select(|connection| connection.tgid() == tgid) {
             self.handle_closed(id, at, false, reborrow(&mut tap));
         }
         self.processes.remove(&tgid);
+        self.hooks.handle_process_ended(tgid);
         self.model.handle_process_ended(tgid, at);
     }
 

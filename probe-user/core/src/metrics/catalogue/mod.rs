@@ -6,6 +6,7 @@
 //! units, counters in `_total`).
 
 pub mod gpu;
+pub mod hooks;
 pub mod probe;
 pub mod redis;
 pub mod worker;
@@ -44,6 +45,7 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
     worker::ALL
         .iter()
         .chain(redis::ALL)
+        .chain(hooks::ALL)
         .chain(gpu::ALL)
         .chain(probe::ALL)
         .copied()
