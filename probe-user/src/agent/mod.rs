@@ -68,7 +68,12 @@ impl Agent {
         let cost = CostMetrics::register(shared.metrics.registry());
         let profile = Arc::clone(&settings.profile);
         let pipeline = Pipeline::new(profile, settings.model, shared.metrics.clone());
-        let ingest = Ingest::new(attached, ring, settings.targets.clone());
+        let ingest = Ingest::new(
+            attached,
+            ring,
+            settings.targets.clone(),
+            settings.library_hooks.clone(),
+        );
         Ok(Self {
             settings,
             shared,

@@ -6,6 +6,7 @@
 mod duration;
 mod error;
 mod file;
+mod hook;
 
 use std::{
     net::SocketAddr,
@@ -16,7 +17,11 @@ use std::{
 
 use probe_core::{metrics::Limits, model::ModelSettings, profile::Profile};
 
-use crate::{attach::Attachment, discover::Target, gpu, telemetry};
+use crate::{
+    attach::{Attachment, HookTarget},
+    discover::Target,
+    gpu, telemetry,
+};
 
 pub use error::SettingsError;
 
@@ -31,6 +36,8 @@ pub struct Settings {
     pub attachment: Attachment,
     /// Which processes are watched.
     pub targets: Vec<Target>,
+    /// Which functions of libraries are hooked.
+    pub library_hooks: Vec<HookTarget>,
     /// How often `/proc` is looked over for processes whose start was missed.
     pub discovery_interval: Duration,
     /// What the voice system says.
@@ -71,6 +78,8 @@ impl Settings {
                 })
                 .collect::<Result<_, _>>()?,
         };
+        let library_hooks = hook::compile(file.hook)
+            .map_err(|(place, error)| SettingsError::value(path, &place, &error))?;
         let (profile, profile_text) = load_profile(&file.profile, path)?;
         Ok(Self {
             listen: file.http.listen,
@@ -80,6 +89,7 @@ impl Settings {
             },
             attachment: file.hooks.syscalls,
             targets,
+            library_hooks,
             discovery_interval: file.discovery.interval,
             profile: Arc::new(profile),
             profile_text,
