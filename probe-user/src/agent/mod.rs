@@ -3,6 +3,7 @@
 
 mod beat;
 mod cost;
+mod hooks;
 mod streams;
 
 use std::{

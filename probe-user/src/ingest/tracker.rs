@@ -176,32 +176,18 @@ impl Tracker {
                     let _absent = self.attached.maps.processes.remove(&tgid.0);
                 }
             }
-            KernelRecord::Hooked {
-                attachment,
-                tgid,
-                tid,
-                enter,
-                exit,
-                argument,
-                event,
-            } => {
-                let Some(process) = self.processes.get(&tgid) else {
-                    return;
-                };
-                let Some(hook) = self.hooks.assign(&mut self.attached, attachment, process) else {
-                    return;
-                };
-                out(Record::HookCalled(HookCall {
-                    hook,
-                    tgid,
-                    tid,
-                    enter,
-                    exit,
-                    instance: argument,
-                    event,
-                }));
-            }
+            KernelRecord::Hooked { attachment, call } => self.hooked(attachment, call, out),
             KernelRecord::DescriptorsChanged { tgid } => self.compare_descriptors(tgid),
+        }
+    }
+
+    /// A hooked function was called; the core is told which hook's it is.
+    fn hooked(&mut self, attachment: u32, call: HookCall, out: &mut impl FnMut(Record<'_>)) {
+        let Some(process) = self.processes.get(&call.tgid) else {
+            return;
+        };
+        if let Some(hook) = self.hooks.assign(&mut self.attached, attachment, process) {
+            out(Record::HookCalled(HookCall { hook, ..call }));
         }
     }
 

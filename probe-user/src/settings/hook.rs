@@ -16,7 +16,7 @@ use crate::attach::{HookTarget, Location};
 const MAX_NAME_BYTES: usize = 64;
 
 /// Longest time that a result may have to last: an hour is no debounce.
-const MAX_DURATION: Duration = Duration::from_secs(3600);
+const MAX_DURATION: Duration = Duration::from_hours(1);
 
 /// One `[[hook]]`. `None` takes the preset's value, or the default.
 macro_rules! entry {
@@ -198,6 +198,8 @@ impl HookEntry {
             (Some(symbol), None) => Location::Symbol(symbol),
             (None, None) => return Err(HookError::NoFunction),
         };
+        // Empty where a preset has one and the library has not.
+        let reset = entry.reset.filter(|symbol| !symbol.is_empty());
         let sustained = |key, time: Option<Duration>, results: Option<u32>| {
             Ok(Sustained {
                 time_ns: nanoseconds(key, time)?,
@@ -221,7 +223,7 @@ impl HookEntry {
             },
             positive: entry.positive.unwrap_or_default(),
             timeouts: entry.timeouts.unwrap_or_default(),
-            sees_resets: entry.reset.is_some(),
+            sees_resets: reset.is_some(),
             debounce: Debounce {
                 positive: sustained(
                     "min_positive",
@@ -247,7 +249,7 @@ impl HookEntry {
             hook,
             library,
             location,
-            reset: entry.reset,
+            reset,
         })
     }
 
@@ -310,4 +312,140 @@ fn nanoseconds(key: &'static str, duration: Option<Duration>) -> Result<u64, Hoo
         return Err(HookError::LongDuration(key));
     }
     u64::try_from(duration.as_nanos()).map_err(|_| HookError::LongDuration(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::file::File;
+
+    fn hooks(text: &str) -> Result<Vec<HookTarget>, String> {
+        let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+        compile(file.hook).map_err(|(place, error)| format!("{place}: {error}"))
+    }
+
+    fn error(text: &str) -> String {
+        hooks(text).unwrap_err()
+    }
+
+    const FUNCTION: &str = "library = 'x'\nsymbol = \"f\"\n";
+
+    fn generic(more: &str) -> String {
+        format!("[[hook]]\nname = \"a\"\n{FUNCTION}{more}")
+    }
+
+    #[test]
+    fn preset_of_webrtcvad_needs_only_a_name() {
+        let hooks = hooks("[[hook]]\nname = \"vad\"\npreset = \"webrtcvad\"\n").unwrap();
+        let [target] = hooks.as_slice() else {
+            panic!("one hook")
+        };
+        assert!(
+            target
+                .library
+                .is_match("/x/_webrtcvad.cpython-311-x86_64-linux-gnu.so")
+        );
+        assert!(!target.library.is_match("/x/webrtcvad.py"));
+        let symbol = Location::Symbol("WebRtcVad_Process".to_owned());
+        assert_eq!(target.location, symbol);
+        assert_eq!(target.reset.as_deref(), Some("WebRtcVad_Init"));
+        let hook = &target.hook;
+        assert_eq!(
+            (hook.kind, &hook.meaning),
+            (HookKind::Edge, &HookMeaning::Vad)
+        );
+        assert!(hook.sees_resets);
+        assert_eq!(hook.debounce.positive.results, 3);
+        assert_eq!(hook.debounce.max_gap_ns, 1_000_000_000);
+    }
+
+    #[test]
+    fn given_keys_come_before_the_presets() {
+        let text = "[[hook]]\nname = \"vad\"\npreset = \"webrtcvad\"\noffset = 0x40\nreset = \"\"\n\
+                    min_positive = \"60ms\"\nmin_positive_results = 1\nrole = \"worker\"\n";
+        let hooks = hooks(text).unwrap();
+        let target = hooks.first().unwrap();
+        assert_eq!(target.location, Location::Offset(0x40));
+        assert_eq!(target.reset, None);
+        assert!(!target.hook.sees_resets);
+        assert_eq!(target.hook.role, Some(probe_core::record::Role::Worker));
+        let positive = Sustained {
+            time_ns: 60_000_000,
+            results: 1,
+        };
+        assert_eq!(target.hook.debounce.positive, positive);
+        assert_eq!(target.hook.debounce.negative.results, 15);
+    }
+
+    #[test]
+    fn preset_of_a_recogniser_needs_its_function() {
+        let text = "[[hook]]\nname = \"asr\"\npreset = \"asr\"\n";
+        assert!(error(text).contains("no library"));
+        let hooks = hooks(&format!("{text}{FUNCTION}timeouts = [-110]\n")).unwrap();
+        let hook = &hooks.first().unwrap().hook;
+        assert_eq!(hook.kind, HookKind::Latency);
+        let model = "unknown".to_owned();
+        assert_eq!(hook.meaning, HookMeaning::Asr { model });
+        assert_eq!(hook.timeouts, [-110]);
+    }
+
+    #[test]
+    fn hook_without_what_it_needs_is_an_error_that_names_it() {
+        assert!(
+            error("[[hook]]\npreset = \"asr\"\nlibrary = 'x'\nsymbol = \"f\"\n")
+                .contains("hook number 1: no name")
+        );
+        assert!(error(&generic("")).contains("hook \"a\": no kind"));
+        assert!(
+            error("[[hook]]\nname = \"a\"\nlibrary = 'x'\nkind = \"counter\"\n")
+                .contains("no function")
+        );
+        assert!(error(&generic("kind = \"counter\"\noffset = 1\n")).contains("two functions"));
+        assert!(error(&generic("library = '('\n")).contains("library"));
+        let twice = generic("kind = \"counter\"\n").repeat(2);
+        assert!(error(&twice).contains("another hook has this name"));
+        let long = "x".repeat(65);
+        let text = format!("[[hook]]\nname = \"{long}\"\n{FUNCTION}kind = \"counter\"\n");
+        assert!(error(&text).contains("longer than 64"));
+    }
+
+    #[test]
+    fn key_that_says_nothing_where_it_is_is_an_error() {
+        for (key, kind) in [
+            ("min_positive = \"1s\"", "latency"),
+            ("min_negative_results = 1", "counter"),
+            ("positive = [1]", "latency"),
+            ("reset = \"g\"", "latency"),
+            ("returns = \"i32\"", "counter"),
+            ("timeouts = [1]", "counter"),
+            ("model = \"m\"", "edge"),
+        ] {
+            let text = error(&generic(&format!("{key}\nkind = \"{kind}\"\n")));
+            let name = key.split(' ').next().unwrap();
+            assert!(
+                text.contains(&format!("`{name}`")) && text.contains("needs"),
+                "{text}"
+            );
+        }
+        let text = "[[hook]]\nname = \"vad\"\npreset = \"webrtcvad\"\nkind = \"counter\"\n";
+        assert!(error(text).contains("`kind`"));
+    }
+
+    #[test]
+    fn unknown_key_and_value_list_the_valid_ones() {
+        assert!(error(&generic("kindd = \"edge\"\n")).contains("unknown field `kindd`"));
+        assert!(error(&generic("kind = \"edges\"\n")).contains("unknown variant `edges`"));
+        assert!(error(&generic("kind = \"edge\"\nmax_gap = 5\n")).contains("invalid type"));
+        assert!(error(&generic("kind = \"edge\"\nmax_gap = \"2h\"\n")).contains("max_gap"));
+    }
+
+    #[test]
+    fn hooks_stay_within_what_the_core_follows() {
+        let mut text = String::new();
+        for index in 0..=MAX_HOOKS {
+            let name = format!("[[hook]]\nname = \"{index}\"\n");
+            text += &(name + FUNCTION + "kind = \"counter\"\n");
+        }
+        assert!(error(&text).contains("more than"));
+    }
 }

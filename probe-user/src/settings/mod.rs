@@ -146,6 +146,8 @@ mod tests {
             text.contains("`intervall`") && text.contains("did you mean `interval`"),
             "{text}"
         );
+        let text = error("[[hook]]\nsimbol = \"f\"\n");
+        assert!(text.contains("did you mean `symbol`"), "{text}");
         let text = error("[htpp]\n");
         assert!(text.contains("did you mean `http`"), "{text}");
     }

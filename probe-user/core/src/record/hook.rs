@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::{KtimeNs, Role, Tgid};
 
 /// A library hook: its place in the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct HookId(pub u32);
 
 /// A library hook of the configuration, as far as the core needs it.

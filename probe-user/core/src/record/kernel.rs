@@ -9,7 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use probe_abi::{SOCKADDR_BYTES, direction, flag, hook_event, kind, origin};
 
 use super::{
-    Address, Chunk, ConnectionId, Direction, GapReason, Hole, HookEvent, KtimeNs, Side, Tgid,
+    Address, Chunk, ConnectionId, Direction, GapReason, Hole, HookCall, HookEvent, HookId, KtimeNs,
+    Side, Tgid,
 };
 
 /// A record of the kernel side.
@@ -106,18 +107,8 @@ pub enum KernelRecord<'a> {
     Hooked {
         /// Which attachment of a hook: the agent knows its library.
         attachment: u32,
-        /// Process.
-        tgid: Tgid,
-        /// Thread.
-        tid: u32,
-        /// When the function was entered.
-        enter: KtimeNs,
-        /// When it returned; the entry again where only that is told.
-        exit: KtimeNs,
-        /// First argument's register.
-        argument: u64,
-        /// What is told.
-        event: HookEvent,
+        /// The call. Its hook is the agent's to say.
+        call: HookCall,
     },
     /// Descriptors changed in a way no record describes.
     DescriptorsChanged {
@@ -234,15 +225,16 @@ fn hooked<'a>(
         hook_event::RESET => HookEvent::Reset,
         _ => return Err(RecordError::Unknown),
     };
-    Ok(KernelRecord::Hooked {
-        attachment,
+    let call = HookCall {
+        hook: HookId::default(),
         tgid,
         tid,
         enter,
         exit,
-        argument,
+        instance: argument,
         event,
-    })
+    };
+    Ok(KernelRecord::Hooked { attachment, call })
 }
 
 fn chunk<'a>(
@@ -496,14 +488,18 @@ mod tests {
     #[test]
     fn hooked_call_is_read_and_cut_or_unknown_ones_are_errors() {
         let bytes = hook_bytes(hook_event::RETURNED);
-        let expected = KernelRecord::Hooked {
-            attachment: 3,
+        let call = HookCall {
+            hook: HookId::default(),
             tgid: Tgid(10),
             tid: 11,
             enter: KtimeNs(850),
             exit: KtimeNs(900),
-            argument: 0x7f00,
+            instance: 0x7f00,
             event: HookEvent::Returned(1),
+        };
+        let expected = KernelRecord::Hooked {
+            attachment: 3,
+            call,
         };
         assert_eq!(parse(&bytes), Ok(expected));
         for cut in 0..bytes.len() {

@@ -31,6 +31,13 @@ pub enum HookFault {
     TooMany,
 }
 
+impl HookFault {
+    /// Whether this host does not offer such hooks, whatever the library.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::NoPrograms(_))
+    }
+}
+
 /// The kernel's programs for library hooks cannot be loaded.
 pub(super) fn no_programs(error: &aya::programs::ProgramError) -> HookFault {
     let error = super::super::AttachError::program(probe_abi::program::HOOK_ENTER, error);

@@ -14,7 +14,10 @@ mod links;
 mod mapped;
 mod target;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use probe_core::record::{HookId, KtimeNs, Process, Role, Tgid};
 
@@ -72,6 +75,30 @@ pub struct HookState {
     pub active: usize,
     /// Why it is not set at others, once each; with the number of files.
     pub faults: Vec<(HookFault, usize)>,
+}
+
+impl fmt::Display for HookState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.name)?;
+        if self.is_waiting() {
+            return write!(f, "waiting, no watched process has the library");
+        }
+        let mut parts = Vec::new();
+        if self.active > 0 {
+            parts.push(format!("set at {} library files", self.active));
+        }
+        for (fault, files) in &self.faults {
+            parts.push(format!("not at {files}: {fault}"));
+        }
+        write!(f, "{}", parts.join(", "))
+    }
+}
+
+impl HookState {
+    /// Whether no watched process has the library.
+    pub fn is_waiting(&self) -> bool {
+        self.active == 0 && self.faults.is_empty()
+    }
 }
 
 impl LibraryHooks {
