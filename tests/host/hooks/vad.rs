@@ -207,6 +207,55 @@ fn copies_in_other_places_are_hooked_until_their_processes_end() {
 }
 
 #[test]
+fn containers_of_one_image_layer_are_counted_once_each() {
+    let (false, Some(interpreter)) = (unprivileged(), interpreter()) else {
+        return;
+    };
+    let Some(unshare) = program("unshare") else {
+        return;
+    };
+    let lab = Lab::new();
+    let mut plain = start(&lab, &interpreter, "elsewhere");
+    let library = ask(&mut plain, "load")["library"].clone();
+    let library = PathBuf::from(library.as_str().expect("a path"));
+    let layer = lab.path("layer");
+    fs::create_dir(&layer).expect("make a folder");
+    let copy = layer.join(library.file_name().expect("a name"));
+    fs::copy(&library, copy).expect("copy the library");
+
+    let probe = watch(&lab, "hears-layers", HOOK, &[]);
+    // The kernel has the layer's file once; each overlay shows it under a device of its own.
+    let mut peers = ["one", "two"].map(|name| {
+        let (work, merged) = (lab.path(&format!("{name}-work")), lab.path(name));
+        fs::create_dir(&work).expect("make a folder");
+        fs::create_dir(&merged).expect("make a folder");
+        let script = format!(
+            "mount -t tmpfs tmpfs {work} && mkdir {work}/u {work}/w && mount -t overlay overlay -o \
+             lowerdir={layer},upperdir={work}/u,workdir={work}/w {merged} && exec \"$@\"",
+            work = work.display(),
+            layer = layer.display(),
+            merged = merged.display(),
+        );
+        let inner = python(&interpreter, "vad.py", &[], "hears-layers");
+        let mut command = Command::new(&unshare);
+        command.args(["--mount", "sh", "-c", &script, "sh"]);
+        command.arg(inner.get_program()).args(inner.get_args());
+        let mut peer = Process::start(&mut command, &lab.fresh("layers.err"));
+        ask(&mut peer, &format!("load {}", merged.display()));
+        peer
+    });
+    wait_active(&probe, "vad", 2);
+    let mut heard = Heard::default();
+    for peer in &mut peers {
+        ask(peer, "new a");
+        heard.add(&ask(peer, "feed a=s10v20s40"));
+    }
+    assert_eq!((heard.starts, heard.ends), (2, 2));
+    heard.assert_exported(&probe);
+    assert_lossless(&probe.stop());
+}
+
+#[test]
 fn listener_older_than_the_probe_is_told_from_its_first_change() {
     let (false, Some(interpreter)) = (unprivileged(), interpreter()) else {
         return;

@@ -16,7 +16,7 @@ mod target;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
+    fmt, thread,
 };
 
 use probe_core::record::{HookId, KtimeNs, Process, Role, Tgid};
@@ -290,10 +290,33 @@ impl LibraryHooks {
         before.map(|seen| seen.files) != now.map(|seen| seen.files.clone())
     }
 
-    /// Takes the hooks out of libraries that no watched process has mapped.
+    /// Takes the hooks out of libraries that no watched process has mapped; on another thread, since
+    /// the kernel takes some tenths of a second for each. What they tell meanwhile is nobody's.
     fn detach_unmapped(&mut self) {
         let processes = &self.processes;
-        self.attachments
-            .retain(|key, _| processes.values().any(|seen| seen.files.contains(key)));
+        let is_mapped =
+            |key: &(HookId, FileId)| processes.values().any(|seen| seen.files.contains(key));
+        let gone: Vec<_> = self
+            .attachments
+            .extract_if(.., |key, _| !is_mapped(key))
+            .collect();
+        if gone.is_empty() {
+            return;
+        }
+        let closing = thread::Builder::new().name("detach".to_owned());
+        // Where there is no thread to be had, they are dropped here with the closure.
+        drop(closing.spawn(move || drop(gone)));
+    }
+}
+
+/// Side by side: the kernel's grace periods are shared.
+impl Drop for LibraryHooks {
+    fn drop(&mut self) {
+        thread::scope(|scope| {
+            for attachment in std::mem::take(&mut self.attachments).into_values() {
+                let closing = thread::Builder::new().name("detach".to_owned());
+                drop(closing.spawn_scoped(scope, move || drop(attachment)));
+            }
+        });
     }
 }
