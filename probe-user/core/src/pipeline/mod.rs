@@ -373,6 +373,8 @@ impl Stage<'_> {
 }
 
 #[cfg(test)]
+mod hook_tests;
+#[cfg(test)]
 mod redis_tests;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 //! hold anything.
 
 use std::{
+    collections::HashSet,
     ffi::OsString,
     fs,
     io::{self, BufRead as _, BufReader, Read as _},
@@ -56,10 +57,11 @@ impl Mapped {
 /// Files that a process has mapped executable, each once.
 pub(super) fn executable_files(pid: u32) -> io::Result<Vec<Mapped>> {
     let file = fs::File::open(format!("/proc/{pid}/maps"))?;
-    let mut files: Vec<Mapped> = Vec::new();
+    let mut files = Vec::new();
+    let mut known = HashSet::new();
     for line in BufReader::new(file.take(MAX_BYTES)).split(b'\n') {
         if let Some(mapped) = parse(line?)
-            && !files.iter().any(|known| known.file == mapped.file)
+            && known.insert(mapped.file.clone())
         {
             files.push(mapped);
         }
@@ -170,6 +172,16 @@ mod tests {
             .unwrap();
         let opened = fs::read(program.open_path(pid).unwrap()).unwrap();
         assert!(opened.starts_with(b"\x7fELF"));
+        // Without the mapping's link, as without the privilege for it: by its path, if it is the file.
+        let unlinked = Mapped {
+            range: "0-1".to_owned(),
+            ..program.clone()
+        };
+        let path = unlinked.open_path(pid).unwrap();
+        assert!(path.starts_with(format!("/proc/{pid}/root")));
+        let mut other = unlinked;
+        other.file.inode += 1;
+        assert_eq!(other.open_path(pid), None, "another file is there");
         assert!(code_size(pid).unwrap() > 0);
         assert_eq!(code_size(u32::MAX), None);
     }

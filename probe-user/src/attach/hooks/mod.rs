@@ -251,13 +251,14 @@ impl LibraryHooks {
             for file in mapped.iter().filter(|it| target.library.is_match(&it.path)) {
                 let key = (hook, file.file.clone());
                 seen.files.insert(key.clone());
-                if self.attachments.contains_key(&key) {
+                if self.attachments.contains_key(&key) || self.attachments.len() >= MAX_ATTACHMENTS
+                {
                     continue;
                 }
-                let is_room = self.attachments.len() < MAX_ATTACHMENTS;
-                let result = if is_room {
-                    let number = self.next;
-                    self.next = self.next.wrapping_add(1).max(1);
+                let number = self.next;
+                self.next = self.next.wrapping_add(1).max(1);
+                // The last place tells that there is no more.
+                let result = if self.attachments.len() + 1 < MAX_ATTACHMENTS {
                     file.open_path(process.tgid.0)
                         .ok_or(HookFault::Unreadable)
                         .and_then(|path| Links::set(attached, target, number, &path))
@@ -272,9 +273,7 @@ impl LibraryHooks {
                         tracing::warn!(hook = name, library = path, pid, %fault, "hook cannot be set");
                     }
                 }
-                if is_room || self.attachments.len() < 2 * MAX_ATTACHMENTS {
-                    self.attachments.insert(key, result);
-                }
+                self.attachments.insert(key, result);
             }
         }
         for ((hook, file), attachment) in &self.attachments {
