@@ -17,6 +17,8 @@ mod cursor;
 mod descriptor;
 mod dispatch;
 mod emit;
+mod file;
+mod file_open;
 mod maps;
 mod message;
 mod payload;

@@ -64,11 +64,20 @@ pub struct Agent {
 impl Agent {
     /// Attaches the programs.
     pub fn new(settings: Settings, shared: Shared) -> Result<Self, AttachError> {
-        let (attached, ring) = Attached::attach(settings.attachment, settings.log.level.kernel())?;
+        let (attached, ring) = Attached::attach(
+            settings.attachment,
+            settings.log.level.kernel(),
+            settings.model_files.roots(),
+        )?;
         let cost = CostMetrics::register(shared.metrics.registry());
         let profile = Arc::clone(&settings.profile);
         let pipeline = Pipeline::new(profile, settings.model, shared.metrics.clone());
-        let ingest = Ingest::new(attached, ring, settings.targets.clone());
+        let ingest = Ingest::new(
+            attached,
+            ring,
+            settings.targets.clone(),
+            settings.model_files.clone(),
+        );
         Ok(Self {
             settings,
             shared,

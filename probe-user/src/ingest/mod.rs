@@ -4,6 +4,7 @@
 mod clock;
 mod connections;
 mod descriptors;
+mod files;
 mod naming;
 mod processes;
 mod reader;

@@ -202,6 +202,7 @@ impl Tracker {
         // `exec` gives the process a descriptor table of its own, without those marked to close.
         self.files.insert(tgid, tgid.0);
         self.compare_descriptors(tgid);
+        self.forget_files(tgid, at, out);
         self.find_connections(tgid, out);
         self.trust_descriptors(tgid);
         if let Some(matched) = matched {
@@ -245,6 +246,7 @@ impl Tracker {
         };
         self.watched.remove(tgid);
         let _absent = self.attached.maps.processes.remove(&tgid.0);
+        self.forget_files(tgid, at, out);
         if let Some(files) = self.files.remove(&tgid)
             && !self.files.values().any(|other| *other == files)
         {

@@ -8,7 +8,10 @@ use probe_core::record::{KtimeNs, Record, kernel};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Tracker;
-use crate::{attach::Attached, discover::Target};
+use crate::{
+    attach::Attached,
+    discover::{ModelFiles, Target},
+};
 
 /// Records read before other duties get their turn: a few milliseconds of work.
 const BATCH: usize = 4096;
@@ -27,10 +30,15 @@ pub type Losses = [(&'static str, u64); loss::COUNT as usize];
 
 impl Ingest {
     /// Takes over the kernel side.
-    pub fn new(attached: Attached, ring: RingBuf<MapData>, targets: Vec<Target>) -> Self {
+    pub fn new(
+        attached: Attached,
+        ring: RingBuf<MapData>,
+        targets: Vec<Target>,
+        model_files: ModelFiles,
+    ) -> Self {
         Self {
             ring,
-            tracker: Tracker::new(attached, targets),
+            tracker: Tracker::new(attached, targets, model_files),
             records: 0,
             malformed: 0,
         }

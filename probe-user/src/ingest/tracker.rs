@@ -6,8 +6,11 @@ use probe_core::record::{
     Address, ConnectionId, KtimeNs, Process, Record, Tgid, kernel::KernelRecord,
 };
 
-use super::{Watched, descriptors::Descriptors};
-use crate::{attach::Attached, discover::Target};
+use super::{Watched, descriptors::Descriptors, files::OpenFiles};
+use crate::{
+    attach::Attached,
+    discover::{ModelFiles, Target},
+};
 
 /// Watched processes and their connections.
 pub struct Tracker {
@@ -20,6 +23,8 @@ pub struct Tracker {
     /// Descriptor table of each watched process.
     pub(super) files: HashMap<Tgid, u32>,
     pub(super) descriptors: Descriptors,
+    /// Weights files that are open or mapped.
+    pub(super) open_files: OpenFiles,
     /// Addresses of listening sockets by inode: each is looked up once.
     pub(super) listeners: HashMap<u64, Address>,
     /// Connections found in `/proc` so far.
@@ -39,7 +44,7 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    pub(super) fn new(attached: Attached, targets: Vec<Target>) -> Self {
+    pub(super) fn new(attached: Attached, targets: Vec<Target>, model_files: ModelFiles) -> Self {
         Self {
             attached,
             targets,
@@ -47,6 +52,7 @@ impl Tracker {
             watched: Watched::default(),
             files: HashMap::new(),
             descriptors: Descriptors::default(),
+            open_files: OpenFiles::new(model_files),
             listeners: HashMap::new(),
             found: 0,
             ending: BTreeMap::new(),
@@ -162,7 +168,11 @@ impl Tracker {
                     let _absent = self.attached.maps.processes.remove(&tgid.0);
                 }
             }
-            KernelRecord::DescriptorsChanged { tgid } => self.compare_descriptors(tgid),
+            KernelRecord::DescriptorsChanged { tgid } => {
+                self.compare_descriptors(tgid);
+                self.forget_files(tgid, super::now(), out);
+            }
+            KernelRecord::File(file) => self.file(file, out),
         }
     }
 
@@ -191,6 +201,7 @@ impl Tracker {
         look_over: bool,
         out: &mut impl FnMut(Record<'_>),
     ) {
+        self.look_at_files(out);
         self.finish_ended(now, out);
         self.is_behind |= self.lost_control_records();
         if look_over {

@@ -32,7 +32,7 @@ impl Check {
                 kernel(),
                 privileges().required(),
                 object().required(),
-                hooks(settings.attachment).required(),
+                hooks(settings.attachment, settings.model_files.roots()).required(),
                 btf(),
                 lockdown(),
                 pid_namespace(),
@@ -140,8 +140,8 @@ fn object() -> Capability {
     }
 }
 
-fn hooks(attachment: Attachment) -> Capability {
-    match Attached::attach(attachment, log::LevelFilter::Off) {
+fn hooks(attachment: Attachment, roots: &[String]) -> Capability {
+    match Attached::attach(attachment, log::LevelFilter::Off, roots) {
         Ok((attached, _ring)) => {
             let how = match attachment {
                 Attachment::Tracepoints => "one tracepoint per socket syscall",

@@ -16,7 +16,11 @@ use std::{
 
 use probe_core::{metrics::Limits, model::ModelSettings, profile::Profile};
 
-use crate::{attach::Attachment, discover::Target, gpu, telemetry};
+use crate::{
+    attach::Attachment,
+    discover::{ModelFiles, Target},
+    gpu, telemetry,
+};
 
 pub use error::SettingsError;
 
@@ -39,6 +43,8 @@ pub struct Settings {
     pub profile_text: String,
     /// Playout and models.
     pub model: ModelSettings,
+    /// Which files are weights of which model.
+    pub model_files: ModelFiles,
     /// How many values labels may have.
     pub limits: Limits,
     /// NVML.
@@ -71,6 +77,9 @@ impl Settings {
                 })
                 .collect::<Result<_, _>>()?,
         };
+        let models = &file.models;
+        let model_files = ModelFiles::new(&models.roots, &models.id, &models.weights)
+            .map_err(|error| SettingsError::value(path, "models", &error))?;
         let (profile, profile_text) = load_profile(&file.profile, path)?;
         Ok(Self {
             listen: file.http.listen,
@@ -88,6 +97,7 @@ impl Settings {
                 resident_cap: file.models.resident_cap.into_cap(),
                 ..ModelSettings::default()
             },
+            model_files,
             limits: Limits {
                 sessions: file.labels.sessions,
                 ..Limits::default()
@@ -150,6 +160,11 @@ mod tests {
         );
         let text = error("[[target]]\nrole = \"worker\"\n");
         assert!(text.contains("target number 1"), "{text}");
+        let text = error("[models]\nroots = [\"models\"]\n");
+        assert!(
+            text.contains("models: ") && text.contains("absolute"),
+            "{text}"
+        );
         let text = error("[[target]]\nrole = \"wroker\"\n");
         assert!(text.contains("did you mean `worker`"), "{text}");
     }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Names of the records, in the order of [`kind`].
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 11] = [
     "process",
     "process_ended",
     "opened",
@@ -22,6 +22,8 @@ const KINDS: [&str; 9] = [
     "closed",
     "gpus",
     "tick",
+    "file",
+    "renamed",
 ];
 
 fn kind(record: &Record<'_>) -> usize {
@@ -35,6 +37,8 @@ fn kind(record: &Record<'_>) -> usize {
         Record::Closed { .. } => 6,
         Record::Gpus(_) => 7,
         Record::Tick { .. } => 8,
+        Record::File(_) => 9,
+        Record::Renamed { .. } => 10,
     }
 }
 

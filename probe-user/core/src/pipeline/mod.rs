@@ -134,6 +134,8 @@ impl Pipeline {
                 self.handle_process_ended(*tgid, *at, reborrow(&mut tap));
             }
             Record::Gpus(sample) => self.model.handle_gpus(sample),
+            Record::File(event) => self.model.handle_file(event),
+            Record::Renamed { from, to, at } => self.handle_renamed(from, to, *at),
             Record::Tick { at } => self.handle_tick(*at, reborrow(&mut tap)),
         }
         // After what it set free: a replay must meet chunks that were held back before the end of
@@ -218,6 +220,13 @@ impl Pipeline {
         }
         self.processes.remove(&tgid);
         self.model.handle_process_ended(tgid, at);
+    }
+
+    fn handle_renamed(&mut self, from: &str, to: &str, at: KtimeNs) {
+        for process in self.processes.values_mut().filter(|it| it.name == from) {
+            to.clone_into(&mut process.name);
+        }
+        self.model.handle_renamed(from, to, at);
     }
 
     fn handle_tick(&mut self, at: KtimeNs, mut tap: Option<&mut dyn Tap>) {

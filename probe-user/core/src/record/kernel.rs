@@ -8,7 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use probe_abi::{SOCKADDR_BYTES, direction, flag, kind, origin};
 
-use super::{Address, Chunk, ConnectionId, Direction, GapReason, Hole, KtimeNs, Side, Tgid};
+use super::{
+    Address, Chunk, ConnectionId, Direction, GapReason, Hole, KernelFile, KtimeNs, Side, Tgid, file,
+};
 
 /// A record of the kernel side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +107,8 @@ pub enum KernelRecord<'a> {
         /// Process.
         tgid: Tgid,
     },
+    /// Something happened to a file under a model root.
+    File(KernelFile<'a>),
 }
 
 /// A descriptor of a descriptor table.
@@ -194,7 +198,9 @@ pub fn parse(bytes: &[u8]) -> Result<KernelRecord<'_>, RecordError> {
         kind::EXEC => Ok(KernelRecord::Executed { tgid, at }),
         kind::EXIT => Ok(KernelRecord::Exited { tgid, at }),
         kind::FDS_CHANGED => Ok(KernelRecord::DescriptorsChanged { tgid }),
-        _ => Err(RecordError::Unknown),
+        kind => file::parse(kind, &mut fields, tgid, at)?
+            .map(KernelRecord::File)
+            .ok_or(RecordError::Unknown),
     }
 }
 
@@ -326,10 +332,10 @@ pub fn socket_address(bytes: &[u8]) -> Option<Address> {
 }
 
 /// Reads fields in native byte order from the front of a slice.
-struct Fields<'a>(&'a [u8]);
+pub(super) struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], RecordError> {
+    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], RecordError> {
         let (taken, rest) = self
             .0
             .split_at_checked(length)
@@ -354,15 +360,15 @@ impl<'a> Fields<'a> {
         self.array().map(u16::from_ne_bytes)
     }
 
-    fn u32(&mut self) -> Result<u32, RecordError> {
+    pub(super) fn u32(&mut self) -> Result<u32, RecordError> {
         self.array().map(u32::from_ne_bytes)
     }
 
-    fn u64(&mut self) -> Result<u64, RecordError> {
+    pub(super) fn u64(&mut self) -> Result<u64, RecordError> {
         self.array().map(u64::from_ne_bytes)
     }
 
-    fn descriptor(&mut self) -> Result<Descriptor, RecordError> {
+    pub(super) fn descriptor(&mut self) -> Result<Descriptor, RecordError> {
         Ok(Descriptor {
             files: self.u32()?,
             fd: self.u32()? as i32,

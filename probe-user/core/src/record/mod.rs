@@ -2,6 +2,7 @@
 //! capture file, plus facts about processes and GPUs.
 
 mod connection;
+mod file;
 mod gpu;
 pub mod kernel;
 mod process;
@@ -10,6 +11,7 @@ mod time;
 pub use connection::{
     Address, Chunk, ConnectionId, Direction, Gap, GapReason, Hole, Joined, Opened, Piece, Side,
 };
+pub use file::{FileChange, FileEvent, FileId, KernelFile, KernelFileChange, Progress};
 pub use gpu::{Gpu, GpuProcess, GpuReadings, GpuSample, GpuState, NvmlCall, NvmlState};
 pub use process::{Process, Role, Tgid};
 pub use time::KtimeNs;
@@ -58,6 +60,17 @@ pub enum Record<'a> {
     /// Time passed.
     Tick {
         /// Now.
+        at: KtimeNs,
+    },
+    /// A weights file of a model was opened, read, mapped or closed.
+    File(FileEvent),
+    /// Every process of one name has another from now on.
+    Renamed {
+        /// The name until now.
+        from: String,
+        /// The name from now on.
+        to: String,
+        /// When.
         at: KtimeNs,
     },
 }
