@@ -13,6 +13,7 @@ mod kernel_side;
 mod lifecycle;
 mod load;
 mod metrics_lint;
+mod model_files;
 mod redis;
 mod refusals;
 mod timing;

@@ -156,6 +156,11 @@ impl Agent {
         while let Some(connection) = pipeline.poll_unwanted() {
             ingest.tracker.ignore(connection);
         }
+        while let Some(registered) = pipeline.poll_registered() {
+            ingest.tracker.registered(&registered, &mut |record| {
+                pipeline.handle(record, tap.as_tap());
+            });
+        }
         if due.publish {
             self.cost.update(ingest);
             self.shared.streams.publish(pipeline.model());

@@ -8,6 +8,7 @@ mod files;
 mod naming;
 mod processes;
 mod reader;
+mod renaming;
 mod tracker;
 mod watched;
 

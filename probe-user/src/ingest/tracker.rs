@@ -6,7 +6,7 @@ use probe_core::record::{
     Address, ConnectionId, KtimeNs, Process, Record, Tgid, kernel::KernelRecord,
 };
 
-use super::{Watched, descriptors::Descriptors, files::OpenFiles};
+use super::{Watched, descriptors::Descriptors, files::OpenFiles, renaming::Names};
 use crate::{
     attach::Attached,
     discover::{ModelFiles, Target},
@@ -25,6 +25,8 @@ pub struct Tracker {
     pub(super) descriptors: Descriptors,
     /// Weights files that are open or mapped.
     pub(super) open_files: OpenFiles,
+    /// Where the processes' names come from.
+    pub(super) names: Names,
     /// Addresses of listening sockets by inode: each is looked up once.
     pub(super) listeners: HashMap<u64, Address>,
     /// Connections found in `/proc` so far.
@@ -53,6 +55,7 @@ impl Tracker {
             files: HashMap::new(),
             descriptors: Descriptors::default(),
             open_files: OpenFiles::new(model_files),
+            names: Names::default(),
             listeners: HashMap::new(),
             found: 0,
             ending: BTreeMap::new(),

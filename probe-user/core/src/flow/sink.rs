@@ -2,6 +2,7 @@
 
 use super::{Event, Exchange};
 use crate::wire::hpack::Literal;
+use crate::wire::resp::Registration;
 
 /// Receives what comes out of the bytes and holes that a connection is given.
 pub trait Sink {
@@ -11,6 +12,11 @@ pub trait Sink {
     /// Something became of a Redis command.
     fn redis(&mut self, exchange: Exchange) {
         let _ = exchange;
+    }
+
+    /// A worker was registered with Redis.
+    fn registration(&mut self, registration: Registration) {
+        let _ = registration;
     }
 
     /// Bytes `start..end` of the slice just passed carry framing, header blocks, numbers or ids and

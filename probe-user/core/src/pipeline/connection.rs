@@ -12,6 +12,7 @@ use crate::{
         Tgid,
     },
     stream::{Assembler, Delivery},
+    wire::resp::Registration,
 };
 
 /// First bytes of a direction that are looked at to tell the protocol: HTTP/2's preface.
@@ -399,6 +400,7 @@ struct FlowSink<'a, 'b> {
     interpreter: &'a mut Interpreter,
     events: &'a mut Vec<interpret::Event>,
     exchanges: &'a mut Vec<Exchange>,
+    registrations: &'a mut Vec<Registration>,
     counters: &'a super::Counters,
     elided: Option<&'b mut Elided>,
 }
@@ -411,6 +413,7 @@ impl<'a, 'b> FlowSink<'a, 'b> {
             interpreter: stage.interpreter,
             events: stage.events,
             exchanges: stage.exchanges,
+            registrations: stage.registrations,
             counters: stage.counters,
             elided,
         }
@@ -425,6 +428,10 @@ impl Sink for FlowSink<'_, '_> {
 
     fn redis(&mut self, exchange: Exchange) {
         self.exchanges.push(exchange);
+    }
+
+    fn registration(&mut self, registration: Registration) {
+        self.registrations.push(registration);
     }
 
     fn keep(&mut self, start: usize, end: usize) {

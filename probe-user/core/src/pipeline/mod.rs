@@ -7,6 +7,7 @@ mod connection;
 mod counters;
 mod elide;
 mod parser;
+mod registered;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -23,9 +24,12 @@ use crate::{
         Chunk, ConnectionId, Gap, Joined, KtimeNs, Opened, Process, Record, Role, Side, Tgid,
     },
     stream::Delivery,
+    wire::resp::Registration,
 };
 use connection::{Connection, Verdict};
 use counters::Counters;
+pub use registered::Registered;
+use registered::Waiting;
 
 /// Connections followed at once. The kernel side's map has as many.
 pub const MAX_CONNECTIONS: usize = probe_abi::MAX_CONNECTIONS as usize;
@@ -58,8 +62,10 @@ pub struct Pipeline {
     processes: HashMap<Tgid, Process>,
     connections: HashMap<ConnectionId, Connection>,
     unwanted: VecDeque<ConnectionId>,
+    registered: Waiting,
     events: Vec<interpret::Event>,
     exchanges: Vec<Exchange>,
+    registrations: Vec<Registration>,
 }
 
 impl Pipeline {
@@ -76,8 +82,10 @@ impl Pipeline {
             processes: HashMap::new(),
             connections: HashMap::new(),
             unwanted: VecDeque::new(),
+            registered: Waiting::default(),
             events: Vec::new(),
             exchanges: Vec::new(),
+            registrations: Vec::new(),
         }
     }
 
@@ -94,6 +102,11 @@ impl Pipeline {
     /// A connection whose bytes nobody needs, told once.
     pub fn poll_unwanted(&mut self) -> Option<ConnectionId> {
         self.unwanted.pop_front()
+    }
+
+    /// A worker that was seen to register with Redis, told each time.
+    pub fn poll_registered(&mut self) -> Option<Registered> {
+        self.registered.poll()
     }
 
     /// Takes the next record.
@@ -223,7 +236,10 @@ impl Pipeline {
     }
 
     fn handle_renamed(&mut self, from: &str, to: &str, at: KtimeNs) {
-        for process in self.processes.values_mut().filter(|it| it.name == from) {
+        for process in self.processes.values_mut() {
+            if process.role != Role::Worker || process.name != from {
+                continue;
+            }
             to.clone_into(&mut process.name);
         }
         self.model.handle_renamed(from, to, at);
@@ -276,6 +292,7 @@ impl Pipeline {
             counters: &self.counters,
             events: &mut self.events,
             exchanges: &mut self.exchanges,
+            registrations: &mut self.registrations,
             tap: match tap {
                 Some(tap) => Some(tap),
                 None => None,
@@ -288,6 +305,9 @@ impl Pipeline {
                 self.redis.handle_told(connection.opened());
                 self.redis_changed = true;
             }
+        }
+        for registration in self.registrations.drain(..) {
+            self.registered.add(registration, connection.opened());
         }
         if connection.take_verdict() == Some(Verdict::Unwanted) {
             self.unwanted.push_back(id);
@@ -336,6 +356,7 @@ struct Stage<'a> {
     counters: &'a Counters,
     events: &'a mut Vec<interpret::Event>,
     exchanges: &'a mut Vec<Exchange>,
+    registrations: &'a mut Vec<Registration>,
     tap: Option<&'a mut dyn Tap>,
 }
 
