@@ -14,6 +14,7 @@ mod lifecycle;
 mod load;
 mod metrics_lint;
 mod model_files;
+mod naming;
 mod redis;
 mod refusals;
 mod timing;
