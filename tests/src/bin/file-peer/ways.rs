@@ -31,6 +31,7 @@ pub(crate) const ALL: &[(&str, Way)] = &[
     ("mapped", mapped),
     ("relative", relative),
     ("duplicated", duplicated),
+    #[cfg(target_arch = "x86_64")]
     ("open", open),
     ("openat2", openat2),
 ];
@@ -176,15 +177,12 @@ fn duplicated(folder: &Path) -> anyhow::Result<u64> {
     all(|buffer, _| copy.read(buffer))
 }
 
+#[cfg(target_arch = "x86_64")]
 fn open(folder: &Path) -> anyhow::Result<u64> {
     let path = CString::new(path(folder).as_os_str().as_bytes())?;
     // SAFETY: the path ends in a zero.
-    #[cfg(target_arch = "x86_64")]
     let fd = unsafe { libc::syscall(libc::SYS_open, path.as_ptr(), libc::O_RDONLY) };
-    // SAFETY: the path ends in a zero.
-    #[cfg(not(target_arch = "x86_64"))]
-    let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY) };
-    read_from(i64::from(fd))
+    read_from(fd)
 }
 
 /// Opens by a path relative to a folder's descriptor.
