@@ -65,7 +65,7 @@ impl Agent {
     /// Attaches the programs.
     pub fn new(settings: Settings, shared: Shared) -> Result<Self, AttachError> {
         let (attached, ring) = Attached::attach(
-            settings.attachment,
+            settings.hooks,
             settings.log.level.kernel(),
             settings.model_files.roots(),
         )?;

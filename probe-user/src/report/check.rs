@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Capability, Discovery, State};
 use crate::{
-    attach::{Attached, Attachment, has_btf, has_object},
+    attach::{self, Attached, Attachment, has_btf, has_object},
     export::Endpoint,
     gpu,
     settings::Settings,
@@ -32,8 +32,8 @@ impl Check {
                 kernel(),
                 privileges().required(),
                 object().required(),
-                hooks(settings.attachment, settings.model_files.roots()).required(),
-                btf(),
+                hooks(settings.hooks, settings.model_files.roots()).required(),
+                btf(settings.hooks.without_btf),
                 lockdown(),
                 pid_namespace(),
                 statistics(),
@@ -140,10 +140,10 @@ fn object() -> Capability {
     }
 }
 
-fn hooks(attachment: Attachment, roots: &[String]) -> Capability {
-    match Attached::attach(attachment, log::LevelFilter::Off, roots) {
+fn hooks(settings: attach::Settings, roots: &[String]) -> Capability {
+    match Attached::attach(settings, log::LevelFilter::Off, roots) {
         Ok((attached, _ring)) => {
-            let how = match attachment {
+            let how = match settings.attachment {
                 Attachment::Tracepoints => "one tracepoint per socket syscall",
                 Attachment::Raw => "raw tracepoints on every syscall",
             };
@@ -163,15 +163,22 @@ fn hooks(attachment: Attachment, roots: &[String]) -> Capability {
     }
 }
 
-fn btf() -> Capability {
+fn btf(without: bool) -> Capability {
     if has_btf() {
-        Capability::active("btf", "/sys/kernel/btf/vmlinux (not needed by these hooks)")
-    } else {
+        Capability::active("btf", "/sys/kernel/btf/vmlinux")
+    } else if without {
         Capability::missing(
             "btf",
             State::Unavailable,
-            "the kernel has no type information; these hooks do not need it",
+            "this kernel has none; hooks.without_btf says to go on",
             "use a kernel with CONFIG_DEBUG_INFO_BTF=y",
+        )
+    } else {
+        Capability::missing(
+            "btf",
+            State::Failed,
+            "this kernel has none",
+            "use a kernel with CONFIG_DEBUG_INFO_BTF=y, or set hooks.without_btf = true",
         )
     }
 }

@@ -17,7 +17,7 @@ use std::{
 use probe_core::{metrics::Limits, model::ModelSettings, profile::Profile};
 
 use crate::{
-    attach::Attachment,
+    attach,
     discover::{ModelFiles, Target},
     gpu, telemetry,
 };
@@ -31,8 +31,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Log level and format.
     pub log: telemetry::Settings,
-    /// How syscalls are seen.
-    pub attachment: Attachment,
+    /// How the programs are attached.
+    pub hooks: attach::Settings,
     /// Which processes are watched.
     pub targets: Vec<Target>,
     /// How often `/proc` is looked over for processes whose start was missed.
@@ -87,7 +87,10 @@ impl Settings {
                 level: file.log.level,
                 format: file.log.format,
             },
-            attachment: file.hooks.syscalls,
+            hooks: attach::Settings {
+                attachment: file.hooks.syscalls,
+                without_btf: file.hooks.without_btf,
+            },
             targets,
             discovery_interval: file.discovery.interval,
             profile: Arc::new(profile),
