@@ -139,6 +139,23 @@ mod tests {
     }
 
     #[test]
+    fn taken_name_gets_its_port_and_at_last_its_process_id() {
+        let facts = ProcessFacts::default();
+        let taken: BTreeMap<_, _> = ["a", "b", "b:7001"]
+            .iter()
+            .zip(1..)
+            .map(|(name, pid)| {
+                let process = describe(&facts, &matched(Some(name)), &BTreeMap::new());
+                (Tgid(pid), process)
+            })
+            .collect();
+        assert_eq!(unused("c", Some(7001), 9, &taken), "c");
+        assert_eq!(unused("a", Some(7001), 9, &taken), "a:7001");
+        assert_eq!(unused("a", None, 9, &taken), "a#9");
+        assert_eq!(unused("b", Some(7001), 9, &taken), "b#9");
+    }
+
+    #[test]
     fn unknown_gpu_and_port_leave_the_program() {
         let facts = ProcessFacts {
             pid: u32::MAX,
