@@ -10,6 +10,7 @@ use crate::{
     emit::{count_loss, header, output},
     file::follow,
     maps::{MODEL_ROOTS, PATH},
+    payload::opaque,
     values::{Call, PathScratch},
 };
 
@@ -87,7 +88,7 @@ fn read_path(scratch: *mut PathScratch, path: u64) -> Option<u32> {
         count_loss(loss::CAPTURE_LIMIT);
         return None;
     }
-    Some(length & (PATH_BYTES as u32 - 1))
+    Some(opaque(length) & (PATH_BYTES as u32 - 1))
 }
 
 /// Whether a path lies under a model root, or may: only the agent knows where a relative one starts.
