@@ -25,15 +25,15 @@ const SOON: Duration = Duration::from_secs(10);
 const CLIENT_LIMIT: Duration = Duration::from_secs(90);
 
 /// A running Redis server on a port of its own.
-struct Redis {
+pub(crate) struct Redis {
     _process: Process,
-    port: String,
+    pub(crate) port: String,
     cli: PathBuf,
 }
 
 impl Redis {
     /// Starts one; `None` where it is not installed: that is said.
-    fn start(lab: &Lab) -> Option<Self> {
+    pub(crate) fn start(lab: &Lab) -> Option<Self> {
         // The package without the service has the server under another name; it goes by its first
         // argument.
         let (server, cli) = (program("redis-check-rdb")?, program("redis-cli")?);
@@ -55,7 +55,7 @@ impl Redis {
     }
 
     /// What `redis-cli` prints for a command.
-    fn cli(&self, arguments: &[&str]) -> String {
+    pub(crate) fn cli(&self, arguments: &[&str]) -> String {
         let output = Command::new(&self.cli)
             .args(["-p", &self.port])
             .args(arguments)
@@ -96,7 +96,7 @@ fn full_speed(redis: &Redis, lab: &Lab) -> Option<Process> {
     Some(Process::start(&mut command, &lab.fresh("benchmark.err")))
 }
 
-fn free_port() -> String {
+pub(crate) fn free_port() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = listener.local_addr().expect("bound");
     address.port().to_string()

@@ -49,6 +49,9 @@ impl Tracker {
             Side::Client => None,
             Side::Server => local,
         };
+        if side == Side::Server {
+            self.settle_name(tgid, out);
+        }
         let (side, joined) = (Some(side), Joined::FromStart);
         tracing::debug!(
             pid = tgid.0,

@@ -64,6 +64,8 @@ impl OrchestratorModel {
             | What::SessionMaybeStarted
             | What::SessionEnded { .. }
             | What::SessionMaybeEnded
+            | What::ModelRequested { .. }
+            | What::ModelRequestEnded
             | What::ModelLoaded { .. }
             | What::ModelUnloaded { .. }
             | What::ModelsListed { .. }
