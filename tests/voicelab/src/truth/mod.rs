@@ -4,10 +4,14 @@
 //! name of one [`Event`] in `snake_case`, followed by that event's fields. The Python peers write
 //! the same format.
 
+mod conversation;
 mod event;
+mod orchestration;
 mod recorder;
 mod summary;
 
+pub use conversation::Conversation;
 pub use event::{Event, Line};
+pub use orchestration::Orchestration;
 pub(crate) use recorder::Truth;
 pub use summary::Summary;
