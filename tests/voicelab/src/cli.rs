@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{client, fault_client, orchestrator, stamper, talker, worker};
+use crate::{client, fault_client, measuring, orchestrator, stamper, talker, worker};
 
 /// A small real text-to-speech system to watch.
 #[derive(Debug, clap::Parser)]
@@ -22,7 +22,9 @@ enum Command {
     Talker(Box<talker::Args>),
     /// Serve frames while stamping the clock around each socket write, then print counts as JSON
     Stamper(stamper::Args),
-    /// Switch a fault of a running worker
+    /// Say what a truth file knows of each metric of the guide, one JSON object per line
+    Measures(measuring::Args),
+    /// Switch a fault of a running worker or orchestrator
     Fault(fault_client::Args),
 }
 
@@ -35,6 +37,7 @@ impl Cli {
             Command::Orchestrator(args) => orchestrator::run(args),
             Command::Talker(args) => talker::run(args),
             Command::Stamper(args) => stamper::run(args),
+            Command::Measures(args) => measuring::run(args),
             Command::Fault(args) => fault_client::run(args),
         }
     }

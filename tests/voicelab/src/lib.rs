@@ -12,6 +12,7 @@ mod client;
 mod clock;
 mod fault_client;
 mod fault_socket;
+mod measuring;
 mod message;
 mod orchestrator;
 mod serving;

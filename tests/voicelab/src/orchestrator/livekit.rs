@@ -64,7 +64,7 @@ async fn hold(orchestrator: Arc<Orchestrator>, connection: u64) {
         transport: "livekit".to_owned(),
         session: name.clone(),
     });
-    let (reason, way) = match Voice::start(&orchestrator, connection, &name, &model).await {
+    let (reason, way) = match Voice::start(&orchestrator, connection, &name, &model, |_| {}).await {
         Ok(voice) => {
             for number in 1..=orchestrator.settings.utterances {
                 speak(&orchestrator, connection, number, &voice).await;
@@ -155,9 +155,13 @@ async fn interrupt(
                 voice.worker.stamps.written_since(handed_ns),
                 voice.control(ControlCommand::Pause)
             );
-            voice.control(ControlCommand::Stop).await;
+            let stopped_ns = voice.control(ControlCommand::Stop).await;
             while !matches!(utterance.next().await, Heard::End(_)) {}
-            (trigger_ns, answered_ns, utterance.last_audio_ns)
+            (
+                trigger_ns,
+                stopped_ns.or(answered_ns),
+                utterance.last_audio_ns,
+            )
         } else {
             orchestrator.truth.record(Event::Cancelled {
                 call: utterance.call,

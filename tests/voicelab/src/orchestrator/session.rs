@@ -131,7 +131,7 @@ impl Session {
         if self.orchestrator.settings.lazy {
             return Ok(());
         }
-        self.find_voice().await
+        self.find_voice(&mut None).await
     }
 
     async fn take(&mut self, received: Received) -> Result<(), Over> {
@@ -151,10 +151,12 @@ impl Session {
                 self.pinged = None;
                 Ok(())
             }
-            Received::Close(None | Some(1000 | 1001)) => {
-                Err(Over::new("client_disconnect", "client_close", at_ns))
+            // An orderly end whoever sends it; without a code the client has just left.
+            Received::Close(Some(1000 | 1001)) => Err(Over::new("normal", "client_close", at_ns)),
+            Received::Close(Some(1002..=1015)) => {
+                Err(Over::new("error", "client_error_close", at_ns))
             }
-            Received::Close(Some(_)) => Err(Over::new("error", "client_error_close", at_ns)),
+            Received::Close(_) => Err(Over::new("client_disconnect", "client_left", at_ns)),
             Received::End(End::Eof) => {
                 Err(Over::new("client_disconnect", "client_eof", monotonic_ns()))
             }
@@ -296,6 +298,9 @@ impl Session {
         let closed = async { while !matches!(self.socket.receive().await, Received::End(_)) {} };
         // A client that does not answer is left.
         tokio::time::timeout(CLOSING, closed).await.ok();
+        let (truth, connection) = (self.orchestrator.truth.clone(), self.connection);
+        drop(self);
+        truth.record(Orchestration::ConnectionClosed { connection }.into());
     }
 }
 

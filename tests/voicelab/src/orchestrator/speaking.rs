@@ -9,10 +9,11 @@ use super::hearing::Edge;
 use super::session::{Over, Session};
 use super::utterance::{Heard, Utterance};
 use super::voice::{Trouble, Voice};
+use super::workers::Worker;
 use crate::clock::monotonic_ns;
 use crate::message::{Command, ErrorCode, FromClient, FromServer};
 use crate::proto::ControlCommand;
-use crate::truth::{Event, Orchestration};
+use crate::truth::{Event, Orchestration, Truth};
 
 /// Words that recognised speech is answered with, one for each word heard.
 const ANSWER: &str = "listen ";
@@ -143,19 +144,33 @@ impl Session {
         }
     }
 
-    /// Starts the session at a worker unless it is started.
-    pub(crate) async fn find_voice(&mut self) -> Result<(), Over> {
+    /// Starts the session at a worker unless it is started; takes the message behind it where
+    /// that causes a send.
+    pub(crate) async fn find_voice(&mut self, causing: &mut Option<Causing>) -> Result<(), Over> {
         if self.voice.is_some() {
             return Ok(());
         }
+        let (connection, truth) = (self.connection, self.orchestrator.truth.clone());
+        let asking = |worker: &Worker| {
+            if let Some(causing) = causing.take() {
+                causing.caused_call(connection, &truth, worker);
+            }
+        };
+        let name = self.name.clone();
         let started =
-            Voice::start(&self.orchestrator, self.connection, &self.name, &self.model).await;
+            Voice::start(&self.orchestrator, connection, &name, &self.model, asking).await;
         match started {
             Ok(voice) => {
                 self.voice = Some(Arc::new(voice));
                 Ok(())
             }
-            Err(trouble) => self.report(&trouble).await,
+            Err(trouble) => {
+                let told_ns = self.report(&trouble).await?;
+                if let Some(causing) = causing.take() {
+                    self.caused(causing, told_ns);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -163,27 +178,21 @@ impl Session {
         &mut self,
         text: &str,
         is_final: bool,
-        causing: Option<Causing>,
+        mut causing: Option<Causing>,
     ) -> Result<(), Over> {
         let number = self.utterance_of_text();
         let continues = self.speaking.utterances == number;
-        let mut causing = causing;
         if !continues && self.speaking.playing.is_some() {
             // Then the interruption is what the message causes first.
             self.interrupt("grpc", None, causing.take()).await;
         }
-        let handed_ns = monotonic_ns();
-        let before = self.socket.stamps.written_ns();
-        self.find_voice().await?;
+        self.find_voice(&mut causing).await?;
         let Some(voice) = self.voice.clone() else {
-            // The client was told; the error is what its message caused.
-            if let Some(causing) = causing
-                && self.socket.stamps.written_ns() > before
-            {
-                self.caused(causing, self.socket.stamps.written_ns());
-            }
             return Ok(());
         };
+        if let Some(causing) = causing {
+            self.caused_call(causing, &voice);
+        }
         if !continues {
             self.speaking.utterances = number;
             self.speaking.held = None;
@@ -192,9 +201,6 @@ impl Session {
         }
         if let Some(playing) = &mut self.speaking.playing {
             playing.say(text, is_final).await;
-        }
-        if let Some(causing) = causing {
-            self.caused_call(causing, handed_ns, &voice);
         }
         Ok(())
     }
@@ -210,7 +216,6 @@ impl Session {
         match command {
             Command::Stop => self.interrupt("control", Some(at_ns), Some(causing)).await,
             Command::Pause => {
-                let handed_ns = monotonic_ns();
                 if self.speaking.playing.is_some() && self.speaking.held.is_none() {
                     // In force from here: what comes while the worker is told is not forwarded.
                     self.speaking.held = Some(Interruption {
@@ -219,17 +224,16 @@ impl Session {
                         answered_ns: None,
                     });
                 }
-                self.caused_call(causing, handed_ns, &voice);
+                self.caused_call(causing, &voice);
                 let answered_ns = voice.control(ControlCommand::Pause).await;
                 if let Some(held) = &mut self.speaking.held {
-                    held.answered_ns = held.answered_ns.or(answered_ns);
+                    held.answered_ns = answered_ns.or(held.answered_ns);
                 }
             }
             Command::Resume => {
-                let handed_ns = monotonic_ns();
                 self.drop_waiting().await;
                 self.settle();
-                self.caused_call(causing, handed_ns, &voice);
+                self.caused_call(causing, &voice);
                 voice.control(ControlCommand::Resume).await;
             }
         }
@@ -256,7 +260,7 @@ impl Session {
             });
         }
         if let Some(causing) = causing {
-            self.caused_call(causing, handed_ns, &voice);
+            self.caused_call(causing, &voice);
         }
         let sent = voice.worker.stamps.written_since(handed_ns);
         if self.orchestrator.settings.barge_in == BargeIn::Reset {
@@ -279,7 +283,10 @@ impl Session {
                 }
             }
         }
-        voice.control(ControlCommand::Stop).await;
+        let answered_ns = voice.control(ControlCommand::Stop).await;
+        if let Some(held) = &mut self.speaking.held {
+            held.answered_ns = answered_ns.or(held.answered_ns);
+        }
         self.drop_rest().await;
     }
 
@@ -409,7 +416,8 @@ impl Session {
                     return Ok(());
                 }
                 self.utterance_ended("failed");
-                self.report(&Trouble::Failed(status)).await
+                self.report(&Trouble::Failed(status)).await?;
+                Ok(())
             }
         }
     }
@@ -460,14 +468,13 @@ impl Session {
     }
 
     /// Tells the client of trouble with a worker.
-    async fn report(&mut self, trouble: &Trouble) -> Result<(), Over> {
+    async fn report(&mut self, trouble: &Trouble) -> Result<u64, Over> {
         let code = match trouble.error_type() {
             "worker_unavailable" => ErrorCode::WorkerUnavailable,
             _ => ErrorCode::SynthesisFailed,
         };
         let status = Some(trouble.status());
-        self.say_error(code, trouble.error_type(), status).await?;
-        Ok(())
+        self.say_error(code, trouble.error_type(), status).await
     }
 
     async fn say_error(
@@ -504,28 +511,32 @@ impl Session {
         );
     }
 
-    /// Records what a message caused once the worker's channel has written it.
-    fn caused_call(&self, causing: Causing, handed_ns: u64, voice: &Voice) {
-        let (truth, stamps) = (
-            self.orchestrator.truth.clone(),
-            Arc::clone(&voice.worker.stamps),
-        );
-        let connection = self.connection;
-        tokio::spawn(async move {
-            let sent_ns = stamps.written_since(handed_ns).await;
-            let handled = Orchestration::MessageHandled {
-                connection,
-                kind: causing.kind.to_owned(),
-                received_ns: causing.at_ns,
-            };
-            truth.record_at(sent_ns, handled.into());
-        });
+    fn caused_call(&self, causing: Causing, voice: &Voice) {
+        causing.caused_call(self.connection, &self.orchestrator.truth, &voice.worker);
     }
 }
 
 /// The client's message behind what is done.
 #[derive(Clone, Copy, Debug)]
-struct Causing {
+pub(crate) struct Causing {
     kind: &'static str,
     at_ns: u64,
+}
+
+impl Causing {
+    /// Records what the message causes at `worker`, which is about to be called, once the channel
+    /// has written it.
+    fn caused_call(self, connection: u64, truth: &Truth, worker: &Worker) {
+        let handed_ns = monotonic_ns();
+        let (truth, stamps) = (truth.clone(), Arc::clone(&worker.stamps));
+        tokio::spawn(async move {
+            let sent_ns = stamps.written_since(handed_ns).await;
+            let handled = Orchestration::MessageHandled {
+                connection,
+                kind: self.kind.to_owned(),
+                received_ns: self.at_ns,
+            };
+            truth.record_at(sent_ns, handled.into());
+        });
+    }
 }

@@ -55,12 +55,14 @@ pub(crate) struct Voice {
 }
 
 impl Voice {
-    /// Starts session `session` of connection `connection` at a worker.
+    /// Starts session `session` of connection `connection` at a worker; `asking` is called when
+    /// the worker is about to be asked.
     pub(crate) async fn start(
         orchestrator: &Arc<Orchestrator>,
         connection: u64,
         session: &str,
         model: &str,
+        mut asking: impl FnMut(&Worker),
     ) -> Result<Self, Trouble> {
         let worker = orchestrator.choose_worker(session).await;
         let worker = worker.ok_or(Trouble::Unavailable)?;
@@ -79,15 +81,15 @@ impl Voice {
         if shared.is_some() {
             // Whoever comes second waits for the first, and fails with it.
             let mut users = orchestrator.shared_users.lock().await;
+            orchestrator.truth.record(known.into());
             if *users == 0 {
-                orchestrator.truth.record(known.into());
+                asking(&voice.worker);
                 voice.ask_start(model).await?;
-            } else {
-                orchestrator.truth.record(known.into());
             }
             *users += 1;
         } else {
             orchestrator.truth.record(known.into());
+            asking(&voice.worker);
             voice.ask_start(model).await?;
         }
         Ok(voice)

@@ -61,6 +61,7 @@ impl Conversation {
             Orchestration::Speech { edge, .. } => add(&mut self.speech, edge),
             Orchestration::RedisCommand { command, .. } => add(&mut self.redis, command),
             Orchestration::SessionModel { .. }
+            | Orchestration::ConnectionClosed { .. }
             | Orchestration::MessageHandled { .. }
             | Orchestration::UtteranceStarted { .. }
             | Orchestration::TextForwarded { .. }

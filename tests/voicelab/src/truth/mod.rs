@@ -6,12 +6,14 @@
 
 mod conversation;
 mod event;
+mod measures;
 mod orchestration;
 mod recorder;
 mod summary;
 
 pub use conversation::Conversation;
 pub use event::{Event, Line};
+pub use measures::{Measure, Reading, measures};
 pub use orchestration::Orchestration;
 pub(crate) use recorder::Truth;
 pub use summary::Summary;

@@ -38,6 +38,8 @@ pub enum Orchestration {
         reason: String,
         way: String,
     },
+    /// Orchestrator: a WebSocket connection is closed, after its session ended.
+    ConnectionClosed { connection: u64 },
     /// A complete WebSocket message was sent. `kind` is the guide's `message_type`.
     MessageSent {
         connection: u64,
@@ -62,8 +64,7 @@ pub enum Orchestration {
         kind: String,
         received_ns: u64,
     },
-    /// Orchestrator: a Synthesize call was opened for an utterance. `text_ns` is when its first
-    /// text was received from the client, or sent to the worker where there is no client.
+    /// Orchestrator: a Synthesize call was opened for an utterance.
     UtteranceStarted {
         connection: u64,
         utterance: u64,
@@ -94,7 +95,7 @@ pub enum Orchestration {
     },
     /// Orchestrator: an interruption is over. `trigger` is `vad`, `control` or `grpc` and came at
     /// `trigger_ns`; the last audio of what it interrupted was received at `last_audio_ns`, the
-    /// answer to the first Control of the interruption at `answered_ns` (none for a reset).
+    /// answer to the last PAUSE or STOP of the interruption at `answered_ns` (none for a reset).
     BargeIn {
         connection: u64,
         utterance: u64,
