@@ -1,8 +1,12 @@
 //! The orchestrator: clients in front (WebSocket), workers behind (gRPC), registrations in Redis.
 //! In `LiveKit` mode it has no clients of its own and holds its sessions by itself.
 
+mod causing;
 mod faults;
+mod forwarding;
 mod hearing;
+mod interrupting;
+mod listening;
 mod livekit;
 mod registry;
 mod session;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use yawc::{Frame, OpCode, WebSocketError};
@@ -89,13 +90,11 @@ impl Socket {
                 socket.send(frame(outgoing)).await.map_err(broken)?;
             }
             Library::Plain(socket) => {
-                socket
-                    .send(message(outgoing))
-                    .await
-                    .map_err(|error| match error {
-                        Error::Io(error) => error,
-                        error => io::Error::other(error),
-                    })?
+                let sent = socket.send(message(outgoing)).await;
+                sent.map_err(|error| match error {
+                    Error::Io(error) => error,
+                    error => io::Error::other(error),
+                })?;
             }
         }
         Ok(self.stamps.written_ns())
@@ -160,11 +159,12 @@ fn of_tungstenite(read: Option<Result<Message, Error>>) -> Received {
             Received::Close(close.map(|close| u16::from(close.code)))
         }
         Some(Err(Error::Io(error))) => Received::End(of_io(&error)),
-        Some(Err(Error::Protocol(
-            tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
-        )))
-        | Some(Err(Error::ConnectionClosed | Error::AlreadyClosed))
-        | None => Received::End(End::Eof),
+        None
+        | Some(Err(
+            Error::ConnectionClosed
+            | Error::AlreadyClosed
+            | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake),
+        )) => Received::End(End::Eof),
         // Raw frames are never given by a read.
         Some(Ok(Message::Frame(_)) | Err(_)) => Received::End(End::Protocol),
     }

@@ -17,6 +17,7 @@ pub(super) fn measure(lines: &[&Line], book: &mut Book) {
         if let Event::Orchestration(event) = &line.event {
             count(event, line.t_ns, book);
             tell(event, line.t_ns, is_livekit, &mut sessions);
+            handle(event, line.t_ns, &mut sessions, book);
         }
     }
     for session in sessions.values() {
@@ -42,13 +43,6 @@ fn count(event: &Orchestration, at_ns: u64, book: &mut Book) {
         Orchestration::MessageReceived { kind, .. } => {
             let labels = [("message_type", kind.as_str())];
             book.count("orchestrator_websocket_messages_received_total", &labels);
-        }
-        Orchestration::MessageHandled {
-            kind, received_ns, ..
-        } => {
-            let labels = [("message_type", kind.as_str())];
-            let metric = "orchestrator_message_processing_ms";
-            book.latency(metric, &labels, *received_ns, at_ns);
         }
         Orchestration::SessionError { error_type, .. } => {
             let labels = [("error_type", error_type.as_str())];
@@ -90,6 +84,34 @@ fn count(event: &Orchestration, at_ns: u64, book: &mut Book) {
                 let labels = [("error_type", "model_error")];
                 book.count("orchestrator_asr_errors_total", &labels);
             }
+        }
+        _ => {}
+    }
+}
+
+/// What messages cause.
+fn handle(
+    event: &Orchestration,
+    at_ns: u64,
+    sessions: &mut BTreeMap<u64, Session>,
+    book: &mut Book,
+) {
+    match event {
+        Orchestration::MessageReceived { connection, .. } => {
+            sessions.entry(*connection).or_default().received(at_ns);
+        }
+        Orchestration::MessageHandled {
+            connection,
+            kind,
+            received_ns,
+        } if sessions
+            .entry(*connection)
+            .or_default()
+            .causes(*received_ns) =>
+        {
+            let labels = [("message_type", kind.as_str())];
+            let metric = "orchestrator_message_processing_ms";
+            book.latency(metric, &labels, *received_ns, at_ns);
         }
         _ => {}
     }

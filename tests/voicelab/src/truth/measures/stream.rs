@@ -69,7 +69,7 @@ impl Stream {
 
     /// The call is over.
     pub(super) fn end(&mut self, at_ns: u64, reason: &str) {
-        self.ended.get_or_insert((at_ns, reason.to_owned()));
+        self.ended.get_or_insert_with(|| (at_ns, reason.to_owned()));
     }
 
     /// Whether text was received and no frame sent yet.

@@ -115,6 +115,34 @@ fn first_end_of_a_session_counts_under_the_model_known_later() {
 }
 
 #[test]
+fn message_that_causes_nothing_before_the_next_one_has_no_processing_time() {
+    let handled = |received_ms: u64| Orchestration::MessageHandled {
+        connection: 1,
+        kind: "TextChunk".to_owned(),
+        received_ns: (1_000 + received_ms) * MS,
+    };
+    let lines = [
+        line(10, message("TextChunk", 1, false)),
+        line(12, message("TextChunk", 1, false)),
+        line(15, handled(10)),
+        line(16, handled(12)),
+    ];
+    let measures = orchestrated(&lines);
+    let labels = [("message_type", "TextChunk")];
+    assert_eq!(
+        find(&measures, "orchestrator_message_processing_ms", &labels),
+        Some(Reading::Samples(vec![4.0]))
+    );
+}
+
+fn orchestrated(lines: &[Line]) -> Vec<Measure> {
+    let mut all = session();
+    all.truncate(1);
+    all.extend_from_slice(lines);
+    measures(&all, "w")
+}
+
+#[test]
 fn interruption_without_sign_after_its_trigger_has_no_latency() {
     let barge_in = |last_audio_ns, answered_ns| {
         let event = Orchestration::BargeIn {
