@@ -83,6 +83,8 @@ class Orchestrator:
             case ["redis-error"] if self.registry:
                 await self.registry.provoke_error(next(iter(self.workers)))
             case ["crash"]:
+                for session in self.sessions.values():
+                    session.record("session_closed", reason="error", way="crash")
                 self.truth.finish()
                 os.abort()
             case _:

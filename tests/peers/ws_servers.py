@@ -93,7 +93,7 @@ class AiohttpSocket:
         self.peer, self.path = f"{host}:{port}", request.path_qs
 
     async def receive(self):
-        from aiohttp import WSMsgType, web
+        from aiohttp import WebSocketError, WSMsgType
 
         message = await self.response.receive()
         if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
@@ -103,7 +103,7 @@ class AiohttpSocket:
         failure = self.response.exception()
         if isinstance(failure, TimeoutError) or type(failure).__name__ == "ServerTimeoutError":
             raise Ended("timeout", "keep_alive")
-        if message.type == WSMsgType.ERROR and isinstance(message.data, web.WebSocketError):
+        if message.type == WSMsgType.ERROR and isinstance(message.data, WebSocketError):
             raise Ended("error", "protocol_error")
         raise ended(None, None)
 

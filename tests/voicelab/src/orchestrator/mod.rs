@@ -15,9 +15,10 @@ mod utterance;
 mod voice;
 mod workers;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -145,6 +146,8 @@ pub(crate) struct Orchestrator {
     pub(crate) orders: broadcast::Sender<Fault>,
     /// Turns true when the program must end.
     pub(crate) leaving: watch::Sender<bool>,
+    /// Connections whose sessions run.
+    pub(crate) live: Mutex<BTreeSet<u64>>,
     workers: Workers,
     registry: Option<Registry>,
     calls: AtomicU64,
@@ -175,9 +178,17 @@ impl Orchestrator {
         self.faults.switch(&fault);
         match fault {
             Fault::Crash => {
-                self.truth.record(Event::Fault {
-                    line: "crashing".to_owned(),
-                });
+                let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+                for connection in &*live {
+                    self.truth.record(
+                        Orchestration::SessionClosed {
+                            connection: *connection,
+                            reason: "error".to_owned(),
+                            way: "crash".to_owned(),
+                        }
+                        .into(),
+                    );
+                }
                 // What is lost with the file does not change that the process must go.
                 drop(self.truth.finish());
                 std::process::abort();
@@ -231,6 +242,7 @@ async fn serve(args: &Args, truth: Truth) -> anyhow::Result<()> {
         shared_users: tokio::sync::Mutex::new(0),
         orders: broadcast::Sender::new(WAITING_ORDERS),
         leaving: watch::Sender::new(false),
+        live: Mutex::default(),
         workers: Workers::new(&args.workers),
         registry,
         calls: AtomicU64::new(0),

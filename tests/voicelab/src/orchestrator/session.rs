@@ -1,7 +1,7 @@
 //! One client's session: what comes in is handled in order, audio goes out between, and the first
 //! thing that ends it counts.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
@@ -76,7 +76,9 @@ pub(crate) async fn hold(orchestrator: Arc<Orchestrator>, accepted: Accepted, co
         next_ping: None,
         orchestrator,
     };
+    session.set_live(true);
     let over = session.run().await;
+    session.set_live(false);
     session.record_at(
         over.at_ns,
         Orchestration::SessionClosed {
@@ -112,6 +114,16 @@ impl Session {
             if let Err(over) = stepped {
                 return over;
             }
+        }
+    }
+
+    fn set_live(&self, live: bool) {
+        let connections = &self.orchestrator.live;
+        let mut connections = connections.lock().unwrap_or_else(PoisonError::into_inner);
+        if live {
+            connections.insert(self.connection);
+        } else {
+            connections.remove(&self.connection);
         }
     }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a step that fails must fail the test")]
 
+mod orchestra;
 mod program;
 
 use std::collections::BTreeMap;
