@@ -11,6 +11,7 @@ pub mod capture;
 pub mod exposition;
 pub mod http2;
 pub mod lab;
+pub mod orchestra;
 pub mod peer;
 pub mod probe;
 pub mod process;
