@@ -92,11 +92,11 @@ pub(crate) async fn hold(orchestrator: Arc<Orchestrator>, accepted: Accepted, co
 
 impl Session {
     async fn run(&mut self) -> Over {
-        match self.begin().await {
-            Ok(()) => {}
-            Err(over) => return over,
-        }
+        // Before the client knows its session's name, so that no order for it is missed.
         let mut orders = self.orchestrator.orders.subscribe();
+        if let Err(over) = self.begin().await {
+            return over;
+        }
         let mut leaving = self.orchestrator.leaving.subscribe();
         loop {
             let idle = self.idle_at();
