@@ -212,10 +212,13 @@ class Session:
             return self.playing.number
         return self.utterances + 1
 
-    async def speak(self, text: str, is_final: bool, at_ns: int) -> None:
+    async def speak(self, text: str, is_final: bool, at_ns: int | None) -> None:
         number = self.next_utterance()
         continues = number == self.utterances
-        self.handled("TextChunk", at_ns)
+        if (not continues and self.playing) or not self.started:
+            # The interruption, or the start of the session, is what the message causes first.
+            self.handled("TextChunk", at_ns)
+            at_ns = None
         if not continues and self.playing:
             await self.interrupt("grpc", None)
         if not await self.find_voice():
@@ -238,12 +241,15 @@ class Session:
         chunk = messages.TextChunk(
             session_id=self.name, text=text, is_final=is_final, sequence_number=self.text_number
         )
-        self.playing.texts.put_nowait(chunk)
+        self.playing.texts.put_nowait((chunk, at_ns))
 
     async def texts(self, utterance: Utterance):
         while True:
-            chunk = await utterance.texts.get()
+            chunk, received_ns = await utterance.texts.get()
             yield chunk
+            # The library asks for more once it has written.
+            if received_ns is not None:
+                self.handled("TextChunk", received_ns)
             if chunk.is_final:
                 return
 
