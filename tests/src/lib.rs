@@ -12,6 +12,7 @@ pub mod exposition;
 pub mod garbage;
 pub mod http2;
 pub mod lab;
+pub mod orchestra;
 pub mod peer;
 pub mod probe;
 pub mod process;
