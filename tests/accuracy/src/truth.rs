@@ -1,0 +1,81 @@
+//! What the watched processes say they did, by their own clocks.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use voicelab::truth::{Line, Measure, Reading, measures};
+
+use super::guide::{self, Kind};
+
+/// Labels of a series.
+pub(crate) type Labels = BTreeMap<String, String>;
+/// A value, or the values behind a histogram.
+pub(crate) type Figure = Reading;
+/// A series as its process knows it.
+pub(crate) type Row = Measure;
+
+/// One process's account.
+#[derive(Debug)]
+pub(crate) struct Truth {
+    /// Label `worker`, of a worker.
+    name: String,
+    lines: Vec<Line>,
+}
+
+impl Truth {
+    /// Reads a truth file, without the line that a crash may have left half written.
+    pub(crate) fn read(name: &str, path: &Path) -> Result<Self> {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+        let whole = text
+            .split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'));
+        let mut lines = whole
+            .map(|line| {
+                serde_json::from_str(line).with_context(|| format!("{}: {line}", path.display()))
+            })
+            .collect::<Result<Vec<Line>>>()?;
+        lines.sort_by_key(|line| line.t_ns);
+        Ok(Self {
+            name: name.to_owned(),
+            lines,
+        })
+    }
+
+    /// Everything it says at its end.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        measures(&self.lines, &self.name)
+    }
+
+    /// Gauges as they were at a moment of the monotonic clock.
+    fn gauges(&self, at_ns: u64) -> Vec<Row> {
+        let until = self.lines.partition_point(|line| line.t_ns <= at_ns);
+        let before = self.lines.get(..until).unwrap_or_default();
+        let gauges = guide::metrics();
+        let gauges = gauges.iter().filter(|metric| metric.kind == Kind::Gauge);
+        let gauges: Vec<_> = gauges.map(|metric| metric.name).collect();
+        let mut rows = measures(before, &self.name);
+        rows.retain(|row| gauges.contains(&row.metric.as_str()));
+        rows
+    }
+}
+
+/// Gauges of all processes where none changed from one moment to another; `None` where one did.
+pub(crate) fn steady_gauges(truths: &[Truth], from_ns: u64, to_ns: u64) -> Option<Vec<Row>> {
+    let at = |ns| {
+        truths
+            .iter()
+            .flat_map(|truth| truth.gauges(ns))
+            .collect::<Vec<_>>()
+    };
+    let rows = at(from_ns);
+    (rows == at(to_ns)).then_some(rows)
+}
+
+/// Where a process writes its account, and what it is called.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+}
