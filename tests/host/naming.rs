@@ -14,7 +14,7 @@ use probe_tests::probe::{self, Probe, assert_lossless};
 use probe_tests::process::Process;
 use probe_tests::skip::unprivileged;
 
-use crate::redis::{Redis, free_port};
+use probe_tests::redis::{Redis, free_port};
 
 /// How soon a name must show.
 const SOON: Duration = Duration::from_secs(10);

@@ -17,6 +17,7 @@ pub mod peer;
 pub mod probe;
 pub mod process;
 pub mod programs;
+pub mod redis;
 pub mod report;
 pub mod skip;
 pub mod statistics;
