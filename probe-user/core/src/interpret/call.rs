@@ -108,11 +108,10 @@ impl Call {
         }
     }
 
+    /// Whether it is the worker's end of a call that needs a model.
     fn needs_model(&self) -> bool {
-        matches!(
-            self.method,
-            MethodRole::StartSession | MethodRole::LoadModel
-        )
+        let needs = [MethodRole::StartSession, MethodRole::LoadModel];
+        self.side == Side::Server && needs.contains(&self.method)
     }
 
     fn handle_unanswered(&mut self, end: CallEnd, emit: &mut dyn FnMut(What)) {
