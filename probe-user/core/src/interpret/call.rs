@@ -108,11 +108,13 @@ impl Call {
         }
     }
 
+    /// Whether the process has to have a model for it: the worker, not who asks it.
     fn needs_model(&self) -> bool {
-        matches!(
-            self.method,
-            MethodRole::StartSession | MethodRole::LoadModel
-        )
+        self.side == Side::Server
+            && matches!(
+                self.method,
+                MethodRole::StartSession | MethodRole::LoadModel
+            )
     }
 
     fn handle_unanswered(&mut self, end: CallEnd, emit: &mut dyn FnMut(What)) {
