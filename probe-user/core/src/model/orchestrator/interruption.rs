@@ -185,7 +185,12 @@ impl OrchestratorModel {
                     barge_in.doubt(SkipReason::Lost);
                 }
             }
-            What::StreamEnded(_) => self.finish_stream_audio(key, call),
+            What::StreamEnded(_) => {
+                if let Some(barge_in) = self.barge_in(key) {
+                    barge_in.settle_followed();
+                }
+                self.finish_stream_audio(key, call);
+            }
             _ => {}
         }
     }

@@ -251,3 +251,18 @@ fn client_who_is_bound_settles_a_name_that_only_one_asked_for() {
     assert_eq!(world.started("m"), 1.0);
     assert_eq!(world.started("unknown"), 1.0);
 }
+
+#[test]
+fn end_of_a_shared_worker_session_ends_no_other_client() {
+    let mut world = World::new();
+    world.connect(1, 0.0, "ws-1");
+    world.ask(1.0, "default", "m");
+    world.connect(2, 10.0, "ws-2");
+    world.ask(11.0, "default", "m");
+    world.end(1, 20.0, ConnectionEnd::PeerClosed);
+    world.ask_end(21.0, "default");
+    assert_eq!(world.active("m"), Some(1.0));
+    assert_eq!(world.sum("orchestrator_sessions_ended_total"), 1.0);
+    world.ask_end(30.0, "default");
+    assert_eq!(world.ended("m", "normal"), 1.0);
+}
