@@ -104,3 +104,25 @@ fn recorded_demo_holds_no_text() {
         assert!(!found, "{word}");
     }
 }
+
+#[test]
+fn observations_are_the_values_in_the_histograms() {
+    let metrics = replay(&[CAPTURE]);
+    let told = replay(&[CAPTURE, "--observations"]);
+    let jitters: Vec<f64> = told
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a line of JSON"))
+        .filter(|one: &serde_json::Value| one["metric"] == "worker_audio_frame_jitter_ms")
+        .filter_map(|one| one["value"].as_f64())
+        .collect();
+    let sums = |name: &str| -> f64 {
+        let lines = metrics.lines().filter(|line| line.starts_with(name));
+        lines
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+            .sum()
+    };
+    let count = sums("worker_audio_frame_jitter_ms_count");
+    assert_eq!(jitters.len(), count.round() as usize);
+    let sum: f64 = jitters.iter().sum();
+    assert!((sum - sums("worker_audio_frame_jitter_ms_sum")).abs() < 1e-6 * sum);
+}

@@ -9,15 +9,20 @@ use std::time::Duration;
 use probe_tests::artifacts;
 use probe_tests::exposition::Exposition;
 use probe_tests::lab::Lab;
+use probe_tests::peer::{Client, Server};
 use probe_tests::probe::{Probe, SETTLE, assert_lossless};
 use probe_tests::process::{Process, eventually};
 use probe_tests::skip::{program, unprivileged};
+use voicelab::truth::{Event, Line};
 
 /// How long the server may take to start.
 const START: Duration = Duration::from_secs(10);
 
 /// How long what was done may take to show.
 const SOON: Duration = Duration::from_secs(10);
+
+/// How long the voice sessions beside it may take.
+const CLIENT_LIMIT: Duration = Duration::from_secs(90);
 
 /// A running Redis server on a port of its own.
 struct Redis {
@@ -82,6 +87,15 @@ impl Redis {
     }
 }
 
+/// Runs redis-benchmark with pipelines of 16 until it is told to end.
+fn full_speed(redis: &Redis, lab: &Lab) -> Option<Process> {
+    let mut command = Command::new(program("redis-benchmark")?);
+    command
+        .args(["-p", &redis.port, "-P", "16", "-c", "16", "-l", "-q"])
+        .args(["-t", "set,get"]);
+    Some(Process::start(&mut command, &lab.fresh("benchmark.err")))
+}
+
 fn free_port() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = listener.local_addr().expect("bound");
@@ -94,7 +108,10 @@ fn watch(lab: &Lab, redis: &Redis, watches_client: bool) -> Probe {
         let port = &redis.port;
         format!("[[target]]\nrole = \"{role}\"\ncmdline = '{cmdline}{port}'\n")
     };
-    let mut targets = vec![target("redis", "redis-server .*:")];
+    let mut targets = vec![
+        target("redis", "redis-server .*:"),
+        "[[target]]\nrole = \"worker\"\ncmdline = 'voicelab worker'\nname = \"w\"\n".to_owned(),
+    ];
     if watches_client {
         targets.push(target("orchestrator", "redis-benchmark -p "));
     }
@@ -203,4 +220,52 @@ fn connection_between_two_watched_processes_counts_once() {
     let (_first, names) = OF_BENCHMARK.split_first().expect("not empty");
     assert_counts(&probe, &redis, names);
     assert_lossless(&probe.stop());
+}
+
+/// Commands that are certainly at full speed: what redis-benchmark does in a second is a hundred times
+/// more.
+const FULL_SPEED_COMMANDS: f64 = 10_000.0;
+
+/// Sessions and utterances beside the full speed.
+const SESSIONS: usize = 4;
+const UTTERANCES: usize = 2;
+
+#[test]
+fn voice_metrics_are_exact_beside_redis_at_full_speed() {
+    if unprivileged() {
+        return;
+    }
+    let lab = Lab::new();
+    let Some(redis) = Redis::start(&lab) else {
+        return;
+    };
+    let worker = Server::tonic(&lab, &[]);
+    let probe = watch(&lab, &redis, false);
+    probe.wait_watching(1);
+    let Some(benchmark) = full_speed(&redis, &lab) else {
+        return;
+    };
+    let (sessions, utterances) = (SESSIONS.to_string(), UTTERANCES.to_string());
+    let arguments = ["--sessions", &sessions, "--utterances", &utterances];
+    Client::tonic(&lab, &worker, &arguments).finish(CLIENT_LIMIT);
+    let streams = (SESSIONS * UTTERANCES) as f64;
+    let ended =
+        |scrape: &Exposition| scrape.sum("worker_synthesis_duration_ms_count", &[]) >= streams;
+    probe.scrape_until(SETTLE, ended);
+    drop(benchmark);
+    let last = probe.stop();
+    let truth = worker.terminate().truth;
+    let is_frame = |line: &&Line| matches!(line.event, Event::Frame { bytes, .. } if bytes > 0);
+    let frames = truth.iter().filter(is_frame).count();
+    assert_eq!(
+        last.sum("worker_audio_frames_emitted_total", &[]),
+        frames as f64
+    );
+    assert_eq!(last.sum("worker_synthesis_requests_total", &[]), streams);
+    assert_eq!(problems(&last), 0.0, "decode errors");
+    let commands = last.sum("redis_command_latency_ms_count", &[]);
+    assert!(commands >= FULL_SPEED_COMMANDS, "{commands} commands");
+    // What could not be kept up with is counted, and is none of the voice system's.
+    let lost = last.by_label("voxprobe_kernel_losses_total", "reason");
+    println!("{commands} commands beside {frames} frames; lost: {lost:?}");
 }

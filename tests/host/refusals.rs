@@ -161,43 +161,63 @@ fn capture_that_cannot_be_written_is_named() {
     );
 }
 
+/// The command on a host whose kernel tells no types; `None` where that cannot be had.
+fn without_btf(lab: &Lab, arguments: &[&OsStr]) -> Option<Command> {
+    let unshare = program("unshare")?;
+    if !fs::exists("/sys/kernel/btf/vmlinux").unwrap_or(false) {
+        probe_tests::skip::skip("this kernel has no type information to hide");
+        return None;
+    }
+    let empty = lab.path("empty");
+    fs::create_dir_all(&empty).expect("make a folder");
+    let mut command = Command::new(unshare);
+    command
+        .args(["--mount", "sh", "-c"])
+        .arg("mount --bind \"$1\" /sys/kernel/btf && shift && exec \"$@\"")
+        .arg("sh")
+        .arg(&empty)
+        .arg(artifacts::voxprobe())
+        .args(arguments);
+    Some(command)
+}
+
 #[test]
-fn host_without_type_information_is_watched_all_the_same() {
+fn missing_type_information_is_named() {
     if unprivileged() {
         return;
     }
-    let Some(unshare) = program("unshare") else {
+    let lab = Lab::new();
+    let run = ["run", "--listen", "127.0.0.1:0"].map(OsStr::new);
+    let Some(mut run) = without_btf(&lab, &run) else {
         return;
     };
-    if !fs::exists("/sys/kernel/btf/vmlinux").unwrap_or(false) {
-        probe_tests::skip::skip("this kernel has no type information to hide");
+    let words = ["BTF", "CONFIG_DEBUG_INFO_BTF=y", "hooks.without_btf"];
+    assert_refused(&mut run, &words);
+    let Some(mut check) = without_btf(&lab, &["check".as_ref()]) else {
+        return;
+    };
+    let check = probe::run(&mut check);
+    let said = String::from_utf8_lossy(&check.stdout);
+    assert_eq!(check.status.code(), Some(1), "findings: {said}");
+    let line = said.lines().find(|line| line.starts_with("btf"));
+    assert!(line.is_some_and(|line| line.contains("failed")), "{said}");
+}
+
+#[test]
+fn host_without_type_information_is_watched_where_that_is_asked_for() {
+    if unprivileged() {
         return;
     }
     let lab = Lab::new();
-    let empty = lab.path("empty");
-    fs::create_dir(&empty).expect("make a folder");
-    let hidden = |arguments: &[&OsStr]| {
-        let mut command = Command::new(&unshare);
-        command
-            .args(["--mount", "sh", "-c"])
-            .arg("mount --bind \"$1\" /sys/kernel/btf && shift && exec \"$@\"")
-            .arg("sh")
-            .arg(&empty)
-            .arg(artifacts::voxprobe())
-            .args(arguments);
-        command
-    };
-    let check = probe::run(&mut hidden(&["check".as_ref()]));
-    let said = String::from_utf8_lossy(&check.stdout);
-    let errors = String::from_utf8_lossy(&check.stderr);
-    let line = said.lines().find(|line| line.starts_with("btf"));
-    assert!(
-        line.is_some_and(|line| line.contains("unavailable")),
-        "{said}{errors}"
-    );
+    let config = lab.write("voxprobe.toml", "[hooks]\nwithout_btf = true\n");
     let worker = Server::tonic(&lab, &[]);
     let pid = worker.pid().to_string();
-    let probe = Probe::start(&lab, hidden(&["run", "--pid", &pid].map(OsStr::new)));
+    let arguments = ["run", "--pid", &pid, "--config"].map(OsStr::new);
+    let arguments = [&arguments[..], &[config.as_os_str()]].concat();
+    let Some(command) = without_btf(&lab, &arguments) else {
+        return;
+    };
+    let probe = Probe::start(&lab, command);
     probe.wait_watching(1);
     assert_eq!(
         probe

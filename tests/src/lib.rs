@@ -9,6 +9,7 @@
 pub mod artifacts;
 pub mod capture;
 pub mod exposition;
+pub mod garbage;
 pub mod http2;
 pub mod lab;
 pub mod peer;

@@ -65,7 +65,7 @@ pub struct Agent {
 impl Agent {
     /// Attaches the programs.
     pub fn new(settings: Settings, shared: Shared) -> Result<Self, AttachError> {
-        let (attached, ring) = Attached::attach(settings.attachment, settings.log.level.kernel())?;
+        let (attached, ring) = Attached::attach(settings.hooks, settings.log.level.kernel())?;
         let cost = CostMetrics::register(shared.metrics.registry());
         let profile = Arc::clone(&settings.profile);
         let pipeline = Pipeline::new(profile, settings.model, shared.metrics.clone());

@@ -26,6 +26,8 @@ pub struct StreamRow {
     pub jitter_p95_ms: Option<f64>,
     /// By how much the last frame was late.
     pub lateness_ms: Option<f64>,
+    /// How long before its deadline the last frame came.
+    pub margin_ms: Option<f64>,
     /// Playout gaps so far.
     pub underruns: u64,
     /// `waiting`, `speaking`, `paused`, `stopped` or `finished`.
@@ -51,6 +53,7 @@ impl Streams {
                 jitter_p50_ms: view.jitter_p50_ms,
                 jitter_p95_ms: view.jitter_p95_ms,
                 lateness_ms: view.lateness_ms,
+                margin_ms: view.margin_ms,
                 underruns: view.underruns,
                 state: view.state.as_str(),
             })

@@ -47,6 +47,14 @@ impl AttachError {
         )
     }
 
+    pub(super) fn no_btf() -> Self {
+        Self::new(
+            "this kernel has no type information (BTF, /sys/kernel/btf/vmlinux)",
+            "use a kernel with CONFIG_DEBUG_INFO_BTF=y, or set hooks.without_btf = true in the \
+             configuration to go on with the syscall hooks, which can do without",
+        )
+    }
+
     pub(super) fn damaged(name: &str) -> Self {
         Self::new(
             format!("the eBPF object has no `{name}`"),

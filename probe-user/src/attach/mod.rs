@@ -73,8 +73,17 @@ pub struct Attached {
     pub attachment: Attachment,
 }
 
-/// Whether the kernel tells its types (from 5.2, with `CONFIG_DEBUG_INFO_BTF`). These hooks do not
-/// need it.
+/// How the programs are attached.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// How syscalls are seen.
+    pub attachment: Attachment,
+    /// Whether to go on without the kernel's type information: tracefs then is the only witness of
+    /// where the programs find what they read.
+    pub without_btf: bool,
+}
+
+/// Whether the kernel tells its types (from 5.2, with `CONFIG_DEBUG_INFO_BTF`).
 pub fn has_btf() -> bool {
     std::path::Path::new("/sys/kernel/btf/vmlinux").exists()
 }
@@ -90,21 +99,22 @@ impl Attached {
     /// # Errors
     /// [`AttachError`] says what the host lacks and what would fix it.
     pub fn attach(
-        attachment: Attachment,
+        settings: Settings,
         log_level: log::LevelFilter,
     ) -> Result<(Self, RingBuf<MapData>), AttachError> {
         if OBJECT.is_empty() {
             return Err(AttachError::no_object());
         }
+        let Settings {
+            attachment,
+            without_btf,
+        } = settings;
+        if !(has_btf() || without_btf) {
+            return Err(AttachError::no_btf());
+        }
         raise_memlock_limit();
         tracefs::ensure()?;
         tracefs::check_layout()?;
-        if !has_btf() {
-            tracing::warn!(
-                "this kernel has no type information (BTF); syscall hooks work without it, and \
-                 others cannot be had: use a kernel with CONFIG_DEBUG_INFO_BTF=y for those"
-            );
-        }
         let level = aya_log_level(log_level);
         let mut ebpf = EbpfLoader::new()
             .override_global("AYA_LOG_LEVEL", &level, false)

@@ -1,11 +1,11 @@
 //! `voxprobe replay`: a capture through the same pipeline.
 
-use std::{io::Write as _, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, io::Write as _, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use clap::Args;
 use probe_core::{
-    metrics::{Limits, Metrics},
+    metrics::{Limits, Metrics, Observation, Observations},
     model::ModelSettings,
     pipeline::Pipeline,
     profile::Profile,
@@ -16,18 +16,25 @@ use super::{Outcome, Overrides};
 use crate::{agent::Streams, capture::Reader, export, telemetry};
 
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "flags, of which one at most is given"
+)]
 pub(super) struct Arguments {
     /// A file that `voxprobe record` wrote
     file: PathBuf,
     /// Print the metrics as they were at its end (the default)
-    #[arg(long, conflicts_with_all = ["streams", "events"])]
+    #[arg(long, conflicts_with_all = ["streams", "events", "observations"])]
     metrics: bool,
     /// Print the streams that were open at its end as JSON instead, as /streams does
-    #[arg(long, conflicts_with = "events")]
+    #[arg(long, conflicts_with_all = ["events", "observations"])]
     streams: bool,
     /// Print every record as a line of JSON instead
-    #[arg(long)]
+    #[arg(long, conflicts_with = "observations")]
     events: bool,
+    /// Print every value that a histogram was given as a line of JSON instead, in its metric's unit
+    #[arg(long)]
+    observations: bool,
 }
 
 pub(super) fn replay(arguments: &Arguments, overrides: Overrides) -> anyhow::Result<Outcome> {
@@ -41,10 +48,16 @@ pub(super) fn replay(arguments: &Arguments, overrides: Overrides) -> anyhow::Res
     let profile = Profile::from_toml(&header.profile)
         .with_context(|| format!("{}: its profile cannot be read", path.display()))?;
     let sessions = usize::try_from(header.max_session_labels).unwrap_or(usize::MAX);
-    let metrics = Metrics::new(Limits {
+    let limits = Limits {
         sessions,
         ..Limits::default()
-    });
+    };
+    let (metrics, observations) = if arguments.observations {
+        let (metrics, observations) = Metrics::observed(limits);
+        (metrics, Some(observations))
+    } else {
+        (Metrics::new(limits), None)
+    };
     let settings = ModelSettings {
         prebuffer_ms: header.prebuffer_ms,
         resident_cap: header.resident_cap,
@@ -58,6 +71,9 @@ pub(super) fn replay(arguments: &Arguments, overrides: Overrides) -> anyhow::Res
         } else {
             pipeline.handle(record, None);
         }
+        for one in observations.iter().flat_map(Observations::take) {
+            observation(&mut stdout, &one)?;
+        }
     }
     if reader.is_truncated() {
         tracing::warn!(path = %path.display(), "the capture ends in the middle of a record");
@@ -67,7 +83,7 @@ pub(super) fn replay(arguments: &Arguments, overrides: Overrides) -> anyhow::Res
         streams.publish(pipeline.model());
         serde_json::to_writer(&mut stdout, &streams.rows()).context("write to stdout")?;
         writeln!(stdout).context("write to stdout")?;
-    } else if !arguments.events {
+    } else if !(arguments.events || arguments.observations) {
         let text = export::encode(metrics.registry()).context("encode the metrics")?;
         stdout.write_all(&text).context("write to stdout")?;
     }
@@ -80,5 +96,13 @@ fn event(out: &mut impl std::io::Write, record: &Record<'_>) -> anyhow::Result<(
         return Ok(());
     }
     serde_json::to_writer(&mut *out, record).context("write to stdout")?;
+    out.write_all(b"\n").context("write to stdout")
+}
+
+/// One value of a histogram as a line of JSON.
+fn observation(out: &mut impl std::io::Write, one: &Observation) -> anyhow::Result<()> {
+    let labels: BTreeMap<&str, &str> = one.labels.iter().map(|(k, v)| (*k, &**v)).collect();
+    let line = serde_json::json!({"metric": one.metric, "labels": labels, "value": one.value});
+    serde_json::to_writer(&mut *out, &line).context("write to stdout")?;
     out.write_all(b"\n").context("write to stdout")
 }

@@ -50,7 +50,7 @@ pub(super) fn watch(
         metrics: Metrics::new(settings.limits),
         ..Shared::default()
     };
-    let attachment = settings.attachment;
+    let attachment = settings.hooks.attachment;
     let mut agent = Agent::new(settings, shared.clone())?;
     CostMetrics::hooks(shared.metrics.registry(), attachment).context("register metrics")?;
     if let Some(path) = capture {

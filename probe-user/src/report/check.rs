@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Capability, Discovery, State};
 use crate::{
-    attach::{Attached, Attachment, LibraryHooks, has_btf, has_object},
+    attach::{self, Attached, Attachment, LibraryHooks, has_btf, has_object},
     export::Endpoint,
     gpu,
     settings::Settings,
@@ -32,8 +32,8 @@ impl Check {
                 kernel(),
                 privileges().required(),
                 object().required(),
-                hooks(settings.attachment).required(),
-                btf(),
+                hooks(settings.hooks).required(),
+                btf(settings.hooks.without_btf),
                 lockdown(),
                 pid_namespace(),
                 statistics(),
@@ -145,10 +145,10 @@ fn object() -> Capability {
     }
 }
 
-fn hooks(attachment: Attachment) -> Capability {
-    match Attached::attach(attachment, log::LevelFilter::Off) {
+fn hooks(settings: attach::Settings) -> Capability {
+    match Attached::attach(settings, log::LevelFilter::Off) {
         Ok((attached, _ring)) => {
-            let how = match attachment {
+            let how = match settings.attachment {
                 Attachment::Tracepoints => "one tracepoint per socket syscall",
                 Attachment::Raw => "raw tracepoints on every syscall",
             };
@@ -171,8 +171,7 @@ fn hooks(attachment: Attachment) -> Capability {
 /// Sets every library hook at the processes that would be watched, and takes it out again.
 fn library_hooks(settings: &Settings) -> Capability {
     let name = "library hooks";
-    let Ok((mut attached, _ring)) = Attached::attach(settings.attachment, log::LevelFilter::Off)
-    else {
+    let Ok((mut attached, _ring)) = Attached::attach(settings.hooks, log::LevelFilter::Off) else {
         let detail = "the other programs cannot be attached";
         return Capability::missing(name, State::Unavailable, detail, "see `hooks`");
     };
@@ -194,15 +193,22 @@ fn library_hooks(settings: &Settings) -> Capability {
     Capability::missing(name, state, detail, "")
 }
 
-fn btf() -> Capability {
+fn btf(without: bool) -> Capability {
     if has_btf() {
-        Capability::active("btf", "/sys/kernel/btf/vmlinux (not needed by these hooks)")
-    } else {
+        Capability::active("btf", "/sys/kernel/btf/vmlinux")
+    } else if without {
         Capability::missing(
             "btf",
             State::Unavailable,
-            "the kernel has no type information; these hooks do not need it",
+            "this kernel has none; hooks.without_btf says to go on",
             "use a kernel with CONFIG_DEBUG_INFO_BTF=y",
+        )
+    } else {
+        Capability::missing(
+            "btf",
+            State::Failed,
+            "this kernel has none",
+            "use a kernel with CONFIG_DEBUG_INFO_BTF=y, or set hooks.without_btf = true",
         )
     }
 }

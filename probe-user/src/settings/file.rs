@@ -61,7 +61,10 @@ section! { Log {
     level: telemetry::Level = telemetry::Level::Info,
     format: telemetry::Format = telemetry::Format::Json,
 } }
-section! { Hooks { syscalls: Attachment = Attachment::Tracepoints, } }
+section! { Hooks {
+    syscalls: Attachment = Attachment::Tracepoints,
+    without_btf: bool = false,
+} }
 section! { Discovery {
     #[serde(deserialize_with = "duration::deserialize")]
     interval: Duration = Duration::from_secs(10),

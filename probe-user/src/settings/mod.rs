@@ -18,7 +18,7 @@ use std::{
 use probe_core::{metrics::Limits, model::ModelSettings, profile::Profile};
 
 use crate::{
-    attach::{Attachment, HookTarget},
+    attach::{self, HookTarget},
     discover::Target,
     gpu, telemetry,
 };
@@ -32,8 +32,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Log level and format.
     pub log: telemetry::Settings,
-    /// How syscalls are seen.
-    pub attachment: Attachment,
+    /// How the programs are attached.
+    pub hooks: attach::Settings,
     /// Which processes are watched.
     pub targets: Vec<Target>,
     /// Which functions of libraries are hooked.
@@ -87,7 +87,10 @@ impl Settings {
                 level: file.log.level,
                 format: file.log.format,
             },
-            attachment: file.hooks.syscalls,
+            hooks: attach::Settings {
+                attachment: file.hooks.syscalls,
+                without_btf: file.hooks.without_btf,
+            },
             targets,
             library_hooks,
             discovery_interval: file.discovery.interval,

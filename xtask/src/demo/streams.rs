@@ -18,6 +18,7 @@ pub(super) struct Stream {
     pub(super) jitter_p50_ms: Option<f64>,
     pub(super) jitter_p95_ms: Option<f64>,
     pub(super) lateness_ms: Option<f64>,
+    pub(super) margin_ms: Option<f64>,
     pub(super) underruns: u64,
     pub(super) state: Option<String>,
 }
@@ -28,17 +29,18 @@ pub(super) fn parse(text: &str) -> Result<Vec<Stream>> {
 }
 
 /// The session, of those with this prefix, whose stream is under way and has most left to say: one
-/// whose late frame a listener would hear.
-pub(super) fn speaking<'a>(streams: &'a [Stream], prefix: &str) -> Option<&'a str> {
+/// whose late frame a listener would hear. With it the milliseconds of audio that its listener has
+/// in hand.
+pub(super) fn speaking<'a>(streams: &'a [Stream], prefix: &str) -> Option<(&'a str, f64)> {
     streams
         .iter()
         .filter(|stream| {
             stream.frames >= UNDER_WAY_FRAMES && stream.state.as_deref() == Some("speaking")
         })
-        .filter_map(|stream| Some((stream.frames, stream.session.as_deref()?)))
-        .filter(|(_, session)| session.starts_with(prefix))
-        .min()
-        .map(|(_, session)| session)
+        .filter_map(|stream| Some((stream.frames, stream.session.as_deref()?, stream.margin_ms?)))
+        .filter(|(_, session, _)| session.starts_with(prefix))
+        .min_by_key(|(frames, _, _)| *frames)
+        .map(|(_, session, margin)| (session, margin))
 }
 
 #[cfg(test)]
@@ -65,6 +67,7 @@ mod tests {
             session: Some(session.to_string()),
             frames,
             state: Some(state.to_string()),
+            margin_ms: Some(60.0),
             ..Stream::default()
         };
         let streams = [
@@ -74,7 +77,7 @@ mod tests {
             stream("later-3", 40, "paused"),
             stream("other-0", 30, "speaking"),
         ];
-        assert_eq!(speaking(&streams, "later"), Some("later-1"));
+        assert_eq!(speaking(&streams, "later"), Some(("later-1", 60.0)));
         assert_eq!(speaking(&streams, "absent"), None);
     }
 }

@@ -191,6 +191,7 @@ mod tests {
             jitter_p50_ms: Some(99_999.94),
             jitter_p95_ms: Some(99_999.94),
             lateness_ms: Some(9_999.94),
+            margin_ms: None,
             underruns: 999_999_999,
             state: long(),
         };

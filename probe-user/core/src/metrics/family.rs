@@ -11,9 +11,10 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use prometheus::core::{Collector, Desc, Metric};
 use prometheus::proto::{MetricFamily, MetricType};
-use prometheus::{Counter, Gauge, Histogram, HistogramOpts, IntCounter, Opts};
+use prometheus::{Counter, Gauge, IntCounter, Opts};
 
-use super::catalogue::{Entry, Kind};
+use super::catalogue::Entry;
+use super::histogram::Observations;
 
 /// Label value for everything beyond a bound.
 pub const OTHER: &str = "other";
@@ -26,50 +27,56 @@ pub trait Series: Metric + 'static {
     /// How it is exposed.
     const TYPE: MetricType;
 
-    /// A new series at its start value.
-    fn build(entry: &Entry, labels: HashMap<String, String>) -> prometheus::Result<Self>;
+    /// A new series at its start value, with its label values in the order of the entry's labels.
+    /// A series of values tells each of them to `observations` too.
+    fn build(
+        entry: &'static Entry,
+        values: &[Box<str>],
+        observations: Option<&Observations>,
+    ) -> prometheus::Result<Self>;
 }
 
 impl Series for IntCounter {
     const TYPE: MetricType = MetricType::COUNTER;
 
-    fn build(entry: &Entry, labels: HashMap<String, String>) -> prometheus::Result<Self> {
-        Self::with_opts(Opts::new(entry.name, entry.help).const_labels(labels))
+    fn build(
+        entry: &'static Entry,
+        values: &[Box<str>],
+        _observations: Option<&Observations>,
+    ) -> prometheus::Result<Self> {
+        Self::with_opts(options(entry, values))
     }
 }
 
 impl Series for Counter {
     const TYPE: MetricType = MetricType::COUNTER;
 
-    fn build(entry: &Entry, labels: HashMap<String, String>) -> prometheus::Result<Self> {
-        Self::with_opts(Opts::new(entry.name, entry.help).const_labels(labels))
+    fn build(
+        entry: &'static Entry,
+        values: &[Box<str>],
+        _observations: Option<&Observations>,
+    ) -> prometheus::Result<Self> {
+        Self::with_opts(options(entry, values))
     }
 }
 
 impl Series for Gauge {
     const TYPE: MetricType = MetricType::GAUGE;
 
-    fn build(entry: &Entry, labels: HashMap<String, String>) -> prometheus::Result<Self> {
-        Self::with_opts(Opts::new(entry.name, entry.help).const_labels(labels))
+    fn build(
+        entry: &'static Entry,
+        values: &[Box<str>],
+        _observations: Option<&Observations>,
+    ) -> prometheus::Result<Self> {
+        Self::with_opts(options(entry, values))
     }
 }
 
-impl Series for Histogram {
-    const TYPE: MetricType = MetricType::HISTOGRAM;
-
-    fn build(entry: &Entry, labels: HashMap<String, String>) -> prometheus::Result<Self> {
-        let Kind::Histogram(buckets) = entry.kind else {
-            return Err(prometheus::Error::Msg(format!(
-                "{} has no buckets",
-                entry.name
-            )));
-        };
-        Self::with_opts(
-            HistogramOpts::new(entry.name, entry.help)
-                .const_labels(labels)
-                .buckets(buckets.to_vec()),
-        )
-    }
+/// An entry's options with its labels filled in.
+fn options(entry: &Entry, values: &[Box<str>]) -> Opts {
+    let labels = entry.labels.iter().zip(values);
+    let labels = labels.map(|(name, value)| ((*name).to_owned(), value.to_string()));
+    Opts::new(entry.name, entry.help).const_labels(labels.collect())
 }
 
 /// All series of one metric. Clones share them.
@@ -85,6 +92,7 @@ struct Shared<M> {
     /// Position of the bounded label, and the most values it may have.
     bound: Option<(usize, usize)>,
     overflow: Option<IntCounter>,
+    observations: Option<Observations>,
     live: RwLock<Live<M>>,
 }
 
@@ -98,10 +106,12 @@ struct Live<M> {
 impl<M: Series> Family<M> {
     /// A family without series. `most` is the most values of the entry's bounded label, `overflow`
     /// counts label sets that went to [`OTHER`].
+    /// `observations` is told each value of a histogram.
     pub(super) fn new(
         entry: &'static Entry,
         most: usize,
         overflow: Option<IntCounter>,
+        observations: Option<Observations>,
     ) -> prometheus::Result<Self> {
         let labels = entry.labels.iter().map(ToString::to_string).collect();
         let desc = Desc::new(
@@ -120,6 +130,7 @@ impl<M: Series> Family<M> {
                 desc,
                 bound,
                 overflow,
+                observations,
                 live: RwLock::new(Live {
                     series: BTreeMap::new(),
                     bounded: BTreeMap::new(),
@@ -305,14 +316,7 @@ impl<M: Series> Shared<M> {
         if let Some(series) = live.series.get(&key) {
             return series.clone();
         }
-        let labels = self
-            .entry
-            .labels
-            .iter()
-            .zip(&key)
-            .map(|(name, value)| ((*name).to_owned(), value.to_string()))
-            .collect();
-        let series = M::build(self.entry, labels)
+        let series = M::build(self.entry, &key, self.observations.as_ref())
             .expect("names and buckets are the catalogue's, which a test registers in full");
         if let Some(value) = self.bounded_value(&key) {
             *live.bounded.entry(value).or_default() += 1;

@@ -1,9 +1,9 @@
 //! Families of the metrics of library hooks, as `catalogue::hooks` declares them.
 
-use prometheus::{Histogram, IntCounter};
+use prometheus::IntCounter;
 
 use super::catalogue::hooks as entry;
-use super::{Builder, Family};
+use super::{Builder, Family, Histogram};
 
 /// The metrics of library hooks. Label values are given in the order named at each field.
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@
 pub mod catalogue;
 mod family;
 mod gpu;
+mod histogram;
 mod hooks;
 mod limits;
 mod probe;
@@ -14,6 +15,7 @@ mod worker;
 
 pub use family::{Family, OTHER, Replace, Series};
 pub use gpu::GpuMetrics;
+pub use histogram::{Histogram, Observation, Observations};
 pub use hooks::HookMetrics;
 pub use limits::{Bound, Limits};
 pub use probe::{Measure, ProbeMetrics, SkipReason};
@@ -50,10 +52,28 @@ impl Metrics {
     /// When the catalogue contradicts itself (two entries of one name, an invalid label): it is
     /// constant, and a test registers all of it.
     pub fn new(limits: Limits) -> Self {
+        Self::build(limits, None)
+    }
+
+    /// The same, and every value that a histogram will be given.
+    ///
+    /// # Panics
+    ///
+    /// As [`Metrics::new`].
+    pub fn observed(limits: Limits) -> (Self, Observations) {
+        let observations = Observations::default();
+        (
+            Self::build(limits, Some(observations.clone())),
+            observations,
+        )
+    }
+
+    fn build(limits: Limits, observations: Option<Observations>) -> Self {
         let mut builder = Builder {
             registry: Registry::new(),
             limits,
             overflow: None,
+            observations,
         };
         let overflow = builder.family(&catalogue::probe::SERIES_OVERFLOW);
         builder.overflow = Some(overflow.clone());
@@ -90,6 +110,7 @@ struct Builder {
     registry: Registry,
     limits: Limits,
     overflow: Option<Family<IntCounter>>,
+    observations: Option<Observations>,
 }
 
 impl Builder {
@@ -100,7 +121,7 @@ impl Builder {
         let overflow = entry
             .bounded
             .and_then(|_| Some(self.overflow.as_ref()?.with(&[entry.name])));
-        Family::new(entry, most, overflow)
+        Family::new(entry, most, overflow, self.observations.clone())
             .and_then(|family| {
                 self.registry.register(Box::new(family.clone()))?;
                 Ok(family)

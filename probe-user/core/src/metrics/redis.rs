@@ -1,9 +1,9 @@
 //! Families of the metrics of Redis connections, as `catalogue::redis` declares them.
 
-use prometheus::{Gauge, Histogram, IntCounter};
+use prometheus::{Gauge, IntCounter};
 
 use super::catalogue::redis as entry;
-use super::{Builder, Family};
+use super::{Builder, Family, Histogram};
 
 /// The metrics of Redis connections. Label values are given in the order named at each field.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use prometheus::{Gauge, Histogram, IntCounter};
+use prometheus::{Gauge, IntCounter};
 
 use super::catalogue::{self, Entry, Kind};
 use super::*;
@@ -268,7 +268,7 @@ fn catalogue_names_follow_the_naming_rules() {
 fn every_entry_of_the_catalogue_is_registered_once() {
     let metrics = Metrics::default();
     for entry in catalogue::all() {
-        let again: Family<Gauge> = Family::new(entry, 1, None).unwrap();
+        let again: Family<Gauge> = Family::new(entry, 1, None, None).unwrap();
         assert!(
             metrics.registry().register(Box::new(again)).is_err(),
             "{} was not registered",
@@ -385,4 +385,22 @@ fn calls_follow_the_interpreters_totals() {
     metrics.probe.count_calls(&counts(5, 2));
     assert_eq!(metrics.probe.flow_calls.with(&["known"]).get(), 5);
     assert_eq!(metrics.probe.state_refused.with(&["call"]).get(), 2);
+}
+
+#[test]
+fn observed_histogram_tells_each_value_with_its_labels() {
+    let (metrics, observations) = Metrics::observed(Limits::default());
+    let latency = metrics.worker.inference_latency.with(&["w", "m"]);
+    latency.observe(12.5);
+    latency.observe(0.5);
+    let told: Vec<_> = observations.take();
+    let values: Vec<_> = told.iter().map(|one| one.value).collect();
+    assert_eq!(values, [12.5, 0.5]);
+    assert_eq!(told[0].metric, "worker_inference_latency_ms");
+    assert_eq!(
+        *told[0].labels,
+        [("worker", "w".into()), ("model_id", "m".into())]
+    );
+    assert_eq!(latency.get_sample_count(), 2);
+    assert!(observations.take().is_empty());
 }

@@ -1,9 +1,9 @@
 //! Families of the workers' metrics, as `catalogue::worker` declares them.
 
-use prometheus::{Gauge, Histogram, IntCounter};
+use prometheus::{Gauge, IntCounter};
 
 use super::catalogue::worker as entry;
-use super::{Builder, Family};
+use super::{Builder, Family, Histogram};
 
 /// The workers' metrics. Label values are given in the order named at each field.
 #[derive(Clone, Debug)]

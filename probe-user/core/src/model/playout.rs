@@ -8,6 +8,15 @@
 
 use crate::record::KtimeNs;
 
+/// When a frame was sent, seen from its deadline. Nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Punctuality {
+    /// By which it was late; 0 when in time.
+    pub(super) late_ns: u64,
+    /// By which it was early: what the listener still had to play.
+    pub(super) margin_ns: u64,
+}
+
 /// Playout of one stream.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) enum Playout {
@@ -21,25 +30,28 @@ pub(super) enum Playout {
 }
 
 impl Playout {
-    /// A frame was sent: nanoseconds by which it was late, 0 when in time; `None` when nobody can
-    /// tell. `paused_ns` is how long a pause in force has lasted.
+    /// A frame was sent: how it kept its deadline; `None` when nobody can tell. `paused_ns` is how long a pause in force has lasted.
     pub(super) fn frame(
         &mut self,
         at: KtimeNs,
         duration_ns: Option<u64>,
         prebuffer_ns: u64,
         paused_ns: u64,
-    ) -> Option<u64> {
+    ) -> Option<Punctuality> {
         let deadline = match *self {
             Self::Silent => at.plus(prebuffer_ns),
             Self::Playing(deadline) => deadline,
             Self::Unknown => return None,
         };
-        let late_ns = at.since(deadline.plus(paused_ns));
+        let due = deadline.plus(paused_ns);
+        let late_ns = at.since(due);
         *self = duration_ns.map_or(Self::Unknown, |ns| {
             Self::Playing(deadline.plus(late_ns).plus(ns))
         });
-        Some(late_ns)
+        Some(Punctuality {
+            late_ns,
+            margin_ns: due.since(at),
+        })
     }
 
     /// Playing was paused for this long.

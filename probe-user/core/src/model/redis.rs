@@ -8,10 +8,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use prometheus::{Gauge, Histogram};
+use prometheus::Gauge;
 
 use crate::flow::Exchange;
-use crate::metrics::{Measure, Metrics, ProbeMetrics, RedisMetrics, SkipReason, UNKNOWN};
+use crate::metrics::{
+    Histogram, Measure, Metrics, ProbeMetrics, RedisMetrics, SkipReason, UNKNOWN,
+};
 use crate::record::{Address, ConnectionId, KtimeNs, Opened, Side};
 use crate::wire::resp::Command;
 

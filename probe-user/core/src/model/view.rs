@@ -56,6 +56,9 @@ pub struct StreamView<'a> {
     pub jitter_p95_ms: Option<f64>,
     /// By how much the last frame was late, milliseconds.
     pub lateness_ms: Option<f64>,
+    /// How long before its deadline the last frame came, milliseconds: the most by which the next
+    /// one may be held back before the listener runs out of audio. Gaps that were heard add to it.
+    pub margin_ms: Option<f64>,
     /// Playout gaps so far.
     pub underruns: u64,
     /// What it is doing.
@@ -94,7 +97,8 @@ impl Model {
             last_interval_ms: stream.rhythm.last_interval_ms(),
             jitter_p50_ms: stream.rhythm.recent_jitter_ms(0.5),
             jitter_p95_ms: stream.rhythm.recent_jitter_ms(0.95),
-            lateness_ms: stream.last_late_ns.map(|ns| ns as f64 / 1e6),
+            lateness_ms: stream.punctuality.map(|it| it.late_ns as f64 / 1e6),
+            margin_ms: stream.punctuality.map(|it| it.margin_ns as f64 / 1e6),
             underruns: stream.underruns,
             state: state(stream),
         })

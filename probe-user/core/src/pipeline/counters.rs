@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Names of the records, in the order of [`kind`].
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 12] = [
     "process",
     "process_ended",
     "opened",
@@ -22,6 +22,7 @@ const KINDS: [&str; 11] = [
     "closed",
     "gpus",
     "tick",
+    "websocket",
     "hook",
     "hook_called",
 ];
@@ -37,8 +38,9 @@ fn kind(record: &Record<'_>) -> usize {
         Record::Closed { .. } => 6,
         Record::Gpus(_) => 7,
         Record::Tick { .. } => 8,
-        Record::Hook(_) => 9,
-        Record::HookCalled(_) => 10,
+        Record::WebSocket(_) => 9,
+        Record::Hook(_) => 10,
+        Record::HookCalled(_) => 11,
     }
 }
 

@@ -6,7 +6,10 @@
 mod connection;
 mod counters;
 mod elide;
+mod flow_sink;
 mod parser;
+mod protocol;
+mod undetermined;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,19 +17,20 @@ use std::{
 };
 
 use crate::{
-    flow::Exchange,
-    interpret::{self, Interpreter},
+    flow::{Exchange, InflaterBudget},
+    interpret::{self, ClientEvent, Interpreter, client_event},
     metrics::Metrics,
     model::{HookModel, Model, ModelSettings, RedisModel, Speech},
     profile::Profile,
     record::{
-        Chunk, ConnectionId, Gap, HookCall, Joined, KtimeNs, Opened, Process, Record, Role, Side,
-        Tgid,
+        Chunk, ConnectionEnd, ConnectionId, Gap, HookCall, Joined, KtimeNs, Opened, Process,
+        Record, Role, Side, Tgid, WebSocketEvent,
     },
     stream::Delivery,
 };
 use connection::{Connection, Verdict};
 use counters::Counters;
+use protocol::{Expected, Making};
 
 /// Connections followed at once. The kernel side's map has as many.
 pub const MAX_CONNECTIONS: usize = probe_abi::MAX_CONNECTIONS as usize;
@@ -68,6 +72,11 @@ pub struct Pipeline {
     unwanted: VecDeque<ConnectionId>,
     events: Vec<interpret::Event>,
     exchanges: Vec<Exchange>,
+    websocket: Vec<WebSocketEvent>,
+    inflaters: InflaterBudget,
+    client_events: u64,
+    #[cfg(test)]
+    told: Vec<ClientEvent>,
 }
 
 impl Pipeline {
@@ -88,12 +97,22 @@ impl Pipeline {
             unwanted: VecDeque::new(),
             events: Vec::new(),
             exchanges: Vec::new(),
+            websocket: Vec::new(),
+            inflaters: InflaterBudget::default(),
+            client_events: 0,
+            #[cfg(test)]
+            told: Vec::new(),
         }
     }
 
     /// The state of the voice system.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// What WebSocket connections said, so far: a number of events.
+    pub fn client_events(&self) -> u64 {
+        self.client_events
     }
 
     /// What is exported.
@@ -138,8 +157,11 @@ impl Pipeline {
                 at,
                 errno,
             } => {
-                let failed = errno.is_some();
-                self.handle_closed(*connection, *at, failed, reborrow(&mut tap));
+                let end = match errno {
+                    Some(_) => ConnectionEnd::Reset,
+                    None => ConnectionEnd::LocallyClosed,
+                };
+                self.handle_closed(*connection, *at, end, reborrow(&mut tap));
             }
             Record::Process(process) => {
                 self.model.handle_process(process);
@@ -150,6 +172,7 @@ impl Pipeline {
             }
             Record::Gpus(sample) => self.model.handle_gpus(sample),
             Record::Tick { at } => self.handle_tick(*at, reborrow(&mut tap)),
+            Record::WebSocket(event) => self.handle_told(event),
             Record::Hook(hook) => self.hooks.handle_hook(hook),
             Record::HookCalled(call) => self.handle_hook_called(call),
         }
@@ -181,7 +204,16 @@ impl Pipeline {
             return;
         }
         let id = opened.connection;
-        let connection = Connection::new(opened.clone(), redis, &self.profile);
+        let expected = match process.role {
+            _ if redis => Expected::Redis,
+            Role::Orchestrator if opened.side == Some(Side::Server) => Expected::WebSocket,
+            Role::Orchestrator | Role::Worker | Role::Redis => Expected::Http2,
+        };
+        let making = Making {
+            profile: &self.profile,
+            inflaters: &self.inflaters,
+        };
+        let connection = Connection::new(opened.clone(), expected, making);
         self.counters.connection_opened(&connection);
         if connection.redis_side().is_some() {
             self.redis.handle_told(opened);
@@ -211,14 +243,15 @@ impl Pipeline {
         &mut self,
         id: ConnectionId,
         at: KtimeNs,
-        failed: bool,
+        end: ConnectionEnd,
         tap: Option<&mut dyn Tap>,
     ) {
         self.on_connection(id, tap, |connection, stage| {
-            connection.handle_closed(at, failed, stage);
+            connection.handle_closed(at, end, stage);
         });
         if let Some(connection) = self.connections.remove(&id) {
             let opened = connection.opened();
+            let failed = end == ConnectionEnd::Reset;
             if failed && connection.is_undetermined() && self.redis.is_to_redis(opened) {
                 self.redis.handle_refused();
             }
@@ -248,7 +281,8 @@ impl Pipeline {
 
     fn handle_process_ended(&mut self, tgid: Tgid, at: KtimeNs, mut tap: Option<&mut dyn Tap>) {
         for id in self.select(|connection| connection.tgid() == tgid) {
-            self.handle_closed(id, at, false, reborrow(&mut tap));
+            let end = ConnectionEnd::ProcessEnded;
+            self.handle_closed(id, at, end, reborrow(&mut tap));
         }
         self.processes.remove(&tgid);
         self.hooks.handle_process_ended(tgid);
@@ -285,7 +319,7 @@ impl Pipeline {
     fn on_connection(
         &mut self,
         id: ConnectionId,
-        tap: Option<&mut dyn Tap>,
+        mut tap: Option<&mut dyn Tap>,
         step: impl FnOnce(&mut Connection, &mut Stage<'_>),
     ) {
         let Some(connection) = self.connections.get_mut(&id) else {
@@ -302,10 +336,9 @@ impl Pipeline {
             counters: &self.counters,
             events: &mut self.events,
             exchanges: &mut self.exchanges,
-            tap: match tap {
-                Some(tap) => Some(tap),
-                None => None,
-            },
+            websocket: &mut self.websocket,
+            inflaters: &self.inflaters,
+            tap: reborrow(&mut tap),
         };
         step(connection, &mut stage);
         if connection.protocol_name() != protocol {
@@ -321,6 +354,20 @@ impl Pipeline {
         for event in self.events.drain(..) {
             self.model.handle(&event);
         }
+        if !self.websocket.is_empty() {
+            let tgid = process.tgid;
+            let mut events = std::mem::take(&mut self.websocket);
+            for event in events.drain(..) {
+                let record = Record::WebSocket(event);
+                if let Some(tap) = &mut tap {
+                    tap.record(&record);
+                }
+                if let Record::WebSocket(event) = record {
+                    self.handle_websocket(tgid, event);
+                }
+            }
+            self.websocket = events;
+        }
         if !self.exchanges.is_empty() {
             let connection = self.connections.get(&id);
             if let Some(connection) = connection
@@ -333,6 +380,37 @@ impl Pipeline {
                 self.redis.handle(exchange);
             }
         }
+    }
+
+    /// A capture tells what a WebSocket connection said.
+    fn handle_told(&mut self, event: &WebSocketEvent) {
+        let Some(connection) = self.connections.get_mut(&event.connection) else {
+            return;
+        };
+        let protocol = connection.protocol_name();
+        let making = Making {
+            profile: &self.profile,
+            inflaters: &self.inflaters,
+        };
+        connection.handle_told(event.side, making);
+        if connection.protocol_name() != protocol {
+            self.counters.connection_changed(connection, protocol);
+        }
+        let tgid = connection.tgid();
+        self.handle_websocket(tgid, event.clone());
+    }
+
+    fn handle_websocket(&mut self, process: Tgid, event: WebSocketEvent) {
+        let event = client_event(process, self.profile.websocket(), event);
+        self.handle_client(&event);
+    }
+
+    /// What an orchestrator and a client said to each other.
+    fn handle_client(&mut self, event: &ClientEvent) {
+        self.client_events += 1;
+        #[cfg(test)]
+        self.told.push(event.clone());
+        let _ = event;
     }
 
     /// Whether a Redis connection counts at this end: the server's does only where no watched
@@ -362,6 +440,8 @@ struct Stage<'a> {
     counters: &'a Counters,
     events: &'a mut Vec<interpret::Event>,
     exchanges: &'a mut Vec<Exchange>,
+    websocket: &'a mut Vec<WebSocketEvent>,
+    inflaters: &'a InflaterBudget,
     tap: Option<&'a mut dyn Tap>,
 }
 
@@ -378,3 +458,5 @@ mod hook_tests;
 mod redis_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod websocket_tests;

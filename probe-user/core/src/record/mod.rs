@@ -7,6 +7,7 @@ mod hook;
 pub mod kernel;
 mod process;
 mod time;
+mod websocket;
 
 pub use connection::{
     Address, Chunk, ConnectionId, Direction, Gap, GapReason, Hole, Joined, Opened, Piece, Side,
@@ -18,6 +19,9 @@ pub use hook::{
 };
 pub use process::{Process, Role, Tgid};
 pub use time::KtimeNs;
+pub use websocket::{
+    ConnectionEnd, Readability, SocketMessage, SocketMessageForm, WebSocketEvent, WebSocketWhat,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +69,9 @@ pub enum Record<'a> {
         /// Now.
         at: KtimeNs,
     },
+    /// What a WebSocket connection said. Only captures hold it: live, it is read off the bytes,
+    /// which a capture leaves out.
+    WebSocket(WebSocketEvent),
     /// A library hook of the configuration: what its calls mean.
     Hook(Hook),
     /// A hooked library function was called.

@@ -9,9 +9,9 @@ mod debounce;
 
 use std::collections::{BTreeMap, HashMap};
 
-use prometheus::{Histogram, IntCounter};
+use prometheus::IntCounter;
 
-use crate::metrics::{HookMetrics, Metrics, ProbeMetrics};
+use crate::metrics::{Histogram, HookMetrics, Metrics, ProbeMetrics};
 use crate::record::{
     Hook, HookCall, HookEvent, HookId, HookKind, HookMeaning, HookResult, KtimeNs, Role, Tgid,
 };

@@ -2,14 +2,14 @@
 
 mod observe;
 
-use prometheus::{Histogram, IntCounter};
+use prometheus::IntCounter;
 
 use super::pacing::Rhythm;
-use super::playout::Playout;
+use super::playout::{Playout, Punctuality};
 use super::sequence::Sequence;
 use super::settings::MAX_FRAME_MS;
 use crate::interpret::{AudioFrame, Id};
-use crate::metrics::{Measure, Metrics, SkipReason, UNKNOWN};
+use crate::metrics::{Histogram, Measure, Metrics, SkipReason, UNKNOWN};
 use crate::record::{KtimeNs, Tgid};
 
 /// A stream that is open.
@@ -40,7 +40,7 @@ pub(in crate::model) struct Stream {
     pub(in crate::model) last_frame: Option<KtimeNs>,
     pub(in crate::model) frames: u64,
     pub(in crate::model) underruns: u64,
-    pub(in crate::model) last_late_ns: Option<u64>,
+    pub(in crate::model) punctuality: Option<Punctuality>,
     pub(in crate::model) rhythm: Rhythm,
     pub(in crate::model) playout: Playout,
     first_text: Moment,
@@ -110,7 +110,7 @@ impl Stream {
             last_frame: None,
             frames: 0,
             underruns: 0,
-            last_late_ns: None,
+            punctuality: None,
             rhythm: Rhythm::default(),
             playout: Playout::default(),
             first_text: Moment::NotYet,

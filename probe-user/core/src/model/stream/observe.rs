@@ -5,6 +5,7 @@ use crate::flow::CallEnd;
 use crate::metrics::{Measure, Metrics, SkipReason, UNKNOWN};
 use crate::model::Pacing;
 use crate::model::pacing::Interval;
+use crate::model::playout::Punctuality;
 use crate::model::sequence::Step;
 use crate::record::KtimeNs;
 
@@ -138,9 +139,8 @@ impl Stream {
                 return;
             }
         };
-        let late = self.playout.frame(at, duration_ns, prebuffer_ns, paused_ns);
-        self.last_late_ns = late;
-        let Some(late_ns) = late else {
+        self.punctuality = self.playout.frame(at, duration_ns, prebuffer_ns, paused_ns);
+        let Some(Punctuality { late_ns, .. }) = self.punctuality else {
             metrics.probe.skip(Measure::Lateness, SkipReason::Lost);
             return;
         };
