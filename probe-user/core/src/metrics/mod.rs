@@ -9,6 +9,7 @@ mod gpu;
 mod histogram;
 mod hooks;
 mod limits;
+mod orchestrator;
 mod probe;
 mod redis;
 mod worker;
@@ -18,6 +19,7 @@ pub use gpu::GpuMetrics;
 pub use histogram::{Histogram, Observation, Observations};
 pub use hooks::HookMetrics;
 pub use limits::{Bound, Limits};
+pub use orchestrator::OrchestratorMetrics;
 pub use probe::{Measure, ProbeMetrics, SkipReason};
 pub use redis::RedisMetrics;
 pub use worker::WorkerMetrics;
@@ -32,6 +34,8 @@ pub const UNKNOWN: &str = "unknown";
 pub struct Metrics {
     registry: Registry,
     limits: Limits,
+    /// The orchestrators' metrics.
+    pub orchestrator: OrchestratorMetrics,
     /// The workers' metrics.
     pub worker: WorkerMetrics,
     /// The metrics of Redis connections.
@@ -78,6 +82,7 @@ impl Metrics {
         let overflow = builder.family(&catalogue::probe::SERIES_OVERFLOW);
         builder.overflow = Some(overflow.clone());
         Self {
+            orchestrator: OrchestratorMetrics::new(&builder),
             worker: WorkerMetrics::new(&builder),
             redis: RedisMetrics::new(&builder),
             hooks: HookMetrics::new(&builder),

@@ -26,6 +26,7 @@
 mod control;
 mod hooks;
 mod models;
+mod orchestrator;
 mod pacing;
 mod playout;
 mod redis;
@@ -40,10 +41,11 @@ mod view;
 mod worker;
 
 pub use hooks::{HookModel, MAX_HOOKS, MAX_INSTANCES, Speech};
+pub use orchestrator::OrchestratorModel;
 pub use redis::RedisModel;
 pub use settings::{
     MAX_FRAME_MS, MAX_LINGERING, MAX_MODELS_PER_PROCESS, MAX_PROCESSES, MAX_SEQUENCE_GAP,
-    MAX_SESSIONS_PER_WORKER, MAX_STREAMS, ModelSettings,
+    MAX_SESSIONS_PER_WORKER, MAX_STREAMS, ModelSettings, TransportSetting,
 };
 pub use view::{StreamState, StreamView, WorkerView};
 
@@ -164,7 +166,7 @@ impl Model {
         let (call, at) = (event.call, event.at);
         match &event.what {
             What::Frame(frame) => self.handle_frame(call, at, frame),
-            What::Text => self.handle_text(call, at),
+            What::Text { .. } => self.handle_text(call, at),
             What::StreamOpened => self.open_stream(event.process, call),
             What::StreamSession(session) => self.name_stream(call, session),
             What::TextLost => self.handle_text_lost(call),
@@ -247,7 +249,11 @@ impl Model {
                 .skip(Measure::ModelList, SkipReason::Unreadable),
             What::StreamOpened
             | What::StreamSession(_)
-            | What::Text
+            | What::Text { .. }
+            | What::TextEnded
+            | What::SessionAsked { .. }
+            | What::SessionEndAsked { .. }
+            | What::CallFailed { .. }
             | What::TextLost
             | What::Frame(_)
             | What::FramesLost

@@ -20,11 +20,11 @@ use crate::{
     flow::{Exchange, InflaterBudget},
     interpret::{self, ClientEvent, Interpreter, client_event},
     metrics::Metrics,
-    model::{HookModel, Model, ModelSettings, RedisModel, Speech},
+    model::{HookModel, Model, ModelSettings, OrchestratorModel, RedisModel},
     profile::Profile,
     record::{
-        Chunk, ConnectionEnd, ConnectionId, Gap, HookCall, Joined, KtimeNs, Opened, Process,
-        Record, Role, Side, Tgid, WebSocketEvent,
+        Address, Chunk, ConnectionEnd, ConnectionId, Direction, Gap, HookCall, Joined, KtimeNs,
+        Opened, Process, Record, Role, Side, Tgid, WebSocketEvent,
     },
     stream::Delivery,
 };
@@ -34,10 +34,6 @@ use protocol::{Expected, Making};
 
 /// Connections followed at once. The kernel side's map has as many.
 pub const MAX_CONNECTIONS: usize = probe_abi::MAX_CONNECTIONS as usize;
-
-/// Starts and ends of speech kept until they are polled; beyond them the oldest go. At some a second
-/// for each of a hundred sessions, those of several seconds.
-const MAX_SPEECH: usize = 1024;
 
 /// Receives every record as it is processed, with the content of chunks left out that must not
 /// leave the host: what a capture file holds.
@@ -61,10 +57,9 @@ pub struct Pipeline {
     counters: Counters,
     interpreter: Interpreter,
     model: Model,
+    orchestrator: OrchestratorModel,
     redis: RedisModel,
     hooks: HookModel,
-    /// Starts and ends of speech that nobody has taken yet.
-    speech: VecDeque<(Tgid, KtimeNs, Speech)>,
     /// Connections that speak Redis came or went since the last tick.
     redis_changed: bool,
     processes: HashMap<Tgid, Process>,
@@ -74,9 +69,10 @@ pub struct Pipeline {
     exchanges: Vec<Exchange>,
     websocket: Vec<WebSocketEvent>,
     inflaters: InflaterBudget,
-    client_events: u64,
     #[cfg(test)]
     told: Vec<ClientEvent>,
+    #[cfg(test)]
+    heard: Vec<(Tgid, KtimeNs, crate::model::Speech)>,
 }
 
 impl Pipeline {
@@ -85,9 +81,9 @@ impl Pipeline {
         Self {
             interpreter: Interpreter::new(&profile),
             model: Model::new(settings, &metrics),
+            orchestrator: OrchestratorModel::new(settings, &metrics),
             redis: RedisModel::new(&metrics),
             hooks: HookModel::new(&metrics),
-            speech: VecDeque::new(),
             redis_changed: false,
             counters: Counters::new(&metrics),
             profile,
@@ -99,20 +95,16 @@ impl Pipeline {
             exchanges: Vec::new(),
             websocket: Vec::new(),
             inflaters: InflaterBudget::default(),
-            client_events: 0,
             #[cfg(test)]
             told: Vec::new(),
+            #[cfg(test)]
+            heard: Vec::new(),
         }
     }
 
     /// The state of the voice system.
     pub fn model(&self) -> &Model {
         &self.model
-    }
-
-    /// What WebSocket connections said, so far: a number of events.
-    pub fn client_events(&self) -> u64 {
-        self.client_events
     }
 
     /// What is exported.
@@ -123,11 +115,6 @@ impl Pipeline {
     /// A connection whose bytes nobody needs, told once.
     pub fn poll_unwanted(&mut self) -> Option<ConnectionId> {
         self.unwanted.pop_front()
-    }
-
-    /// The next start or end of speech that a voice activity detector's hook told, in order.
-    pub fn poll_speech(&mut self) -> Option<(Tgid, KtimeNs, Speech)> {
-        self.speech.pop_front()
     }
 
     /// Takes the next record.
@@ -148,6 +135,9 @@ impl Pipeline {
                 at,
             } => {
                 let tap = reborrow(&mut tap);
+                if *direction == Direction::Received {
+                    self.orchestrator.handle_connection_lost(*connection);
+                }
                 self.on_connection(*connection, tap, |connection, stage| {
                     connection.handle_half_closed(*direction, *at, stage);
                 });
@@ -165,6 +155,7 @@ impl Pipeline {
             }
             Record::Process(process) => {
                 self.model.handle_process(process);
+                self.orchestrator.handle_process(process);
                 self.processes.insert(process.tgid, process.clone());
             }
             Record::ProcessEnded { tgid, at } => {
@@ -224,6 +215,7 @@ impl Pipeline {
             self.counters.connection_closed(&replaced);
         }
         self.redis.handle_opened(opened);
+        self.orchestrator.handle_opened(opened);
     }
 
     fn handle_chunk(&mut self, chunk: Chunk<'_>, tap: Option<&mut dyn Tap>) {
@@ -246,6 +238,9 @@ impl Pipeline {
         end: ConnectionEnd,
         tap: Option<&mut dyn Tap>,
     ) {
+        if end == ConnectionEnd::Reset {
+            self.orchestrator.handle_connection_lost(id);
+        }
         self.on_connection(id, tap, |connection, stage| {
             connection.handle_closed(at, end, stage);
         });
@@ -255,11 +250,19 @@ impl Pipeline {
             if failed && connection.is_undetermined() && self.redis.is_to_redis(opened) {
                 self.redis.handle_refused();
             }
+            if failed
+                && connection.is_undetermined()
+                && let (Some(Side::Client), Some(Address::Inet(peer))) = (opened.side, &opened.peer)
+            {
+                self.orchestrator
+                    .handle_connect_failed(opened.tgid, *peer, at);
+            }
             self.redis_changed |= connection.redis_side().is_some();
             self.redis.handle_closed(opened);
             self.counters.connection_closed(&connection);
         }
         self.model.handle_connection_closed(id, at);
+        self.orchestrator.handle_connection_closed(id, at);
     }
 
     fn handle_hook_called(&mut self, call: &HookCall) {
@@ -267,19 +270,16 @@ impl Pipeline {
             return;
         };
         if let Some(speech) = self.hooks.handle_call(call, process.role) {
-            self.hand_on_speech(call.tgid, call.exit, speech);
+            #[cfg(test)]
+            self.heard.push((call.tgid, call.exit, speech));
+            self.orchestrator
+                .handle_speech(call.tgid, call.exit, speech);
         }
-    }
-
-    /// Where every start and end of speech goes.
-    fn hand_on_speech(&mut self, tgid: Tgid, at: KtimeNs, speech: Speech) {
-        if self.speech.len() >= MAX_SPEECH {
-            self.speech.pop_front();
-        }
-        self.speech.push_back((tgid, at, speech));
     }
 
     fn handle_process_ended(&mut self, tgid: Tgid, at: KtimeNs, mut tap: Option<&mut dyn Tap>) {
+        // Its sessions end with it, not one by one with its connections.
+        self.orchestrator.handle_process_ended(tgid, at);
         for id in self.select(|connection| connection.tgid() == tgid) {
             let end = ConnectionEnd::ProcessEnded;
             self.handle_closed(id, at, end, reborrow(&mut tap));
@@ -296,6 +296,7 @@ impl Pipeline {
             });
         }
         self.model.handle_tick(at);
+        self.orchestrator.handle_tick(at);
         if std::mem::take(&mut self.redis_changed) {
             let counted = self.connections.values().filter(|it| self.counts(it));
             self.redis.set_active(counted.count());
@@ -353,6 +354,7 @@ impl Pipeline {
         }
         for event in self.events.drain(..) {
             self.model.handle(&event);
+            self.orchestrator.handle(&event);
         }
         if !self.websocket.is_empty() {
             let tgid = process.tgid;
@@ -407,10 +409,9 @@ impl Pipeline {
 
     /// What an orchestrator and a client said to each other.
     fn handle_client(&mut self, event: &ClientEvent) {
-        self.client_events += 1;
         #[cfg(test)]
         self.told.push(event.clone());
-        let _ = event;
+        self.orchestrator.handle_client(event);
     }
 
     /// Whether a Redis connection counts at this end: the server's does only where no watched
@@ -454,6 +455,8 @@ impl Stage<'_> {
 
 #[cfg(test)]
 mod hook_tests;
+#[cfg(test)]
+mod orchestrator_tests;
 #[cfg(test)]
 mod redis_tests;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use prometheus::core::Collector as _;
 
 use super::*;
-use crate::metrics::Family;
+use crate::metrics::{Family, Histogram};
 use crate::record::{Debounce, Returns, Sustained};
 
 const MS: u64 = 1_000_000;
