@@ -108,10 +108,13 @@ impl Call {
         }
     }
 
-    /// Whether it is the worker's end of a call that needs a model.
+    /// Whether the process has to have a model for it: the worker, not who asks it.
     fn needs_model(&self) -> bool {
-        let needs = [MethodRole::StartSession, MethodRole::LoadModel];
-        self.side == Side::Server && needs.contains(&self.method)
+        self.side == Side::Server
+            && matches!(
+                self.method,
+                MethodRole::StartSession | MethodRole::LoadModel
+            )
     }
 
     fn handle_unanswered(&mut self, end: CallEnd, emit: &mut dyn FnMut(What)) {
