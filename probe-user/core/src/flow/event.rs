@@ -46,6 +46,23 @@ pub enum Event<'a> {
         /// Its method.
         method: Method,
     },
+    /// The method of an open call, unknown so far, was told by what it says and how. What it said
+    /// before is not told again.
+    MethodInferred {
+        /// Which.
+        call: CallId,
+        /// When.
+        at: KtimeNs,
+        /// Its method.
+        method: MethodRole,
+    },
+    /// The method of an open call was wrong: it is unknown again.
+    MethodContradicted {
+        /// Which.
+        call: CallId,
+        /// When.
+        at: KtimeNs,
+    },
     /// One complete gRPC message.
     Message {
         /// Of which call.

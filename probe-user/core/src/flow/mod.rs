@@ -6,6 +6,7 @@ mod detect;
 mod event;
 mod headers;
 mod http2;
+mod infer;
 mod redis;
 mod sink;
 
@@ -13,6 +14,7 @@ pub use crate::wire::{Message, Value};
 pub use detect::{Detection, detect};
 pub use event::{CallEnd, CallId, Event, Method, Origin};
 pub use http2::Http2Connection;
+pub use infer::InferenceState;
 pub use redis::{Exchange, QUIET_NS, RedisConnection};
 pub use sink::{Problem, Sink};
 

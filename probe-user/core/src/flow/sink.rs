@@ -1,6 +1,6 @@
 //! Where a connection's parser puts what it finds.
 
-use super::{Event, Exchange};
+use super::{Event, Exchange, InferenceState};
 use crate::wire::hpack::Literal;
 
 /// Receives what comes out of the bytes and holes that a connection is given.
@@ -13,6 +13,11 @@ pub trait Sink {
         let _ = exchange;
     }
 
+    /// Something became of a header table entry that hides a method.
+    fn inferred(&mut self, state: InferenceState) {
+        let _ = state;
+    }
+
     /// Bytes `start..end` of the slice just passed carry framing, header blocks, numbers or ids and
     /// no audio, text or remark. Ranges come in order, are disjoint and do not touch. A capture
     /// that stores these and turns the rest into holes of reason `Elided` replays to the same
@@ -20,8 +25,8 @@ pub trait Sink {
     fn keep(&mut self, start: usize, end: usize);
 
     /// In a capture the bytes from `start` on are to be replaced by these: they are the value of a
-    /// header that is not gRPC's own (a token, a cookie). Comes before the `keep` whose range
-    /// holds them. The replacement changes no event. Values of a header block that arrives over
+    /// header that is not gRPC's own (a token, a cookie), or what may be an identifier or a message
+    /// in a call whose method is not known. Comes before the `keep` whose range holds them. The replacement changes no event. Values of a header block that arrives over
     /// several pushes are masked only where they lie in its last one.
     fn mask(&mut self, start: usize, replacement: &[u8]) {
         let _ = (start, replacement);
@@ -124,6 +129,13 @@ impl<'a> Keeper<'a> {
             && self.tells
         {
             self.sink.mask(start + place, &secret.masked(block));
+        }
+    }
+
+    /// Puts other bytes in the place of those from `start` of the slice on.
+    pub(super) fn replace(&mut self, start: usize, bytes: &[u8]) {
+        if self.tells {
+            self.sink.mask(start, bytes);
         }
     }
 

@@ -5,8 +5,8 @@ use std::collections::hash_map::Entry;
 
 use super::call::Call;
 use super::{Command, Event};
-use crate::flow::{self, CallId, Method};
-use crate::profile::Profile;
+use crate::flow::{self, CallEnd, CallId, Method};
+use crate::profile::{MethodRole, Profile};
 use crate::record::{KtimeNs, Process, Side};
 
 /// Calls open at once that are interpreted. 100 connections with 100 concurrent streams each
@@ -75,6 +75,16 @@ impl Interpreter {
                     emit(opened);
                 }
             }
+            flow::Event::MethodInferred { method, .. } => {
+                if let Some(opened) = self.name(call, *method).and_then(Call::opened) {
+                    emit(opened);
+                }
+            }
+            flow::Event::MethodContradicted { .. } => {
+                if let Some(mut open) = self.calls.remove(&call) {
+                    open.handle_end(CallEnd::Unknown, &mut emit);
+                }
+            }
             flow::Event::Message {
                 origin, message, ..
             } => {
@@ -119,6 +129,11 @@ impl Interpreter {
             }
         };
         self.counts.known += 1;
+        self.name(id, role)
+    }
+
+    /// Follows a call of this method from now on.
+    fn name(&mut self, id: CallId, role: MethodRole) -> Option<&Call> {
         let full = self.calls.len() >= MAX_CALLS;
         match self.calls.entry(id) {
             // The same stream cannot start twice (RFC 9113, 5.1.1): the first start stands.
@@ -135,6 +150,8 @@ impl Interpreter {
 fn place(event: &flow::Event<'_>) -> (CallId, KtimeNs) {
     match event {
         flow::Event::CallStarted { call, at, .. }
+        | flow::Event::MethodInferred { call, at, .. }
+        | flow::Event::MethodContradicted { call, at }
         | flow::Event::Message { call, at, .. }
         | flow::Event::MessagesLost { call, at, .. }
         | flow::Event::RequestsEnded { call, at }

@@ -4,7 +4,10 @@ use std::{borrow::Cow, sync::Arc};
 
 use super::{Stage, elide::Elided, parser::Parser};
 use crate::{
-    flow::{Detection, Event, Exchange, Http2Connection, Problem, RedisConnection, Sink, detect},
+    flow::{
+        Detection, Event, Exchange, Http2Connection, InferenceState, Problem, RedisConnection,
+        Sink, detect,
+    },
     interpret::{self, Interpreter},
     profile::Profile,
     record::{
@@ -437,6 +440,10 @@ impl Sink for FlowSink<'_, '_> {
         if let Some(elided) = &mut self.elided {
             elided.mask(start, replacement);
         }
+    }
+
+    fn inferred(&mut self, state: InferenceState) {
+        self.counters.inferred(state);
     }
 
     fn problem(&mut self, problem: Problem) {
