@@ -79,8 +79,12 @@ pub(super) struct Facts {
     clock: Option<(u64, KtimeNs)>,
     pub(super) clock_agrees: u32,
     pub(super) clock_breaks: u32,
-    /// Messages that named their own call's duration.
+    /// Messages that named their own call's duration, and that did not though the call was long
+    /// enough to tell.
     pub(super) durations: u32,
+    pub(super) other_durations: u32,
+    /// Messages that named a longer duration than their call's.
+    pub(super) overlong: u32,
     /// Requests that named a command.
     pub(super) commands: u32,
     /// Requests that named a model.
@@ -279,11 +283,8 @@ impl Group {
             if let Some(moment) = varint(FieldRole::TimestampMs) {
                 facts.tick(moment, at);
             }
-            if let (Some(duration), Some(elapsed)) = (varint(FieldRole::LoadDurationMs), elapsed)
-                && elapsed >= TELLING_CALL_MS
-                && (elapsed / 2..=elapsed + 1).contains(&duration)
-            {
-                facts.durations = facts.durations.saturating_add(1);
+            if let (Some(duration), Some(elapsed)) = (varint(FieldRole::LoadDurationMs), elapsed) {
+                facts.last(duration, elapsed);
             }
             let points = stream::points(profile, traits, &call.run, call.session);
             facts.points = facts.points.max(points);
@@ -399,6 +400,20 @@ impl Facts {
             }
         }
         self.clock = Some((moment, at));
+    }
+
+    /// A message named a duration after its call had lasted `elapsed`, both in milliseconds.
+    fn last(&mut self, duration: u64, elapsed: u64) {
+        let count = if duration > elapsed + 1 {
+            &mut self.overlong
+        } else if elapsed < TELLING_CALL_MS {
+            return;
+        } else if duration >= elapsed / 2 {
+            &mut self.durations
+        } else {
+            &mut self.other_durations
+        };
+        *count = count.saturating_add(1);
     }
 }
 

@@ -10,7 +10,7 @@
 //! | `start_session` | two sessions that nobody named before, and that speech is then made for |
 //! | `end_session` | two sessions that were spoken for, of which nothing is heard any more, and never one twice |
 //! | `control` | a session that is known, a command, and a moment in the responses that runs like a clock |
-//! | `load_model` | a model that is known, and a duration that is the call's own |
+//! | `load_model` | a model that is known, and durations that are the calls' own, never longer |
 //! | `list_models`, `get_capabilities` | a model that is known, in a list of the described form |
 //! | `unload_model` | nothing of its own: never named |
 //!
@@ -36,6 +36,9 @@ const QUIET_NS: u64 = 500_000_000;
 
 /// Of so many sessions that end one may be heard of again: its last frames crossed with the end.
 const STRAGGLERS: usize = 4;
+
+/// Numbers that have to be their own call's duration. One may be chance.
+const DURATIONS: u32 = 2;
 
 /// Least distinct fields of a listed model or of capabilities.
 const INNER_FIELDS: u32 = 2;
@@ -237,7 +240,12 @@ impl Scene<'_> {
                     && facts.clock_agrees > 0
                     && facts.clock_breaks == 0
             }
-            MethodRole::LoadModel => known(FieldRole::ModelId) > 0 && facts.durations > 0,
+            MethodRole::LoadModel => {
+                known(FieldRole::ModelId) > 0
+                    && facts.durations >= DURATIONS
+                    && facts.durations > facts.other_durations
+                    && facts.overlong == 0
+            }
             MethodRole::ListModels | MethodRole::GetCapabilities => {
                 facts.inner_fields >= INNER_FIELDS && self.lists_models(group, traits)
             }
