@@ -72,6 +72,15 @@ pub(super) struct Use {
     pub(super) fresh: bool,
 }
 
+/// Whose calls are next to a group's in the life of an identifier.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Neighbour {
+    /// Where the group's request has the identifier.
+    pub(super) field: u32,
+    pub(super) source: Source,
+    pub(super) calls: u32,
+}
+
 /// What speaks for one method.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Facts {
@@ -154,10 +163,10 @@ pub(super) struct Group {
     /// Messages of the server.
     pub(super) responses: u32,
     pub(super) uses: Vec<Use>,
-    /// By field of the request: whose call began before with the same identifier.
-    pub(super) leaders: Vec<(u32, Source)>,
-    /// By field of the request: whose call began next with the same identifier.
-    pub(super) followers: Vec<(u32, Source)>,
+    /// Whose calls began before with the same identifier.
+    pub(super) leaders: Vec<Neighbour>,
+    /// Whose calls began next with the same identifier.
+    pub(super) followers: Vec<Neighbour>,
     /// By method.
     pub(super) facts: Vec<Facts>,
     pub(super) looks: [Arc<Looks>; 2],
@@ -328,7 +337,7 @@ impl Group {
                 let before = values.begin(digest, Source::Group(id), at);
                 fresh = before.fresh;
                 if let Some(last) = before.last {
-                    remember(&mut self.leaders, (field.number, last));
+                    remember(&mut self.leaders, field.number, last);
                     if let Source::Group(other) = last {
                         followed.push((other, field.number, Source::Group(id)));
                     }
@@ -365,7 +374,7 @@ impl Group {
 
     /// Another call began with an identifier that a call of this group began with last.
     pub(super) fn follow(&mut self, field: u32, source: Source) {
-        remember(&mut self.followers, (field, source));
+        remember(&mut self.followers, field, source);
     }
 
     /// Looks at what the methods that are possible may say. Of a call whose method is told nothing
@@ -417,8 +426,17 @@ impl Facts {
     }
 }
 
-fn remember(list: &mut Vec<(u32, Source)>, item: (u32, Source)) {
-    if !list.contains(&item) && list.len() < MAX_NEIGHBOURS {
-        list.push(item);
+fn remember(list: &mut Vec<Neighbour>, field: u32, source: Source) {
+    let known = list
+        .iter_mut()
+        .find(|known| known.field == field && known.source == source);
+    if let Some(known) = known {
+        known.calls = known.calls.saturating_add(1);
+    } else if list.len() < MAX_NEIGHBOURS {
+        list.push(Neighbour {
+            field,
+            source,
+            calls: 1,
+        });
     }
 }

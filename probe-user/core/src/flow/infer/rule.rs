@@ -20,7 +20,7 @@
 
 use std::collections::BTreeMap;
 
-use super::group::{Group, GroupId, Key};
+use super::group::{Group, GroupId, Key, Neighbour};
 use super::stream;
 use super::traits::{Place, Traits};
 use super::values::{Source, Values};
@@ -34,8 +34,8 @@ const SESSIONS: usize = 2;
 /// How long nothing may be heard of a session that has ended, in nanoseconds.
 const QUIET_NS: u64 = 500_000_000;
 
-/// Of so many sessions that end one may be heard of again: its last frames crossed with the end.
-const STRAGGLERS: usize = 4;
+/// Of so many sessions that end one may be heard of again: what was said last crossed with the end.
+const STRAGGLERS: u32 = 4;
 
 /// Numbers that have to be their own call's duration. One may be chance.
 const DURATIONS: u32 = 2;
@@ -259,11 +259,9 @@ impl Scene<'_> {
         let Some((field, FieldRole::SessionId)) = traits.primary else {
             return false;
         };
-        let is_end = |source: &Source| self.role(*source) == Some(MethodRole::EndSession);
-        group
-            .leaders
-            .iter()
-            .any(|(place, source)| *place == field && !is_end(source))
+        count(&group.leaders, field, |source| {
+            self.role(source) != Some(MethodRole::EndSession)
+        }) > 0
     }
 
     /// Whether sessions begin with the group's calls.
@@ -288,19 +286,14 @@ impl Scene<'_> {
         let Some((field, FieldRole::SessionId)) = traits.primary else {
             return false;
         };
-        let is_start = |source: &Source| self.role(*source) == Some(MethodRole::StartSession);
-        let goes_on = group
-            .followers
-            .iter()
-            .any(|(place, source)| *place == field && !is_start(source));
-        let again = group
-            .leaders
-            .iter()
-            .any(|(place, source)| *place == field && self.is_of(*source, group));
-        if goes_on || again {
+        let goes_on = count(&group.followers, field, |source| {
+            self.role(source) != Some(MethodRole::StartSession)
+        });
+        let again = count(&group.leaders, field, |source| self.is_of(source, group));
+        if goes_on.saturating_add(again).saturating_mul(STRAGGLERS) > group.calls {
             return false;
         }
-        let (mut ended, mut heard_of) = (0, 0);
+        let (mut ended, mut heard_of) = (0_usize, 0);
         for use_ in &group.uses {
             let here = use_.place.origin == Origin::Client && use_.place.number == field;
             let known = self
@@ -317,7 +310,7 @@ impl Scene<'_> {
                 ended += 1;
             }
         }
-        ended >= SESSIONS && heard_of * STRAGGLERS <= ended
+        ended >= SESSIONS && heard_of * STRAGGLERS as usize <= ended
     }
 
     fn lists_models(&self, group: &Group, traits: &Traits) -> bool {
@@ -349,6 +342,14 @@ impl Scene<'_> {
             Source::Method(_) => false,
         }
     }
+}
+
+/// Calls of neighbours about the identifier in a field.
+fn count(neighbours: &[Neighbour], field: u32, which: impl Fn(Source) -> bool) -> u32 {
+    neighbours
+        .iter()
+        .filter(|neighbour| neighbour.field == field && which(neighbour.source))
+        .fold(0, |calls, neighbour| calls.saturating_add(neighbour.calls))
 }
 
 fn single(set: u64) -> Option<usize> {

@@ -140,3 +140,39 @@ fn random_connection_joined_late_is_never_given_a_wrong_name() {
         println!("{method:16} {tally:?}");
     }
 }
+
+/// What an orchestrator with a number of speakers says to its worker.
+fn realistic(rng: &mut Rng) -> Mix {
+    Mix {
+        style: Style::GrpcCore,
+        sessions: rng.u32(1..=50),
+        length_ms: 30_000,
+        frames: 12,
+        control_in: 3,
+        models: true,
+        unlisted: false,
+        metadata: false,
+    }
+}
+
+#[test]
+fn realistic_traffic_of_grpc_core_is_named_but_for_one_call_in_a_hundred() {
+    let profile = Arc::new(Profile::builtin());
+    let mut tallies = BTreeMap::new();
+    for seed in 0..6 {
+        let mut rng = Rng::with_seed(seed);
+        let mix = realistic(&mut rng);
+        let traffic = Traffic::new(&mut rng, mix);
+        let cut = rng.usize(..traffic.writes.len() / 2);
+        watch(&profile, &traffic, cut, 2_000_000_000, &mut tallies);
+    }
+    for (method, tally) in &tallies {
+        println!("{method:16} {tally:?}");
+    }
+    let calls: u32 = tallies.values().map(|tally| tally.calls).sum();
+    let named: u32 = tallies.values().map(|tally| tally.named).sum();
+    assert!(
+        calls > 1_000 && named * 100 >= calls * 99,
+        "{named} of {calls}"
+    );
+}
