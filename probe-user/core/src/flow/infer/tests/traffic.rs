@@ -26,6 +26,8 @@ pub(super) struct Mix {
     pub(super) models: bool,
     /// Methods that the profile does not list.
     pub(super) unlisted: bool,
+    /// Half of the calls of the first method are calls of the second one.
+    pub(super) twins: Option<(&'static str, &'static str)>,
     /// Requests carry metadata that makes the table overflow.
     pub(super) metadata: bool,
 }
@@ -369,6 +371,10 @@ fn write(said: &[Planned], mix: Mix, rng: &mut Rng) -> Traffic {
     let both = flag::END_HEADERS | flag::END_STREAM;
     for planned in said {
         if let What::Open(method) = planned.what {
+            let method = match mix.twins {
+                Some((first, second)) if method == first && rng.bool() => second,
+                _ => method,
+            };
             let stream = 2 * streams.len() as u32 + 1;
             streams.insert(planned.call, stream);
             traffic.methods.insert(stream, method);

@@ -76,12 +76,9 @@ impl Encoder {
             integer(block, 0x80, 7, 62 + position);
             return;
         }
-        match index {
-            Some(index) => integer(block, 0x40, 6, usize::from(index)),
-            None => {
-                block.push(0x40);
-                string(block, name);
-            }
+        integer(block, 0x40, 6, index.map_or(0, usize::from));
+        if index.is_none() {
+            string(block, name);
         }
         string(block, value);
         self.table.push_front((name.to_vec(), value.to_vec()));
