@@ -410,8 +410,7 @@ impl Calls {
                 inference.handle_path(position, entry);
             }
             let key = match method {
-                Method::Unknown if whole => headers.key(),
-                Method::Unknown => Some(Key::Call(stream)),
+                Method::Unknown => Some(headers.key().unwrap_or(Key::Call(stream))),
                 Method::Known(_) | Method::Other => None,
             };
             position = inference.open(stream, key, position, whole);

@@ -198,7 +198,7 @@ impl Group {
         group
     }
 
-    /// Takes in the shape of a message; whether it contradicts the method.
+    /// Takes in the shape of a message just counted in `call`; whether it contradicts the method.
     pub(super) fn observe(
         &mut self,
         (profile, methods): (&Profile, &[Traits]),
@@ -208,44 +208,29 @@ impl Group {
         at: KtimeNs,
     ) -> bool {
         let before = self.possible;
-        if origin == Origin::Server {
-            self.responses = self.responses.saturating_add(1);
-        }
-        let [requests, responses] = call.messages;
-        let first = call.whole && origin == Origin::Client && requests == 1;
         for (index, traits) in methods.iter().enumerate() {
             let bit = 1_u64 << index;
-            if self.possible & bit == 0 {
-                continue;
-            }
-            let many = match origin {
-                Origin::Client => requests > 1 && !traits.client_streaming,
-                Origin::Server => responses > 1 && !traits.server_streaming,
-            };
-            let misfit = match shape.condition {
-                Condition::Whole => {
-                    let subject = traits.primary.filter(|_| first && !shape.more);
-                    !fits(profile, traits.message(origin), shape)
-                        || subject
-                            .is_some_and(|(field, _)| shape.bytes(field).is_none_or(|n| n == 0))
-                }
-                Condition::Partial => false,
-                Condition::Malformed => true,
-            };
-            if many || misfit {
+            let asked = self.method.is_none_or(|method| method == index);
+            if asked && self.possible & bit != 0 && !may_be(profile, traits, call, (origin, shape))
+            {
                 self.possible &= !bit;
             }
+        }
+        if let Some(method) = self.method {
+            return self.possible & (1 << method) == 0;
+        }
+        if origin == Origin::Server {
+            self.responses = self.responses.saturating_add(1);
         }
         if shape.condition == Condition::Whole {
             self.learn((profile, methods), call, origin, shape, at);
         } else {
             call.lose(origin);
         }
-        if self.possible != before && self.method.is_none() {
+        if self.possible != before {
             self.look(profile, methods);
         }
-        self.method
-            .is_some_and(|method| self.possible & (1 << method) == 0)
+        false
     }
 
     /// Takes in what speaks for the methods that are possible.
@@ -423,6 +408,33 @@ impl Facts {
             &mut self.other_durations
         };
         *count = count.saturating_add(1);
+    }
+}
+
+/// Whether the message just counted in `call` can be one of a method.
+fn may_be(
+    profile: &Profile,
+    traits: &Traits,
+    call: &CallState,
+    (origin, shape): (Origin, &Shape),
+) -> bool {
+    let [requests, responses] = call.messages;
+    let (number, streaming) = match origin {
+        Origin::Client => (requests, traits.client_streaming),
+        Origin::Server => (responses, traits.server_streaming),
+    };
+    if number > 1 && !streaming {
+        return false;
+    }
+    match shape.condition {
+        Condition::Partial => true,
+        Condition::Malformed => false,
+        Condition::Whole => {
+            let opens = call.whole && origin == Origin::Client && number == 1 && !shape.more;
+            let subject = traits.primary.filter(|_| opens);
+            fits(profile, traits.message(origin), shape)
+                && subject.is_none_or(|(field, _)| shape.bytes(field).is_some_and(|n| n > 0))
+        }
     }
 }
 

@@ -35,7 +35,7 @@ use values::{Source, Values};
 
 /// Groups of one connection. A profile has about ten methods; the others are unlisted ones, and calls
 /// from before the probe. Each takes up to 10 KB.
-const MAX_GROUPS: usize = 128;
+const MAX_GROUPS: usize = 64;
 
 /// How often the evidence is weighed while there is news, in nanoseconds: at 50 times a second it costs
 /// little, and a name comes within one frame of speech.
