@@ -7,8 +7,8 @@
 //! | method | what it has shown |
 //! | --- | --- |
 //! | `synthesize` | three messages in a row that are speech, by two facts of: a usual sample rate, numbers that count up, bytes that are the duration at that rate, the session of the requests |
-//! | `start_session` | two sessions that nobody named before, and that speech is then made for |
-//! | `end_session` | two sessions that were spoken for, of which nothing is heard any more, and never one twice |
+//! | `start_session` | three sessions in a row that nobody named before, and that speech is then made for |
+//! | `end_session` | three sessions that were spoken for, of which nothing is heard any more for longer than any pause, and never one twice |
 //! | `control` | a session that is known, a command, and a moment in the responses that runs like a clock |
 //! | `load_model` | a model that is known, and durations that are the calls' own, never longer |
 //! | `list_models`, `get_capabilities` | a model that is known, in a list of the described form |
@@ -28,11 +28,19 @@ use crate::flow::Origin;
 use crate::profile::{FieldRole, MethodRole, Profile};
 use crate::record::KtimeNs;
 
-/// Sessions that have to begin or end with a group's calls. One may be chance.
-const SESSIONS: usize = 2;
+/// Sessions in a row that have to begin with a group's calls, or that have to end with them. Fewer may
+/// be chance: sessions that are older than the probe begin, for it, with any call.
+const SESSIONS: usize = 3;
 
-/// How long nothing may be heard of a session that has ended, in nanoseconds.
-const QUIET_NS: u64 = 500_000_000;
+/// Calls that follow in the life of a session that began. A method that is called again and again
+/// would have been.
+const LIFE: u32 = 2;
+
+/// How long nothing may be heard of a session that has ended, in nanoseconds; and in longest pauses
+/// seen in the lives of sessions, of which there have to be some.
+const QUIET_NS: u64 = 1_000_000_000;
+const QUIET_PAUSES: u64 = 2;
+const PAUSES: u32 = 4;
 
 /// Of so many sessions that end one may be heard of again: what was said last crossed with the end.
 const STRAGGLERS: u32 = 4;
@@ -269,16 +277,27 @@ impl Scene<'_> {
         let Some((field, FieldRole::SessionId)) = traits.primary else {
             return false;
         };
-        let begun = group.uses.iter().filter(|use_| {
-            use_.place.origin == Origin::Client
-                && use_.place.number == field
-                && use_.fresh
-                && self
-                    .values
-                    .get(use_.digest)
-                    .is_some_and(|known| known.session && known.calls > use_.calls)
-        });
-        begun.count() >= SESSIONS && !self.goes_on(group, traits)
+        let mut begun = 0;
+        for (digest, source) in self.values.firsts() {
+            let Some(known) = self.values.get(digest) else {
+                continue;
+            };
+            let use_ = group
+                .uses
+                .iter()
+                .find(|use_| use_.digest == digest && use_.place.number == field);
+            match use_.filter(|_| self.is_of(source, group)) {
+                Some(use_) if use_.fresh => {
+                    let went_on = known.calls >= use_.calls.saturating_add(LIFE);
+                    begun += usize::from(known.session && went_on);
+                }
+                // Another identifier of the same request, or a model.
+                _ if self.is_of(source, group) || known.model && !known.session => {}
+                // Something else comes first in the life of an identifier.
+                _ => break,
+            }
+        }
+        begun >= SESSIONS && !self.goes_on(group, traits)
     }
 
     /// Whether sessions end with the group's calls.
@@ -293,6 +312,8 @@ impl Scene<'_> {
         if goes_on.saturating_add(again).saturating_mul(STRAGGLERS) > group.calls {
             return false;
         }
+        let (pauses, longest) = self.values.pauses();
+        let quiet = QUIET_NS.max(longest.saturating_mul(QUIET_PAUSES));
         let (mut ended, mut heard_of) = (0_usize, 0);
         for use_ in &group.uses {
             let here = use_.place.origin == Origin::Client && use_.place.number == field;
@@ -306,11 +327,11 @@ impl Scene<'_> {
             }
             if known.seen_at > use_.at {
                 heard_of += 1;
-            } else if known.calls > use_.calls && self.at.since(use_.at) >= QUIET_NS {
+            } else if known.calls > use_.calls && self.at.since(use_.at) >= quiet {
                 ended += 1;
             }
         }
-        ended >= SESSIONS && heard_of * STRAGGLERS as usize <= ended
+        pauses >= PAUSES && ended >= SESSIONS && heard_of * STRAGGLERS as usize <= ended
     }
 
     fn lists_models(&self, group: &Group, traits: &Traits) -> bool {

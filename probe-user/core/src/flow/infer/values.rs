@@ -12,6 +12,9 @@ use crate::wire::protobuf::Digest;
 /// about 100 bytes.
 const MAX_VALUES: usize = 1024;
 
+/// Identifiers whose first call is remembered, in order.
+const MAX_FIRSTS: usize = 64;
+
 /// Who said something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
@@ -40,6 +43,11 @@ pub(super) struct Values {
     known: BTreeMap<Digest, Known>,
     /// Oldest first.
     order: VecDeque<Digest>,
+    /// Identifiers that a call said before anything else did, and whose call that was; oldest first.
+    firsts: VecDeque<(Digest, Source)>,
+    /// Pauses in the lives of sessions: how many were seen, and the longest, in nanoseconds.
+    pauses: u32,
+    longest_pause: u64,
 }
 
 impl Values {
@@ -55,11 +63,32 @@ impl Values {
     /// A call began with it; what was known before.
     pub(super) fn begin(&mut self, digest: Digest, source: Source, at: KtimeNs) -> Before {
         let fresh = !self.known.contains_key(&digest);
+        if fresh {
+            if self.firsts.len() >= MAX_FIRSTS {
+                self.firsts.pop_front();
+            }
+            self.firsts.push_back((digest, source));
+        }
+        let known = *self.entry(digest);
+        if known.session && known.last.is_some() {
+            self.pauses = self.pauses.saturating_add(1);
+            self.longest_pause = self.longest_pause.max(at.since(known.seen_at));
+        }
         let known = self.entry(digest);
         known.seen_at = at;
         known.calls = known.calls.saturating_add(1);
         let last = known.last.replace(source);
         Before { fresh, last }
+    }
+
+    /// The identifiers that a call said first, newest first.
+    pub(super) fn firsts(&self) -> impl Iterator<Item = (Digest, Source)> {
+        self.firsts.iter().rev().copied()
+    }
+
+    /// Pauses in the lives of sessions: how many were seen, and the longest, in nanoseconds.
+    pub(super) fn pauses(&self) -> (u32, u64) {
+        (self.pauses, self.longest_pause)
     }
 
     /// A method that is known calls it this; whether that is news.

@@ -17,6 +17,7 @@ fn capture_of_a_connection_joined_late_replays_to_the_same_names() {
             sessions: 3,
             length_ms: 5_000,
             frames: 8,
+            idle_ms: 300,
             control_in: 2,
             models: true,
             unlisted: seed % 2 == 1,

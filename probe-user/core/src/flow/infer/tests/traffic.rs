@@ -20,6 +20,8 @@ pub(super) struct Mix {
     pub(super) length_ms: u64,
     /// Most frames of one utterance.
     pub(super) frames: u64,
+    /// Longest pause in a session, in milliseconds.
+    pub(super) idle_ms: u64,
     /// Commands, one in so many utterances; 0 for none.
     pub(super) control_in: u32,
     /// Models are listed, loaded and unloaded.
@@ -131,10 +133,11 @@ impl Plan<'_> {
         let (took, answer) = (self.took(), self.answer());
         at = self.unary(at, "StartSession", request, took, answer);
         for _ in 0..self.rng.u32(1..4) {
-            at += self.rng.u64(5..300) * MS;
+            at += self.rng.u64(5..self.mix.idle_ms) * MS;
             at = self.utterance(at, &session);
             if self.mix.unlisted && self.rng.u8(..4) == 0 {
-                at = self.unlisted_about(at + 10 * MS, &session);
+                let pause = self.rng.u64(10..self.mix.idle_ms);
+                at = self.unlisted_about(at + pause * MS, &session);
             }
         }
         at += self.rng.u64(5..200) * MS;
