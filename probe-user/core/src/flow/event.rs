@@ -63,6 +63,13 @@ pub enum Event<'a> {
         /// When.
         at: KtimeNs,
     },
+    /// Another call, whose method is not known, may have been a command for what is streamed here.
+    MaybeCommanded {
+        /// The stream.
+        call: CallId,
+        /// When.
+        at: KtimeNs,
+    },
     /// One complete gRPC message.
     Message {
         /// Of which call.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::call::Call;
-use super::{Command, Event};
+use super::{Command, Event, What};
 use crate::flow::{self, CallEnd, CallId, Method};
 use crate::profile::{MethodRole, Profile};
 use crate::record::{KtimeNs, Process, Side};
@@ -80,6 +80,11 @@ impl Interpreter {
                     emit(opened);
                 }
             }
+            flow::Event::MaybeCommanded { .. } => {
+                if self.calls.contains_key(&call) {
+                    emit(What::MaybeCommanded);
+                }
+            }
             flow::Event::MethodContradicted { .. } => {
                 if let Some(mut open) = self.calls.remove(&call) {
                     open.handle_end(CallEnd::Unknown, &mut emit);
@@ -152,6 +157,7 @@ fn place(event: &flow::Event<'_>) -> (CallId, KtimeNs) {
         flow::Event::CallStarted { call, at, .. }
         | flow::Event::MethodInferred { call, at, .. }
         | flow::Event::MethodContradicted { call, at }
+        | flow::Event::MaybeCommanded { call, at }
         | flow::Event::Message { call, at, .. }
         | flow::Event::MessagesLost { call, at, .. }
         | flow::Event::RequestsEnded { call, at }

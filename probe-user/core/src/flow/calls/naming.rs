@@ -43,6 +43,13 @@ impl Calls {
             return;
         };
         inference.weigh(at);
+        while let Some(stream) = inference.poll_commanded() {
+            let call = CallId {
+                connection: self.connection,
+                stream,
+            };
+            sink.event(Event::MaybeCommanded { call, at });
+        }
         while let Some(state) = inference.poll_state() {
             sink.inferred(state);
         }

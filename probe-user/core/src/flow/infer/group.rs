@@ -7,7 +7,7 @@ use super::stream;
 use super::traits::{Place, Traits, looks, number};
 use super::values::{Source, Values};
 use crate::flow::Origin;
-use crate::profile::{FieldRole, Profile};
+use crate::profile::{FieldRole, MethodRole, Profile};
 use crate::record::KtimeNs;
 use crate::wire::hpack::EntryId;
 use crate::wire::protobuf::{Condition, Content, Digest, Looks, Seen, Shape};
@@ -115,7 +115,8 @@ pub(super) struct CallState {
     /// Messages so far, by origin: client, server.
     pub(super) messages: [u32; 2],
     requested_at: Option<KtimeNs>,
-    session: Option<Digest>,
+    /// The first identifier that its client said.
+    pub(super) session: Option<Digest>,
     /// The last messages of the server without one missing between them.
     run: Vec<Shape>,
 }
@@ -231,6 +232,12 @@ impl Group {
             self.look(profile, methods);
         }
         false
+    }
+
+    /// Whether its messages can be those of a method of this role.
+    pub(super) fn may_be(&self, methods: &[Traits], role: MethodRole) -> bool {
+        let mut methods = methods.iter().enumerate();
+        methods.any(|(index, traits)| traits.role == role && self.possible & (1 << index) != 0)
     }
 
     /// Takes in what speaks for the methods that are possible.

@@ -24,7 +24,7 @@ pub use state::InferenceState;
 pub(super) use group::{GroupId, Key, LEADING_FIELDS};
 
 use super::{Message, Origin, Value};
-use crate::profile::{FieldRole, Profile};
+use crate::profile::{FieldRole, MethodRole, Profile};
 use crate::record::KtimeNs;
 use crate::wire::hpack::EntryId;
 use crate::wire::protobuf::{Digest, Looks, Shape};
@@ -65,6 +65,8 @@ pub(super) struct Inference {
     news: bool,
     weighed: Option<KtimeNs>,
     decisions: Vec<Decision>,
+    /// Streams for which a call that is not known may have been a command.
+    commanded: Vec<u32>,
     states: Vec<InferenceState>,
 }
 
@@ -101,6 +103,7 @@ impl Inference {
             news: false,
             weighed: None,
             decisions: Vec::new(),
+            commanded: Vec::new(),
             states: Vec::new(),
         }
     }
@@ -151,11 +154,15 @@ impl Inference {
         let group = call.group.and_then(|group| self.groups.get(&group));
         let method = call.method.or_else(|| group?.method);
         let Some(method) = method else { return };
+        let mut session = call.session;
         for (role, value) in &message.fields {
             let Value::Text(text) = value else { continue };
             let Some(digest) = Digest::of(text.as_bytes()).filter(|_| traits::is_id(*role)) else {
                 continue;
             };
+            if *role == FieldRole::SessionId {
+                session = session.or(Some(digest));
+            }
             if first && matches!(role, FieldRole::SessionId | FieldRole::ModelId) {
                 let before = self.values.begin(digest, Source::Method(method), at);
                 if let Some(Source::Group(other)) = before.last {
@@ -164,6 +171,9 @@ impl Inference {
             }
             self.values.see(digest, at);
             self.news |= self.values.mark(digest, *role);
+        }
+        if let Some(call) = self.calls.get_mut(&stream) {
+            call.session = session;
         }
     }
 
@@ -185,10 +195,34 @@ impl Inference {
             return;
         }
         self.news = true;
+        let begins = origin == Origin::Client && call.messages[0] == 1;
+        let may_command = begins && group.may_be(&self.methods, MethodRole::Control);
+        let session = call.session;
         let followed = group.note_ids(id, &mut self.values, call, (origin, shape), at);
         for (other, field, source) in followed {
             if let Some(group) = self.groups.get_mut(&other) {
                 group.follow(field, source);
+            }
+        }
+        if may_command {
+            self.doubt_streams(session);
+        }
+    }
+
+    /// A call about this session (`None`: any) may be a command: notes the streams that it is for.
+    fn doubt_streams(&mut self, session: Option<Digest>) {
+        for (stream, call) in &self.calls {
+            let group = call.group.and_then(|group| self.groups.get(&group));
+            let method = call.method.or_else(|| group?.method);
+            let streams = method
+                .and_then(|method| self.methods.get(method))
+                .is_some_and(Traits::is_streaming);
+            let concerned = match (session, call.session) {
+                (Some(ours), Some(theirs)) => ours == theirs,
+                _ => true,
+            };
+            if streams && concerned {
+                self.commanded.push(*stream);
             }
         }
     }
@@ -253,6 +287,11 @@ impl Inference {
     /// The next decision to carry out.
     pub(super) fn poll_decision(&mut self) -> Option<Decision> {
         (!self.decisions.is_empty()).then(|| self.decisions.remove(0))
+    }
+
+    /// The next stream that may have been commanded by a call that is not known.
+    pub(super) fn poll_commanded(&mut self) -> Option<u32> {
+        self.commanded.pop()
     }
 
     /// The next thing to count.

@@ -227,3 +227,26 @@ fn empty_request_and_a_yes_is_no_method_of_the_profile() {
             .any(|told| told.contains("Inferred"))
     );
 }
+
+#[test]
+fn call_that_may_be_a_command_is_told_of_the_streams_of_its_session() {
+    let (mut client, mut watched) = joined_after(&["Synthesize", "Control"]);
+    speech(&mut client, &mut watched, 5, 4);
+    watched.at += 200 * MS;
+    for (stream, session) in [(7, "session-1"), (9, "session-2")] {
+        open(&mut client, &mut watched, stream, "Synthesize");
+        says(&mut watched, stream, &text(session));
+    }
+    watched.take();
+    open(&mut client, &mut watched, 11, "Control");
+    says(&mut watched, 11, &Body::default().text(1, "session-2"));
+    let told = told(&mut watched);
+    assert_eq!(
+        told,
+        [
+            "CallStarted 11 Unknown",
+            "Message 11 Client",
+            "MaybeCommanded 9",
+        ]
+    );
+}
