@@ -49,13 +49,16 @@ impl Key {
         }
     }
 
-    /// Whether both are known to be about different paths, as long as an encoder has no path in its
-    /// table twice.
+    /// Whether both are about different paths: they have different entries at the same place of the
+    /// request. Clients write pseudo-headers in one order, a connection has one authority, and an
+    /// encoder has no path in its table twice.
     pub(super) fn is_apart(self, other: Self) -> bool {
         let (Self::Entries(ours), Self::Entries(theirs)) = (self, other) else {
             return false;
         };
-        !ours.iter().flatten().any(|id| theirs.contains(&Some(*id)))
+        ours.iter()
+            .zip(theirs)
+            .any(|pair| matches!(pair, (Some(ours), Some(theirs)) if *ours != theirs))
     }
 }
 
