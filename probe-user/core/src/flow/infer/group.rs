@@ -279,7 +279,8 @@ impl Group {
             let place = |role| number(profile, traits.message(origin), role);
             let varint = |role| place(role).and_then(|field| shape.varint(field));
             if origin == Origin::Client {
-                facts.commands += u32::from(varint(FieldRole::Command).is_some());
+                let command = varint(FieldRole::Command).is_some();
+                facts.commands = facts.commands.saturating_add(u32::from(command));
                 let model = place(FieldRole::ModelId).and_then(|field| shape.bytes(field));
                 facts.models = facts.models.saturating_add(u32::from(model.is_some()));
                 continue;
