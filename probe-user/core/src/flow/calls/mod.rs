@@ -176,10 +176,11 @@ impl Calls {
             return;
         };
         let mut inference = self.inference.as_deref_mut();
+        let looks_of = |inference: &Inference| inference.looks(stream, origin).cloned();
+        let mut looks = inference.as_deref().and_then(looks_of);
         let mut done = 0;
         while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
-            let looks = inference.as_ref().and_then(|it| it.looks(stream, origin));
-            let run = deframer.step(profile, (schema, looks), rest);
+            let run = deframer.step(profile, (schema, looks.as_ref()), rest);
             let start = position + done;
             if run.keep {
                 keeper.keep(start, start + run.used);
@@ -194,6 +195,7 @@ impl Calls {
                 && let Some(shape) = deframer.shape()
             {
                 inference.shape(stream, origin, shape, at);
+                looks = looks_of(inference);
             }
         }
         self.settle(at, keeper.sink());

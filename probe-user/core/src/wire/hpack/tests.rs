@@ -190,7 +190,7 @@ fn entry_that_only_a_larger_table_holds_takes_a_place_and_is_unknown() {
     let mut decoder = Decoder::new(|_| false);
     decoder.forget();
     decoder.decode(&hex("4001 6101 76"), |_| {}).unwrap();
-    let value = huffman::encode(&[b'a'; 70_000]);
+    let value = huffman::encode(&b"a".repeat(70_000));
     let mut block = hex("4001 62");
     let mut length = loona_hpack::encoder::encode_integer(value.len(), 7);
     length[0] |= 0x80;
