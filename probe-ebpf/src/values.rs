@@ -1,6 +1,6 @@
 //! What the kernel side's own maps hold. The shared ones hold `probe_abi`'s types.
 
-use probe_abi::{ChunkRecord, FRAGMENT_BYTES};
+use probe_abi::{ChunkRecord, FRAGMENT_BYTES, FileOpenRecord, PATH_BYTES, PathKey};
 
 /// A call in flight.
 #[repr(C)]
@@ -51,4 +51,47 @@ pub struct Cursor {
     pub messages: u32,
     /// Whether user memory could not be read.
     pub fault: u32,
+}
+
+/// Which call of a hooked function: a thread may be in several, of one function (recursion: the
+/// stack differs) or of several that jump into each other (the cookie differs).
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct HookKey {
+    /// `bpf_get_current_pid_tgid`.
+    pub thread: u64,
+    /// Stack pointer as it is after the return.
+    pub stack: u64,
+    /// Attach cookie.
+    pub cookie: u64,
+}
+
+/// What is kept of a hooked function's entry.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct HookCall {
+    /// Kernel time, nanoseconds.
+    pub enter_ns: u64,
+    /// First argument's register.
+    pub argument: u64,
+}
+
+/// Where a file is mapped.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Mapping {
+    /// First address.
+    pub address: u64,
+    /// Process.
+    pub tgid: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
+/// Where the record of an opened file is put together, and the key its path is looked up by.
+#[repr(C)]
+pub struct PathScratch {
+    pub record: FileOpenRecord,
+    pub path: [u8; PATH_BYTES],
+    pub key: PathKey,
 }

@@ -9,10 +9,14 @@
 
 mod exact_counts;
 mod gpus;
+mod hooks;
+mod hostile;
 mod kernel_side;
 mod lifecycle;
 mod load;
 mod metrics_lint;
+mod model_files;
+mod naming;
 mod redis;
 mod refusals;
 mod timing;

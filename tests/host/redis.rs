@@ -1,17 +1,18 @@
 //! A real Redis server with real clients: what it counted itself is what is exported.
 
 use std::collections::BTreeMap;
-use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use probe_tests::artifacts;
 use probe_tests::exposition::Exposition;
 use probe_tests::lab::Lab;
+use probe_tests::peer::{Client, Server};
 use probe_tests::probe::{Probe, SETTLE, assert_lossless};
-use probe_tests::process::{Process, eventually};
+use probe_tests::process::Process;
+use probe_tests::redis::Redis;
 use probe_tests::skip::{program, unprivileged};
+use voicelab::truth::{Event, Line};
 
 /// How long the server may take to start.
 const START: Duration = Duration::from_secs(10);
@@ -19,73 +20,16 @@ const START: Duration = Duration::from_secs(10);
 /// How long what was done may take to show.
 const SOON: Duration = Duration::from_secs(10);
 
-/// A running Redis server on a port of its own.
-struct Redis {
-    _process: Process,
-    port: String,
-    cli: PathBuf,
-}
+/// How long the voice sessions beside it may take.
+const CLIENT_LIMIT: Duration = Duration::from_secs(90);
 
-impl Redis {
-    /// Starts one; `None` where it is not installed: that is said.
-    fn start(lab: &Lab) -> Option<Self> {
-        // The package without the service has the server under another name; it goes by its first
-        // argument.
-        let (server, cli) = (program("redis-check-rdb")?, program("redis-cli")?);
-        let port = free_port();
-        let mut command = Command::new(server);
-        command
-            .arg0("redis-server")
-            .args(["--port", &port, "--bind", "127.0.0.1", "--save", ""])
-            .arg("--dir")
-            .arg(lab.folder());
-        let redis = Self {
-            _process: Process::start(&mut command, &lab.fresh("redis.err")),
-            port,
-            cli,
-        };
-        let answers = || redis.cli(&["PING"]).trim() == "PONG";
-        assert!(eventually(START, answers), "the server does not answer");
-        Some(redis)
-    }
-
-    /// What `redis-cli` prints for a command.
-    fn cli(&self, arguments: &[&str]) -> String {
-        let output = Command::new(&self.cli)
-            .args(["-p", &self.port])
-            .args(arguments)
-            .output()
-            .expect("run redis-cli");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    /// Calls the server counted, by command, since its statistics were reset.
-    fn calls(&self) -> BTreeMap<String, u64> {
-        let mut calls = BTreeMap::new();
-        for line in self.cli(&["INFO", "commandstats"]).lines() {
-            let Some((name, fields)) = line
-                .strip_prefix("cmdstat_")
-                .and_then(|line| line.split_once(':'))
-            else {
-                continue;
-            };
-            // Subcommands are counted on their own.
-            let command = name.split('|').next().unwrap_or(name).to_ascii_uppercase();
-            let count = fields
-                .split(',')
-                .find_map(|field| field.strip_prefix("calls="))
-                .and_then(|count| count.parse::<u64>().ok())
-                .expect("calls of a command");
-            *calls.entry(command).or_default() += count;
-        }
-        calls
-    }
-}
-
-fn free_port() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
-    let address = listener.local_addr().expect("bound");
-    address.port().to_string()
+/// Runs redis-benchmark with pipelines of 16 until it is told to end.
+fn full_speed(redis: &Redis, lab: &Lab) -> Option<Process> {
+    let mut command = Command::new(program("redis-benchmark")?);
+    command
+        .args(["-p", &redis.port, "-P", "16", "-c", "16", "-l", "-q"])
+        .args(["-t", "set,get"]);
+    Some(Process::start(&mut command, &lab.fresh("benchmark.err")))
 }
 
 /// Starts a probe that finds this server, and redis-benchmark as a voice process if it is to.
@@ -94,7 +38,10 @@ fn watch(lab: &Lab, redis: &Redis, watches_client: bool) -> Probe {
         let port = &redis.port;
         format!("[[target]]\nrole = \"{role}\"\ncmdline = '{cmdline}{port}'\n")
     };
-    let mut targets = vec![target("redis", "redis-server .*:")];
+    let mut targets = vec![
+        target("redis", "redis-server .*:"),
+        "[[target]]\nrole = \"worker\"\ncmdline = 'voicelab worker'\nname = \"w\"\n".to_owned(),
+    ];
     if watches_client {
         targets.push(target("orchestrator", "redis-benchmark -p "));
     }
@@ -203,4 +150,52 @@ fn connection_between_two_watched_processes_counts_once() {
     let (_first, names) = OF_BENCHMARK.split_first().expect("not empty");
     assert_counts(&probe, &redis, names);
     assert_lossless(&probe.stop());
+}
+
+/// Commands that are certainly at full speed: what redis-benchmark does in a second is a hundred times
+/// more.
+const FULL_SPEED_COMMANDS: f64 = 10_000.0;
+
+/// Sessions and utterances beside the full speed.
+const SESSIONS: usize = 4;
+const UTTERANCES: usize = 2;
+
+#[test]
+fn voice_metrics_are_exact_beside_redis_at_full_speed() {
+    if unprivileged() {
+        return;
+    }
+    let lab = Lab::new();
+    let Some(redis) = Redis::start(&lab) else {
+        return;
+    };
+    let worker = Server::tonic(&lab, &[]);
+    let probe = watch(&lab, &redis, false);
+    probe.wait_watching(1);
+    let Some(benchmark) = full_speed(&redis, &lab) else {
+        return;
+    };
+    let (sessions, utterances) = (SESSIONS.to_string(), UTTERANCES.to_string());
+    let arguments = ["--sessions", &sessions, "--utterances", &utterances];
+    Client::tonic(&lab, &worker, &arguments).finish(CLIENT_LIMIT);
+    let streams = (SESSIONS * UTTERANCES) as f64;
+    let ended =
+        |scrape: &Exposition| scrape.sum("worker_synthesis_duration_ms_count", &[]) >= streams;
+    probe.scrape_until(SETTLE, ended);
+    drop(benchmark);
+    let last = probe.stop();
+    let truth = worker.terminate().truth;
+    let is_frame = |line: &&Line| matches!(line.event, Event::Frame { bytes, .. } if bytes > 0);
+    let frames = truth.iter().filter(is_frame).count();
+    assert_eq!(
+        last.sum("worker_audio_frames_emitted_total", &[]),
+        frames as f64
+    );
+    assert_eq!(last.sum("worker_synthesis_requests_total", &[]), streams);
+    assert_eq!(problems(&last), 0.0, "decode errors");
+    let commands = last.sum("redis_command_latency_ms_count", &[]);
+    assert!(commands >= FULL_SPEED_COMMANDS, "{commands} commands");
+    // What could not be kept up with is counted, and is none of the voice system's.
+    let lost = last.by_label("voxprobe_kernel_losses_total", "reason");
+    println!("{commands} commands beside {frames} frames; lost: {lost:?}");
 }

@@ -9,12 +9,15 @@
 pub mod artifacts;
 pub mod capture;
 pub mod exposition;
+pub mod garbage;
 pub mod http2;
 pub mod lab;
+pub mod orchestra;
 pub mod peer;
 pub mod probe;
 pub mod process;
 pub mod programs;
+pub mod redis;
 pub mod report;
 pub mod skip;
 pub mod statistics;

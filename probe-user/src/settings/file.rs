@@ -2,13 +2,13 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use probe_core::record::Role;
+use probe_core::{model::TransportSetting, record::Role};
 use serde::Deserialize;
 
-use super::duration;
+use super::{duration, hook::HookEntry};
 use crate::{
     attach::Attachment,
-    discover::{Target, TargetError},
+    discover::{DEFAULT_WEIGHTS, Target, TargetError},
     telemetry,
 };
 
@@ -49,10 +49,12 @@ pub(super) struct File {
     pub(super) profile: ProfileName,
     pub(super) playout: Playout,
     pub(super) models: Models,
+    pub(super) sessions: Sessions,
     pub(super) labels: Labels,
     pub(super) gpu: Gpu,
     /// Replaces the default targets when given.
     pub(super) target: Option<Vec<TargetEntry>>,
+    pub(super) hook: Vec<HookEntry>,
 }
 
 section! { Http { listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9781)), } }
@@ -72,7 +74,17 @@ section! { Playout {
     #[serde(deserialize_with = "duration::deserialize")]
     prebuffer: Duration = Duration::from_millis(60),
 } }
-section! { Models { resident_cap: Cap = Cap(0), } }
+section! { Models {
+    resident_cap: Cap = Cap(0),
+    roots: Vec<String> = Vec::new(),
+    id: String = String::new(),
+    weights: Vec<String> = DEFAULT_WEIGHTS.map(str::to_owned).to_vec(),
+} }
+section! { Sessions {
+    #[serde(deserialize_with = "duration::deserialize_optional")]
+    idle_timeout: Option<Duration> = None,
+    transport: Transport = Transport::Auto,
+} }
 section! { Labels { sessions: usize = 1000, } }
 section! { Gpu {
     enabled: bool = true,
@@ -91,6 +103,25 @@ pub(super) struct Cap(u32);
 impl Cap {
     pub(super) fn into_cap(self) -> Option<u32> {
         (self.0 != 0).then_some(self.0)
+    }
+}
+
+/// How orchestrators talk to their clients.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Transport {
+    Auto,
+    WebSocket,
+    LiveKit,
+}
+
+impl From<Transport> for TransportSetting {
+    fn from(transport: Transport) -> Self {
+        match transport {
+            Transport::Auto => Self::Auto,
+            Transport::WebSocket => Self::WebSocket,
+            Transport::LiveKit => Self::LiveKit,
+        }
     }
 }
 
@@ -140,19 +171,25 @@ pub(super) struct TargetEntry {
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum RoleName {
+pub(super) enum RoleName {
     Orchestrator,
     Worker,
     Redis,
 }
 
+impl From<RoleName> for Role {
+    fn from(name: RoleName) -> Self {
+        match name {
+            RoleName::Orchestrator => Self::Orchestrator,
+            RoleName::Worker => Self::Worker,
+            RoleName::Redis => Self::Redis,
+        }
+    }
+}
+
 impl TargetEntry {
     pub(super) fn compile(self) -> Result<Target, TargetError> {
-        let role = match self.role.ok_or(TargetError::NoRole)? {
-            RoleName::Orchestrator => Role::Orchestrator,
-            RoleName::Worker => Role::Worker,
-            RoleName::Redis => Role::Redis,
-        };
+        let role = self.role.ok_or(TargetError::NoRole)?.into();
         let regex = |key, pattern: Option<String>| {
             pattern
                 .map(|pattern| regex::Regex::new(&pattern))
@@ -211,6 +248,7 @@ impl File {
             Discovery::KEYS,
             Playout::KEYS,
             Models::KEYS,
+            Sessions::KEYS,
             Labels::KEYS,
             Gpu::KEYS,
         ]
@@ -220,5 +258,6 @@ impl File {
         .chain([
             "profile", "role", "cmdline", "exe", "cgroup", "port", "pid", "name", "adapter",
         ])
+        .chain(HookEntry::KEYS.iter().copied())
     }
 }

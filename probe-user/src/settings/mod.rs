@@ -6,6 +6,7 @@
 mod duration;
 mod error;
 mod file;
+mod hook;
 
 use std::{
     net::SocketAddr,
@@ -16,7 +17,11 @@ use std::{
 
 use probe_core::{metrics::Limits, model::ModelSettings, profile::Profile};
 
-use crate::{attach, discover::Target, gpu, telemetry};
+use crate::{
+    attach::{self, HookTarget},
+    discover::{ModelFiles, Target},
+    gpu, telemetry,
+};
 
 pub use error::SettingsError;
 
@@ -31,6 +36,8 @@ pub struct Settings {
     pub hooks: attach::Settings,
     /// Which processes are watched.
     pub targets: Vec<Target>,
+    /// Which functions of libraries are hooked.
+    pub library_hooks: Vec<HookTarget>,
     /// How often `/proc` is looked over for processes whose start was missed.
     pub discovery_interval: Duration,
     /// What the voice system says.
@@ -39,6 +46,8 @@ pub struct Settings {
     pub profile_text: String,
     /// Playout and models.
     pub model: ModelSettings,
+    /// Which files are weights of which model.
+    pub model_files: ModelFiles,
     /// How many values labels may have.
     pub limits: Limits,
     /// NVML.
@@ -71,6 +80,11 @@ impl Settings {
                 })
                 .collect::<Result<_, _>>()?,
         };
+        let library_hooks = hook::compile(file.hook)
+            .map_err(|(place, error)| SettingsError::value(path, &place, &error))?;
+        let models = &file.models;
+        let model_files = ModelFiles::new(&models.roots, &models.id, &models.weights)
+            .map_err(|error| SettingsError::value(path, "models", &error))?;
         let (profile, profile_text) = load_profile(&file.profile, path)?;
         Ok(Self {
             listen: file.http.listen,
@@ -83,14 +97,21 @@ impl Settings {
                 without_btf: file.hooks.without_btf,
             },
             targets,
+            library_hooks,
             discovery_interval: file.discovery.interval,
             profile: Arc::new(profile),
             profile_text,
             model: ModelSettings {
                 prebuffer_ms: u32::try_from(file.playout.prebuffer.as_millis()).unwrap_or(u32::MAX),
                 resident_cap: file.models.resident_cap.into_cap(),
+                idle_timeout_ms: file
+                    .sessions
+                    .idle_timeout
+                    .map(|limit| u32::try_from(limit.as_millis()).unwrap_or(u32::MAX)),
+                transport: file.sessions.transport.into(),
                 ..ModelSettings::default()
             },
+            model_files,
             limits: Limits {
                 sessions: file.labels.sessions,
                 ..Limits::default()
@@ -139,6 +160,8 @@ mod tests {
             text.contains("`intervall`") && text.contains("did you mean `interval`"),
             "{text}"
         );
+        let text = error("[[hook]]\nsimbol = \"f\"\n");
+        assert!(text.contains("did you mean `symbol`"), "{text}");
         let text = error("[htpp]\n");
         assert!(text.contains("did you mean `http`"), "{text}");
     }
@@ -153,6 +176,11 @@ mod tests {
         );
         let text = error("[[target]]\nrole = \"worker\"\n");
         assert!(text.contains("target number 1"), "{text}");
+        let text = error("[models]\nroots = [\"models\"]\n");
+        assert!(
+            text.contains("models: ") && text.contains("absolute"),
+            "{text}"
+        );
         let text = error("[[target]]\nrole = \"wroker\"\n");
         assert!(text.contains("did you mean `worker`"), "{text}");
     }

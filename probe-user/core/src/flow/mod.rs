@@ -1,5 +1,5 @@
 //! Frames to exchanges: calls of a gRPC connection, with their messages and their end; commands of a
-//! Redis connection, with their answers.
+//! Redis connection, with their answers; messages of a WebSocket connection, from its upgrade to its end.
 
 mod calls;
 mod detect;
@@ -9,6 +9,7 @@ mod http2;
 mod infer;
 mod redis;
 mod sink;
+mod websocket;
 
 pub use crate::wire::{Message, Value};
 pub use detect::{Detection, detect};
@@ -17,6 +18,7 @@ pub use http2::Http2Connection;
 pub use infer::InferenceState;
 pub use redis::{Exchange, QUIET_NS, RedisConnection};
 pub use sink::{Problem, Sink};
+pub use websocket::{InflaterBudget, WebSocketConnection};
 
 #[cfg(test)]
 mod tests;

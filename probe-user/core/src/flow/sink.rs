@@ -1,7 +1,9 @@
 //! Where a connection's parser puts what it finds.
 
 use super::{Event, Exchange, InferenceState};
+use crate::record::WebSocketEvent;
 use crate::wire::hpack::Literal;
+use crate::wire::resp::Registration;
 
 /// Receives what comes out of the bytes and holes that a connection is given.
 pub trait Sink {
@@ -16,6 +18,17 @@ pub trait Sink {
     /// Something became of a header table entry that hides a method.
     fn inferred(&mut self, state: InferenceState) {
         let _ = state;
+    }
+
+    /// Something happened on a WebSocket connection. A capture holds it as it is, and none of the
+    /// connection's bytes.
+    fn websocket(&mut self, event: WebSocketEvent) {
+        let _ = event;
+    }
+
+    /// A worker was registered with Redis.
+    fn registration(&mut self, registration: Registration) {
+        let _ = registration;
     }
 
     /// Bytes `start..end` of the slice just passed carry framing, header blocks, numbers or ids and
@@ -55,11 +68,19 @@ pub enum Problem {
     TooManyCalls,
     /// Bytes that are no RESP, or values nested too deep: the framing is lost.
     BadValue,
+    /// A head of HTTP/1 that cannot be read or is too long.
+    BadHead,
+    /// A compressed WebSocket message that cannot be inflated: those after it cannot either.
+    BadDeflate,
+    /// A WebSocket message that inflates to more than is followed: those after it are not read.
+    MessageTooLong,
+    /// More compressed directions at once than are inflated.
+    TooManyInflaters,
 }
 
 impl Problem {
     /// All problems, in label order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::BadPreface,
         Self::BadFrame,
         Self::FramingLost,
@@ -68,6 +89,10 @@ impl Problem {
         Self::BadMessagePrefix,
         Self::TooManyCalls,
         Self::BadValue,
+        Self::BadHead,
+        Self::BadDeflate,
+        Self::MessageTooLong,
+        Self::TooManyInflaters,
     ];
 
     /// As written in labels.
@@ -81,6 +106,10 @@ impl Problem {
             Self::BadMessagePrefix => "bad_message_prefix",
             Self::TooManyCalls => "too_many_calls",
             Self::BadValue => "bad_value",
+            Self::BadHead => "bad_head",
+            Self::BadDeflate => "bad_deflate",
+            Self::MessageTooLong => "message_too_long",
+            Self::TooManyInflaters => "too_many_inflaters",
         }
     }
 }

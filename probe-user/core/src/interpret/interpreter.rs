@@ -71,12 +71,12 @@ impl Interpreter {
         };
         match event {
             flow::Event::CallStarted { method, .. } => {
-                if let Some(opened) = self.start(call, *method).and_then(Call::opened) {
+                if let Some(opened) = self.start(call, *method, side).and_then(Call::opened) {
                     emit(opened);
                 }
             }
             flow::Event::MethodInferred { method, .. } => {
-                if let Some(opened) = self.name(call, *method).and_then(Call::opened) {
+                if let Some(opened) = self.name(call, *method, side).and_then(Call::opened) {
                     emit(opened);
                 }
             }
@@ -102,7 +102,11 @@ impl Interpreter {
                     open.handle_lost(*origin, &mut emit);
                 }
             }
-            flow::Event::RequestsEnded { .. } => {}
+            flow::Event::RequestsEnded { .. } => {
+                if let Some(open) = self.calls.get(&call) {
+                    open.handle_requests_ended(&mut emit);
+                }
+            }
             flow::Event::CallEnded { end, .. } => {
                 if let Some(mut open) = self.calls.remove(&call) {
                     open.handle_end(*end, &mut emit);
@@ -121,7 +125,7 @@ impl Interpreter {
         self.calls.len()
     }
 
-    fn start(&mut self, id: CallId, method: Method) -> Option<&Call> {
+    fn start(&mut self, id: CallId, method: Method, side: Side) -> Option<&Call> {
         let role = match method {
             Method::Known(role) => role,
             Method::Other => {
@@ -134,11 +138,11 @@ impl Interpreter {
             }
         };
         self.counts.known += 1;
-        self.name(id, role)
+        self.name(id, role, side)
     }
 
     /// Follows a call of this method from now on.
-    fn name(&mut self, id: CallId, role: MethodRole) -> Option<&Call> {
+    fn name(&mut self, id: CallId, role: MethodRole, side: Side) -> Option<&Call> {
         let full = self.calls.len() >= MAX_CALLS;
         match self.calls.entry(id) {
             // The same stream cannot start twice (RFC 9113, 5.1.1): the first start stands.
@@ -147,7 +151,7 @@ impl Interpreter {
                 self.counts.refused += 1;
                 None
             }
-            Entry::Vacant(place) => Some(place.insert(Call::new(role))),
+            Entry::Vacant(place) => Some(place.insert(Call::new(role, side))),
         }
     }
 }

@@ -136,20 +136,27 @@ fn session_starts_only_when_the_worker_says_so() {
         text(FieldRole::ModelId, "m"),
     ]);
     let yes = intact(vec![(FieldRole::Success, Value::Integer(1))]);
+    let asked = || What::ModelRequested {
+        model: Id::new("m"),
+    };
     assert_eq!(
         unary(MethodRole::StartSession, &request, &yes),
-        [What::SessionStarted {
-            session: Id::new("s"),
-            model: Id::new("m")
-        }]
+        [
+            asked(),
+            What::SessionStarted {
+                session: Id::new("s"),
+                model: Id::new("m")
+            },
+            What::ModelRequestEnded
+        ]
     );
     assert_eq!(
         unary(MethodRole::StartSession, &request, &intact(vec![])),
-        []
+        [asked(), What::ModelRequestEnded]
     );
     assert_eq!(
         unary(MethodRole::StartSession, &request, &damaged(vec![])),
-        [What::SessionMaybeStarted]
+        [asked(), What::SessionMaybeStarted, What::ModelRequestEnded]
     );
 }
 
@@ -189,7 +196,11 @@ fn load_duration_absent_zero_and_unreadable_are_told_apart() {
     let load = |message: &Message| match unary(MethodRole::LoadModel, &intact(vec![]), message)
         .as_slice()
     {
-        [What::ModelLoaded { duration, .. }] => *duration,
+        [
+            What::ModelRequested { model: None },
+            What::ModelLoaded { duration, .. },
+            What::ModelRequestEnded,
+        ] => *duration,
         other => panic!("{other:?}"),
     };
     let said = (FieldRole::LoadDurationMs, Value::Integer(1500));
@@ -252,7 +263,9 @@ fn stream_names_its_session_once_before_its_first_text() {
         [
             What::StreamOpened,
             What::StreamSession(Id::new("s").unwrap()),
-            What::Text,
+            What::Text {
+                is_final: Some(false)
+            },
             What::Frame(AudioFrame {
                 audio_bytes: Some(1920),
                 sample_rate: None,
@@ -347,20 +360,32 @@ fn control_refused_by_status_is_answered_without_success() {
     ] {
         interpreter.handle(&worker(), Side::Client, &event, &mut out);
     }
+    let answer = What::ControlAnswered {
+        session: None,
+        command: Command::Stop,
+        received: Some(KtimeNs(2)),
+        success: Some(false),
+    };
+    let failed = What::CallFailed {
+        method: MethodRole::Control,
+        session: None,
+        model: None,
+        failure: Failure::Ended(CallEnd::Status(Some(5))),
+    };
+    let last: Vec<_> = out.iter().map(|e| (&e.what, e.side, e.at)).collect();
     assert_eq!(
-        out.last().map(|e| (&e.what, e.side, e.at)),
-        Some((
-            &What::ControlAnswered {
-                session: None,
-                command: Command::Stop,
-                received: Some(KtimeNs(2)),
-                success: Some(false)
-            },
-            Side::Client,
-            KtimeNs(9)
-        ))
+        last[last.len() - 2..],
+        [
+            (&answer, Side::Client, KtimeNs(9)),
+            (&failed, Side::Client, KtimeNs(9))
+        ]
     );
 }
+
+/// Text that does not say that it is the last.
+const TEXT: What = What::Text {
+    is_final: Some(false),
+};
 
 /// What a stream says that is named while it is open; the calls counted.
 fn named_late(then: flow::Event<'_>) -> (Vec<What>, Counts) {
@@ -410,9 +435,9 @@ fn stream_named_while_open_counts_from_then_on_and_as_one_call() {
         [
             What::StreamOpened,
             What::StreamSession(session),
-            What::Text,
+            TEXT,
             What::FramesLost,
-            What::Text,
+            TEXT,
         ]
     );
     assert_eq!((counts.known, counts.unknown), (0, 1));
@@ -427,4 +452,64 @@ fn stream_whose_method_was_wrong_ends_as_unknown() {
     let (what, _) = named_late(wrong);
     assert_eq!(what.last(), Some(&What::StreamEnded(CallEnd::Unknown)));
     assert_eq!(what.len(), 4);
+}
+
+#[test]
+fn session_calls_at_the_clients_end_tell_what_was_asked_and_refused() {
+    let mut interpreter = Interpreter::new(&crate::profile::Profile::builtin());
+    let mut out = Vec::new();
+    let request = intact(vec![
+        text(FieldRole::SessionId, "s"),
+        text(FieldRole::ModelId, "m"),
+    ]);
+    let refusal = intact(vec![]);
+    let events = [
+        flow::Event::CallStarted {
+            call: call(1),
+            at: KtimeNs(1),
+            method: Method::Known(MethodRole::StartSession),
+        },
+        flow::Event::Message {
+            call: call(1),
+            at: KtimeNs(2),
+            origin: Origin::Client,
+            message: &request,
+        },
+        flow::Event::Message {
+            call: call(1),
+            at: KtimeNs(3),
+            origin: Origin::Server,
+            message: &refusal,
+        },
+    ];
+    for event in &events {
+        interpreter.handle(&worker(), Side::Client, event, &mut out);
+    }
+    let (session, model) = (Id::new("s"), Id::new("m"));
+    let whats: Vec<What> = out.into_iter().map(|e| e.what).collect();
+    assert_eq!(
+        whats,
+        [
+            What::SessionAsked {
+                session: session.clone(),
+                model: model.clone()
+            },
+            What::CallFailed {
+                method: MethodRole::StartSession,
+                session,
+                model,
+                failure: Failure::Refused
+            },
+        ]
+    );
+    // At the worker's end the same calls say only that a model is needed.
+    let mut out = Vec::new();
+    let mut interpreter = Interpreter::new(&crate::profile::Profile::builtin());
+    for event in &events {
+        interpreter.handle(&worker(), Side::Server, event, &mut out);
+    }
+    let of_models =
+        |what: &What| matches!(what, What::ModelRequested { .. } | What::ModelRequestEnded);
+    let others: Vec<_> = out.iter().filter(|it| !of_models(&it.what)).collect();
+    assert!(others.is_empty(), "{others:?}");
 }

@@ -7,7 +7,9 @@ pub mod catalogue;
 mod family;
 mod gpu;
 mod histogram;
+mod hooks;
 mod limits;
+mod orchestrator;
 mod probe;
 mod redis;
 mod worker;
@@ -15,7 +17,9 @@ mod worker;
 pub use family::{Family, OTHER, Replace, Series};
 pub use gpu::GpuMetrics;
 pub use histogram::{Histogram, Observation, Observations};
+pub use hooks::HookMetrics;
 pub use limits::{Bound, Limits};
+pub use orchestrator::OrchestratorMetrics;
 pub use probe::{Measure, ProbeMetrics, SkipReason};
 pub use redis::RedisMetrics;
 pub use worker::WorkerMetrics;
@@ -30,10 +34,14 @@ pub const UNKNOWN: &str = "unknown";
 pub struct Metrics {
     registry: Registry,
     limits: Limits,
+    /// The orchestrators' metrics.
+    pub orchestrator: OrchestratorMetrics,
     /// The workers' metrics.
     pub worker: WorkerMetrics,
     /// The metrics of Redis connections.
     pub redis: RedisMetrics,
+    /// The metrics of library hooks.
+    pub hooks: HookMetrics,
     /// The GPUs' metrics.
     pub gpu: GpuMetrics,
     /// The probe's own metrics that the core counts.
@@ -74,8 +82,10 @@ impl Metrics {
         let overflow = builder.family(&catalogue::probe::SERIES_OVERFLOW);
         builder.overflow = Some(overflow.clone());
         Self {
+            orchestrator: OrchestratorMetrics::new(&builder),
             worker: WorkerMetrics::new(&builder),
             redis: RedisMetrics::new(&builder),
+            hooks: HookMetrics::new(&builder),
             gpu: GpuMetrics::new(&builder),
             probe: ProbeMetrics::new(&builder, overflow),
             registry: builder.registry,

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Names of the records, in the order of [`kind`].
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 14] = [
     "process",
     "process_ended",
     "opened",
@@ -22,6 +22,11 @@ const KINDS: [&str; 9] = [
     "closed",
     "gpus",
     "tick",
+    "websocket",
+    "hook",
+    "hook_called",
+    "file",
+    "renamed",
 ];
 
 fn kind(record: &Record<'_>) -> usize {
@@ -35,6 +40,11 @@ fn kind(record: &Record<'_>) -> usize {
         Record::Closed { .. } => 6,
         Record::Gpus(_) => 7,
         Record::Tick { .. } => 8,
+        Record::WebSocket(_) => 9,
+        Record::Hook(_) => 10,
+        Record::HookCalled(_) => 11,
+        Record::File(_) => 12,
+        Record::Renamed { .. } => 13,
     }
 }
 

@@ -2,17 +2,28 @@
 //! capture file, plus facts about processes and GPUs.
 
 mod connection;
+mod file;
 mod gpu;
+mod hook;
 pub mod kernel;
 mod process;
 mod time;
+mod websocket;
 
 pub use connection::{
     Address, Chunk, ConnectionId, Direction, Gap, GapReason, Hole, Joined, Opened, Piece, Side,
 };
+pub use file::{FileChange, FileEvent, FileId, KernelFile, KernelFileChange, Progress};
 pub use gpu::{Gpu, GpuProcess, GpuReadings, GpuSample, GpuState, NvmlCall, NvmlState};
+pub(crate) use hook::HookResult;
+pub use hook::{
+    Debounce, Hook, HookCall, HookEvent, HookId, HookKind, HookMeaning, Returns, Sustained,
+};
 pub use process::{Process, Role, Tgid};
 pub use time::KtimeNs;
+pub use websocket::{
+    ConnectionEnd, Readability, SocketMessage, SocketMessageForm, WebSocketEvent, WebSocketWhat,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +69,24 @@ pub enum Record<'a> {
     /// Time passed.
     Tick {
         /// Now.
+        at: KtimeNs,
+    },
+    /// What a WebSocket connection said. Only captures hold it: live, it is read off the bytes,
+    /// which a capture leaves out.
+    WebSocket(WebSocketEvent),
+    /// A library hook of the configuration: what its calls mean.
+    Hook(Hook),
+    /// A hooked library function was called.
+    HookCalled(HookCall),
+    /// A weights file of a model was opened, read, mapped or closed.
+    File(FileEvent),
+    /// Every process of one name has another from now on.
+    Renamed {
+        /// The name until now.
+        from: String,
+        /// The name from now on.
+        to: String,
+        /// When.
         at: KtimeNs,
     },
 }
