@@ -47,7 +47,11 @@ fn alerts_go_where_the_guide_sends_them() {
     let Some(amtool) = program("amtool") else {
         return;
     };
-    for (severity, expected) in [("critical", "pagerduty"), ("warning", "slack"), ("none", "default")] {
+    for (severity, expected) in [
+        ("critical", "pagerduty"),
+        ("warning", "slack"),
+        ("none", "default"),
+    ] {
         let labels = ["alertname=Any", &format!("severity={severity}")];
         let ours = receiver(&amtool, shipped_file(), &labels);
         assert_eq!(ours, expected, "{severity}");
@@ -63,7 +67,10 @@ fn every_alert_has_a_severity_with_a_route() {
         .filter(|rule| rule.is_alert())
         .map(|rule| rule.labels.get("severity").cloned().unwrap_or_default())
         .collect();
-    assert_eq!(severities, ["critical", "warning"].map(str::to_owned).into());
+    assert_eq!(
+        severities,
+        ["critical", "warning"].map(str::to_owned).into()
+    );
 }
 
 fn inline_secrets(value: &Value, found: &mut Vec<String>) {
@@ -91,5 +98,9 @@ fn secrets_come_from_files() {
     assert_eq!(secrets_of(shipped_file()), Vec::<String>::new());
     let mut of_guide = secrets_of(guide("alertmanager.yml"));
     of_guide.sort();
-    assert_eq!(of_guide, ["api_url", "service_key"], "the guide's are found");
+    assert_eq!(
+        of_guide,
+        ["api_url", "service_key"],
+        "the guide's are found"
+    );
 }

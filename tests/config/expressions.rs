@@ -89,10 +89,7 @@ fn expression_is_taken_apart_to_its_selectors_and_groupings() {
         .iter()
         .map(|s| (s.name.as_str(), s.query.as_str()))
         .collect();
-    assert_eq!(
-        selected,
-        [("x_total", "x_total{b=~\"c\"}"), ("y", "y")]
-    );
+    assert_eq!(selected, [("x_total", "x_total{b=~\"c\"}"), ("y", "y")]);
     assert_eq!(parts.selectors[0].labels, ["b"]);
     let mut grouping = parts.grouping;
     grouping.sort();

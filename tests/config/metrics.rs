@@ -43,10 +43,7 @@ const ORCHESTRATOR: [(&str, &[&str]); 7] = [
         "orchestrator_latency_barge_in_ms_count",
         &["model_id", "trigger"],
     ),
-    (
-        "orchestrator_latency_e2e_ms_bucket",
-        &["transport", "le"],
-    ),
+    ("orchestrator_latency_e2e_ms_bucket", &["transport", "le"]),
 ];
 
 /// What the agent exports.
@@ -83,9 +80,7 @@ pub(crate) fn target_labels() -> BTreeSet<String> {
     let targets: Vec<Targets> = yaml(&config().join("prometheus/targets/voxprobe.yml"));
     let own = ["job", "instance"].map(str::to_owned);
     let given = targets.into_iter().flat_map(|target| target.labels);
-    own.into_iter()
-        .chain(given.map(|(name, _)| name))
-        .collect()
+    own.into_iter().chain(given.map(|(name, _)| name)).collect()
 }
 
 /// What the agent exports, what Prometheus makes itself, and what the rules record.

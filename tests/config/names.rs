@@ -7,7 +7,11 @@ use super::metrics::{Known, exported, known, target_labels};
 use super::rules::{Rule, guide, read, shipped};
 
 /// What is wrong with an expression: series and labels that nothing has.
-pub(crate) fn strangers(expression: &str, known: &Known, targets: &BTreeSet<String>) -> Vec<String> {
+pub(crate) fn strangers(
+    expression: &str,
+    known: &Known,
+    targets: &BTreeSet<String>,
+) -> Vec<String> {
     let parts = parts(expression);
     let mut strangers = Vec::new();
     let mut below = targets.clone();
@@ -23,7 +27,10 @@ pub(crate) fn strangers(expression: &str, known: &Known, targets: &BTreeSet<Stri
             }
         }
     }
-    let unknown = parts.grouping.iter().filter(|label| !below.contains(*label));
+    let unknown = parts
+        .grouping
+        .iter()
+        .filter(|label| !below.contains(*label));
     strangers.extend(unknown.map(|label| format!("grouping by {label}")));
     strangers
 }
@@ -43,7 +50,11 @@ fn every_series_and_label_of_a_rule_exists() {
     let mut wrong = Vec::new();
     for rule in &rules {
         let found = strangers(&rule.expr, &known, &targets);
-        wrong.extend(found.iter().map(|what| format!("{}: {what}", rule.name.text())));
+        wrong.extend(
+            found
+                .iter()
+                .map(|what| format!("{}: {what}", rule.name.text())),
+        );
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
@@ -53,7 +64,10 @@ fn series_and_labels_that_nothing_has_are_found() {
     let (known, targets) = (known(&shipped()), target_labels());
     let found = |expression| strangers(expression, &known, &targets);
     assert_eq!(found("up{job=\"voxprobe\"}"), Vec::<String>::new());
-    assert_eq!(found("worker_sessions_activ"), ["series worker_sessions_activ"]);
+    assert_eq!(
+        found("worker_sessions_activ"),
+        ["series worker_sessions_activ"]
+    );
     assert_eq!(
         found("worker_sessions_active{model_id=\"m\"}"),
         ["label model_id of worker_sessions_active"]

@@ -36,7 +36,11 @@ fn configuration_and_rules_pass_prometheus_own_check() {
     let rules = files(&config().join("prometheus/rules"), "yml");
     let checked = said.matches("rules found").count();
     assert_eq!(checked, rules.len(), "not every file is loaded: {said}");
-    succeed(&promtool, &["check", "rules", "--lint=all", "--lint-fatal"], &rules);
+    succeed(
+        &promtool,
+        &["check", "rules", "--lint=all", "--lint-fatal"],
+        &rules,
+    );
 }
 
 #[test]
@@ -83,7 +87,11 @@ fn expectations(files: &[PathBuf]) -> BTreeMap<String, (usize, usize)> {
     let mut expected: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for case in cases(files).iter().flat_map(|case| &case.alert_rule_test) {
         let (fires, silent) = expected.entry(case.alertname.clone()).or_default();
-        *(if case.exp_alerts.is_empty() { silent } else { fires }) += 1;
+        *(if case.exp_alerts.is_empty() {
+            silent
+        } else {
+            fires
+        }) += 1;
     }
     expected
 }
@@ -101,7 +109,10 @@ fn every_alert_is_seen_firing_and_silent() {
     for rule in shipped() {
         if let Name::Alert(name) = &rule.name {
             let (fires, silent) = expected.get(name).copied().unwrap_or_default();
-            assert!(fires > 0 && silent > 0, "{name}: {fires} fires, {silent} silent");
+            assert!(
+                fires > 0 && silent > 0,
+                "{name}: {fires} fires, {silent} silent"
+            );
         }
     }
 }
@@ -139,7 +150,10 @@ fn every_recorded_series_is_computed_in_a_test() {
             named && slo.is_none_or(|slo| expr.contains(&format!("{name}{{slo=\"{slo}\"}}")))
         });
         // Read to the digit, or as the input of an alert's test.
-        assert!(tested || read_by_alert(name), "{name} {slo:?} is not tested");
+        assert!(
+            tested || read_by_alert(name),
+            "{name} {slo:?} is not tested"
+        );
     }
 }
 

@@ -9,8 +9,6 @@ use serde::Deserialize;
 /// One rule, recording or alerting.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
-    /// Name of its group.
-    pub(crate) group: String,
     /// What it is called.
     pub(crate) name: Name,
     /// Its `PromQL`.
@@ -55,7 +53,8 @@ struct RuleFile {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Group {
-    name: String,
+    #[serde(rename = "name")]
+    _name: String,
     #[serde(rename = "interval")]
     _interval: String,
     rules: Vec<Entry>,
@@ -117,7 +116,6 @@ pub(crate) fn read(path: &Path) -> Vec<Rule> {
                 other => panic!("{}: a rule is {other:?}", path.display()),
             };
             rules.push(Rule {
-                group: group.name.clone(),
                 name,
                 expr: entry.expr,
                 labels: entry.labels,
