@@ -1,7 +1,7 @@
 //! Alertmanager's own tool on its configuration, and where each alert goes.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use probe_tests::skip::program;
 use serde_json::Value;
@@ -25,7 +25,7 @@ fn shipped_file() -> PathBuf {
     config().join("alertmanager/alertmanager.yml")
 }
 
-fn receiver(amtool: &std::path::Path, file: PathBuf, labels: &[&str]) -> String {
+fn receiver(amtool: &Path, file: &Path, labels: &[&str]) -> String {
     let arguments = [&["config", "routes", "test"], labels].concat();
     let file = PathBuf::from(format!("--config.file={}", file.display()));
     let said = succeed(amtool, &arguments, &[file]);
@@ -53,9 +53,9 @@ fn alerts_go_where_the_guide_sends_them() {
         ("none", "default"),
     ] {
         let labels = ["alertname=Any", &format!("severity={severity}")];
-        let ours = receiver(&amtool, shipped_file(), &labels);
+        let ours = receiver(&amtool, &shipped_file(), &labels);
         assert_eq!(ours, expected, "{severity}");
-        let guides = receiver(&amtool, guide("alertmanager.yml"), &labels);
+        let guides = receiver(&amtool, &guide("alertmanager.yml"), &labels);
         assert_eq!(ours, guides, "{severity}");
     }
 }

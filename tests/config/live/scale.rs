@@ -28,7 +28,7 @@ pub(super) fn faster(text: &str) -> (String, usize) {
             continue;
         };
         if let Ok(number) = number.parse::<u64>() {
-            out.push_str(&format!("{}ms", number * ms / FASTER));
+            out.extend([(number * ms / FASTER).to_string().as_str(), "ms"]);
             rest = &unit[1..];
             found += 1;
         }

@@ -158,8 +158,8 @@ mod tests {
     fn tool_in_the_workspace_is_found_first() {
         let root = tempfile::tempdir().expect("temporary directory");
         let workspace = Workspace::at(root.path());
-        std::fs::create_dir_all(workspace.tools()).expect("directory");
-        std::fs::write(workspace.tools().join("sh"), "").expect("file");
+        fs::create_dir_all(workspace.tools()).expect("directory");
+        fs::write(workspace.tools().join("sh"), "").expect("file");
         assert_eq!(find(&workspace, "sh"), Some(workspace.tools().join("sh")));
     }
 
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn absent_tool_is_not_found() {
-        let workspace = Workspace::at(std::path::Path::new("/nonexistent"));
+        let workspace = Workspace::at(Path::new("/nonexistent"));
         assert_eq!(find(&workspace, "voxprobe-no-such-tool"), None);
     }
 }
