@@ -2,7 +2,8 @@
 //!
 //! A file is [`MAGIC`], then a gzip stream of records: a length (four bytes, little endian) and a
 //! postcard value each. The first value is the [`Header`]. Chunks hold only what carries no audio and
-//! no text; the rest are holes of known length, which changes nothing for the metrics.
+//! no text; the rest are holes of known length, which changes nothing for the metrics. Of WebSocket
+//! connections they hold what was read of their bytes, and no byte.
 
 mod reader;
 mod writer;

@@ -245,6 +245,9 @@ impl Tracker {
         };
         self.watched.remove(tgid);
         let _absent = self.attached.maps.processes.remove(&tgid.0);
+        tracing::info!(pid = tgid.0, worker = process.name, "process ended");
+        // Before its connections are closed: they end because it did.
+        out(Record::ProcessEnded { tgid, at });
         if let Some(files) = self.files.remove(&tgid)
             && !self.files.values().any(|other| *other == files)
         {
@@ -258,8 +261,6 @@ impl Tracker {
                 }
             }
         }
-        tracing::info!(pid = tgid.0, worker = process.name, "process ended");
-        out(Record::ProcessEnded { tgid, at });
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use probe_core::record::Role;
+use probe_core::{model::TransportSetting, record::Role};
 use serde::Deserialize;
 
 use super::duration;
@@ -49,6 +49,7 @@ pub(super) struct File {
     pub(super) profile: ProfileName,
     pub(super) playout: Playout,
     pub(super) models: Models,
+    pub(super) sessions: Sessions,
     pub(super) labels: Labels,
     pub(super) gpu: Gpu,
     /// Replaces the default targets when given.
@@ -73,6 +74,11 @@ section! { Playout {
     prebuffer: Duration = Duration::from_millis(60),
 } }
 section! { Models { resident_cap: Cap = Cap(0), } }
+section! { Sessions {
+    #[serde(deserialize_with = "duration::deserialize_optional")]
+    idle_timeout: Option<Duration> = None,
+    transport: Transport = Transport::Auto,
+} }
 section! { Labels { sessions: usize = 1000, } }
 section! { Gpu {
     enabled: bool = true,
@@ -91,6 +97,25 @@ pub(super) struct Cap(u32);
 impl Cap {
     pub(super) fn into_cap(self) -> Option<u32> {
         (self.0 != 0).then_some(self.0)
+    }
+}
+
+/// How orchestrators talk to their clients.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Transport {
+    Auto,
+    WebSocket,
+    LiveKit,
+}
+
+impl From<Transport> for TransportSetting {
+    fn from(transport: Transport) -> Self {
+        match transport {
+            Transport::Auto => Self::Auto,
+            Transport::WebSocket => Self::WebSocket,
+            Transport::LiveKit => Self::LiveKit,
+        }
     }
 }
 
@@ -211,6 +236,7 @@ impl File {
             Discovery::KEYS,
             Playout::KEYS,
             Models::KEYS,
+            Sessions::KEYS,
             Labels::KEYS,
             Gpu::KEYS,
         ]

@@ -89,6 +89,11 @@ impl Settings {
             model: ModelSettings {
                 prebuffer_ms: u32::try_from(file.playout.prebuffer.as_millis()).unwrap_or(u32::MAX),
                 resident_cap: file.models.resident_cap.into_cap(),
+                idle_timeout_ms: file
+                    .sessions
+                    .idle_timeout
+                    .map(|limit| u32::try_from(limit.as_millis()).unwrap_or(u32::MAX)),
+                transport: file.sessions.transport.into(),
                 ..ModelSettings::default()
             },
             limits: Limits {

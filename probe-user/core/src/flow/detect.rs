@@ -2,6 +2,9 @@
 
 use crate::wire::http2::{FrameHeader, HEADER_BYTES, PREFACE, kind};
 
+/// The only method of a request for WebSocket (RFC 6455, 4.1).
+const GET: &[u8] = b"GET ";
+
 /// What the first bytes tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detection {
@@ -11,6 +14,8 @@ pub enum Detection {
     Http2Server,
     /// A Redis client: it starts with an array of bulk strings.
     RedisClient,
+    /// An HTTP/1.1 client whose first request may become a WebSocket connection.
+    Http1Client,
     /// Both are still possible, or one of them.
     NeedMore,
     /// Something else.
@@ -27,6 +32,12 @@ pub fn detect(first_bytes: &[u8]) -> Detection {
     }
     if let Some(rest) = first_bytes.strip_prefix(b"*") {
         return redis(rest);
+    }
+    if first_bytes.starts_with(GET) {
+        return Detection::Http1Client;
+    }
+    if GET.starts_with(first_bytes) {
+        return Detection::NeedMore;
     }
     if let Some(octets) = first_bytes.first_chunk::<HEADER_BYTES>() {
         let header = FrameHeader::parse(octets);
@@ -112,9 +123,17 @@ mod tests {
     }
 
     #[test]
+    fn http1_client_is_detected_once_its_method_is_complete() {
+        let outcomes = outcomes(b"GET /ws HTTP/1.1\r\n");
+        assert_eq!(outcomes[..4], [Detection::NeedMore; 4]);
+        assert_eq!(outcomes[4..], [Detection::Http1Client; 15]);
+    }
+
+    #[test]
     fn other_protocols_are_other() {
         for bytes in [
-            &b"GET / HTTP/1.1\r\n"[..],
+            &b"POST / HTTP/1.1\r\n"[..],
+            b"GETX",
             b"PRI * HTTP/1.1\r\n",
             b"*1\r\n:4\r\n",
             b"*x",

@@ -1,5 +1,5 @@
 //! Frames to exchanges: calls of a gRPC connection, with their messages and their end; commands of a
-//! Redis connection, with their answers.
+//! Redis connection, with their answers; messages of a WebSocket connection, from its upgrade to its end.
 
 mod calls;
 mod detect;
@@ -8,6 +8,7 @@ mod headers;
 mod http2;
 mod redis;
 mod sink;
+mod websocket;
 
 pub use crate::wire::{Message, Value};
 pub use detect::{Detection, detect};
@@ -15,6 +16,7 @@ pub use event::{CallEnd, CallId, Event, Method, Origin};
 pub use http2::Http2Connection;
 pub use redis::{Exchange, QUIET_NS, RedisConnection};
 pub use sink::{Problem, Sink};
+pub use websocket::{InflaterBudget, WebSocketConnection};
 
 #[cfg(test)]
 mod tests;

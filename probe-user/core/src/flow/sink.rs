@@ -1,6 +1,7 @@
 //! Where a connection's parser puts what it finds.
 
 use super::{Event, Exchange};
+use crate::record::WebSocketEvent;
 use crate::wire::hpack::Literal;
 
 /// Receives what comes out of the bytes and holes that a connection is given.
@@ -11,6 +12,12 @@ pub trait Sink {
     /// Something became of a Redis command.
     fn redis(&mut self, exchange: Exchange) {
         let _ = exchange;
+    }
+
+    /// Something happened on a WebSocket connection. A capture holds it as it is, and none of the
+    /// connection's bytes.
+    fn websocket(&mut self, event: WebSocketEvent) {
+        let _ = event;
     }
 
     /// Bytes `start..end` of the slice just passed carry framing, header blocks, numbers or ids and
@@ -50,11 +57,19 @@ pub enum Problem {
     TooManyCalls,
     /// Bytes that are no RESP, or values nested too deep: the framing is lost.
     BadValue,
+    /// A head of HTTP/1 that cannot be read or is too long.
+    BadHead,
+    /// A compressed WebSocket message that cannot be inflated: those after it cannot either.
+    BadDeflate,
+    /// A WebSocket message that inflates to more than is followed: those after it are not read.
+    MessageTooLong,
+    /// More compressed directions at once than are inflated.
+    TooManyInflaters,
 }
 
 impl Problem {
     /// All problems, in label order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::BadPreface,
         Self::BadFrame,
         Self::FramingLost,
@@ -63,6 +78,10 @@ impl Problem {
         Self::BadMessagePrefix,
         Self::TooManyCalls,
         Self::BadValue,
+        Self::BadHead,
+        Self::BadDeflate,
+        Self::MessageTooLong,
+        Self::TooManyInflaters,
     ];
 
     /// As written in labels.
@@ -76,6 +95,10 @@ impl Problem {
             Self::BadMessagePrefix => "bad_message_prefix",
             Self::TooManyCalls => "too_many_calls",
             Self::BadValue => "bad_value",
+            Self::BadHead => "bad_head",
+            Self::BadDeflate => "bad_deflate",
+            Self::MessageTooLong => "message_too_long",
+            Self::TooManyInflaters => "too_many_inflaters",
         }
     }
 }

@@ -1,10 +1,10 @@
 //! One open call: what its response or its later messages need of what came before.
 
-use super::event::What;
+use super::event::{Failure, What};
 use super::{Command, Id, field};
 use crate::flow::{CallEnd, Message, Origin};
 use crate::profile::{FieldRole, MethodRole};
-use crate::record::KtimeNs;
+use crate::record::{KtimeNs, Side};
 
 /// `grpc-status` of success (gRPC over HTTP/2, "Status").
 const STATUS_OK: u32 = 0;
@@ -13,6 +13,8 @@ const STATUS_OK: u32 = 0;
 #[derive(Debug)]
 pub(super) struct Call {
     method: MethodRole,
+    /// Which end of the connection sees it: what was asked and refused is told at the client's.
+    side: Side,
     session: Option<Id>,
     model: Option<Id>,
     command: Command,
@@ -25,9 +27,10 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn new(method: MethodRole) -> Self {
+    pub(super) fn new(method: MethodRole, side: Side) -> Self {
         Self {
             method,
+            side,
             session: None,
             model: None,
             command: Command::Unknown,
@@ -83,6 +86,13 @@ impl Call {
         }
     }
 
+    /// What it means that the client will send no more messages.
+    pub(super) fn handle_requests_ended(&self, emit: &mut dyn FnMut(What)) {
+        if self.method == MethodRole::Synthesize && self.side == Side::Client {
+            emit(What::TextEnded);
+        }
+    }
+
     /// What the end of the call means.
     pub(super) fn handle_end(&mut self, end: CallEnd, emit: &mut dyn FnMut(What)) {
         if self.method == MethodRole::Synthesize {
@@ -98,9 +108,12 @@ impl Call {
                 if self.method == MethodRole::Control {
                     emit(self.control_answered(Some(false)));
                 }
+                self.fail(Failure::Ended(end), emit);
             }
             // Nothing was carried out that anybody was told of.
-            CallEnd::Reset { .. } | CallEnd::Refused | CallEnd::ConnectionClosed => {}
+            CallEnd::Reset { .. } | CallEnd::Refused | CallEnd::ConnectionClosed => {
+                self.fail(Failure::Ended(end), emit);
+            }
             // The response went unseen: it may have said anything.
             CallEnd::Status(_) | CallEnd::Unknown => self.unreadable_response(emit),
         }
@@ -119,7 +132,9 @@ impl Call {
             }
         }
         emit(match origin {
-            Origin::Client => What::Text,
+            Origin::Client => What::Text {
+                is_final: field::boolean(message, FieldRole::Final),
+            },
             Origin::Server => What::Frame(field::audio_frame(message)),
         });
     }
@@ -135,6 +150,9 @@ impl Call {
         self.received = Some(at);
         self.session = field::id(message, FieldRole::SessionId);
         self.model = field::id(message, FieldRole::ModelId);
+        if self.side == Side::Client {
+            self.tell_asked(emit);
+        }
         if self.method == MethodRole::Control {
             self.command = field::command(message, commands);
             emit(What::ControlReceived {
@@ -173,6 +191,37 @@ impl Call {
         };
         if let Some(what) = what {
             emit(what);
+        }
+        if success == Some(false) {
+            self.fail(Failure::Refused, emit);
+        }
+    }
+
+    fn tell_asked(&self, emit: &mut dyn FnMut(What)) {
+        match self.method {
+            MethodRole::StartSession => emit(What::SessionAsked {
+                session: self.session.clone(),
+                model: self.model.clone(),
+            }),
+            MethodRole::EndSession => emit(What::SessionEndAsked {
+                session: self.session.clone(),
+            }),
+            _ => {}
+        }
+    }
+
+    fn fail(&self, failure: Failure, emit: &mut dyn FnMut(What)) {
+        let of_session = matches!(
+            self.method,
+            MethodRole::StartSession | MethodRole::EndSession | MethodRole::Control
+        );
+        if self.side == Side::Client && of_session {
+            emit(What::CallFailed {
+                method: self.method,
+                session: self.session.clone(),
+                model: self.model.clone(),
+                failure,
+            });
         }
     }
 

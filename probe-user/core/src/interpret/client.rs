@@ -2,7 +2,7 @@
 
 use super::{Command, Id};
 use crate::flow::Origin;
-use crate::record::{ConnectionId, KtimeNs, Side, Tgid};
+use crate::record::{ConnectionEnd, ConnectionId, KtimeNs, Side, Tgid};
 
 /// Something happened on a WebSocket connection, as one watched process saw it.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,23 +53,6 @@ pub enum ClientWhat {
     },
     /// The TCP connection ended, or its stream became unreadable for good.
     Ended(ConnectionEnd),
-}
-
-/// How a connection ended, as the watched process saw it. The first thing that ends it counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ConnectionEnd {
-    /// The peer sent FIN.
-    PeerClosed,
-    /// RST came (`ECONNRESET`, `EPIPE`), or the connection timed out below.
-    Reset,
-    /// The process closed it.
-    LocallyClosed,
-    /// The process ended with the connection open.
-    ProcessEnded,
-    /// The bytes made no sense (RFC 6455, 7.1.7).
-    ProtocolError,
-    /// Nothing tells.
-    Unknown,
 }
 
 /// The part a message plays.

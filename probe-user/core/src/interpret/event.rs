@@ -2,6 +2,7 @@
 
 use super::Id;
 use crate::flow::{CallEnd, CallId};
+use crate::profile::MethodRole;
 use crate::record::{KtimeNs, Role, Side, Tgid};
 
 /// Something the voice system did, as one watched process saw it.
@@ -28,8 +29,13 @@ pub enum What {
     StreamOpened,
     /// The stream's first message that names its session; comes before that message's own event.
     StreamSession(Id),
-    /// Text arrived on the stream.
-    Text,
+    /// Text crossed on the stream.
+    Text {
+        /// Whether it is the last of its utterance; `None` when unknown.
+        is_final: Option<bool>,
+    },
+    /// At the client's end: it will send no more text on the stream.
+    TextEnded,
     /// Messages from the client were lost: text may have been among them.
     TextLost,
     /// An audio message was sent on the stream.
@@ -39,6 +45,29 @@ pub enum What {
     /// The stream is over.
     StreamEnded(CallEnd),
 
+    /// At the client's end: a session is asked for.
+    SessionAsked {
+        /// Session; `None` when its name is unknown.
+        session: Option<Id>,
+        /// Model; `None` when unknown or left to the worker.
+        model: Option<Id>,
+    },
+    /// At the client's end: the end of a session is asked for.
+    SessionEndAsked {
+        /// Session; `None` when its name is unknown.
+        session: Option<Id>,
+    },
+    /// At the client's end: a call that starts, ends or controls a session was not carried out.
+    CallFailed {
+        /// Which of them.
+        method: MethodRole,
+        /// Session; `None` when its name is unknown.
+        session: Option<Id>,
+        /// Model that the request named.
+        model: Option<Id>,
+        /// What became of it.
+        failure: Failure,
+    },
     /// A session was opened: the worker said so.
     SessionStarted {
         /// Session; `None` when its name is unknown.
@@ -96,6 +125,15 @@ pub enum What {
     },
     /// The worker told which models are resident, and it could not be read in full.
     ModelsUnreadable,
+}
+
+/// Why a call was not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The response says `success=false`.
+    Refused,
+    /// It ended without a response.
+    Ended(CallEnd),
 }
 
 /// One audio message. A field is `None` when it may have been there and could not be read.

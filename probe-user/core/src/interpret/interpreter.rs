@@ -71,7 +71,7 @@ impl Interpreter {
         };
         match event {
             flow::Event::CallStarted { method, .. } => {
-                if let Some(opened) = self.start(call, *method).and_then(Call::opened) {
+                if let Some(opened) = self.start(call, *method, side).and_then(Call::opened) {
                     emit(opened);
                 }
             }
@@ -87,7 +87,11 @@ impl Interpreter {
                     open.handle_lost(*origin, &mut emit);
                 }
             }
-            flow::Event::RequestsEnded { .. } => {}
+            flow::Event::RequestsEnded { .. } => {
+                if let Some(open) = self.calls.get(&call) {
+                    open.handle_requests_ended(&mut emit);
+                }
+            }
             flow::Event::CallEnded { end, .. } => {
                 if let Some(mut open) = self.calls.remove(&call) {
                     open.handle_end(*end, &mut emit);
@@ -106,7 +110,7 @@ impl Interpreter {
         self.calls.len()
     }
 
-    fn start(&mut self, id: CallId, method: Method) -> Option<&Call> {
+    fn start(&mut self, id: CallId, method: Method, side: Side) -> Option<&Call> {
         let role = match method {
             Method::Known(role) => role,
             Method::Other => {
@@ -127,7 +131,7 @@ impl Interpreter {
                 self.counts.refused += 1;
                 None
             }
-            Entry::Vacant(place) => Some(place.insert(Call::new(role))),
+            Entry::Vacant(place) => Some(place.insert(Call::new(role, side))),
         }
     }
 }

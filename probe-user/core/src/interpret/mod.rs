@@ -12,13 +12,16 @@
 
 mod call;
 mod client;
+mod client_event;
 mod event;
 mod field;
 mod id;
 mod interpreter;
 
-pub use client::{ClientEvent, ClientFields, ClientWhat, ConnectionEnd, MessageKind};
-pub use event::{AudioFrame, Command, Event, LoadDuration, What};
+pub use crate::record::ConnectionEnd;
+pub use client::{ClientEvent, ClientFields, ClientWhat, MessageKind};
+pub use client_event::client_event;
+pub use event::{AudioFrame, Command, Event, Failure, LoadDuration, What};
 pub use id::Id;
 pub use interpreter::{Counts, Interpreter, MAX_CALLS};
 

@@ -252,7 +252,9 @@ fn stream_names_its_session_once_before_its_first_text() {
         [
             What::StreamOpened,
             What::StreamSession(Id::new("s").unwrap()),
-            What::Text,
+            What::Text {
+                is_final: Some(false)
+            },
             What::Frame(AudioFrame {
                 audio_bytes: Some(1920),
                 sample_rate: None,
@@ -347,17 +349,81 @@ fn control_refused_by_status_is_answered_without_success() {
     ] {
         interpreter.handle(&worker(), Side::Client, &event, &mut out);
     }
+    let answer = What::ControlAnswered {
+        session: None,
+        command: Command::Stop,
+        received: Some(KtimeNs(2)),
+        success: Some(false),
+    };
+    let failed = What::CallFailed {
+        method: MethodRole::Control,
+        session: None,
+        model: None,
+        failure: Failure::Ended(CallEnd::Status(Some(5))),
+    };
+    let last: Vec<_> = out.iter().map(|e| (&e.what, e.side, e.at)).collect();
     assert_eq!(
-        out.last().map(|e| (&e.what, e.side, e.at)),
-        Some((
-            &What::ControlAnswered {
-                session: None,
-                command: Command::Stop,
-                received: Some(KtimeNs(2)),
-                success: Some(false)
-            },
-            Side::Client,
-            KtimeNs(9)
-        ))
+        last[last.len() - 2..],
+        [
+            (&answer, Side::Client, KtimeNs(9)),
+            (&failed, Side::Client, KtimeNs(9))
+        ]
     );
+}
+
+#[test]
+fn session_calls_at_the_clients_end_tell_what_was_asked_and_refused() {
+    let mut interpreter = Interpreter::new(&crate::profile::Profile::builtin());
+    let mut out = Vec::new();
+    let request = intact(vec![
+        text(FieldRole::SessionId, "s"),
+        text(FieldRole::ModelId, "m"),
+    ]);
+    let refusal = intact(vec![]);
+    let events = [
+        flow::Event::CallStarted {
+            call: call(1),
+            at: KtimeNs(1),
+            method: Method::Known(MethodRole::StartSession),
+        },
+        flow::Event::Message {
+            call: call(1),
+            at: KtimeNs(2),
+            origin: Origin::Client,
+            message: &request,
+        },
+        flow::Event::Message {
+            call: call(1),
+            at: KtimeNs(3),
+            origin: Origin::Server,
+            message: &refusal,
+        },
+    ];
+    for event in &events {
+        interpreter.handle(&worker(), Side::Client, event, &mut out);
+    }
+    let (session, model) = (Id::new("s"), Id::new("m"));
+    let whats: Vec<What> = out.into_iter().map(|e| e.what).collect();
+    assert_eq!(
+        whats,
+        [
+            What::SessionAsked {
+                session: session.clone(),
+                model: model.clone()
+            },
+            What::CallFailed {
+                method: MethodRole::StartSession,
+                session,
+                model,
+                failure: Failure::Refused
+            },
+        ]
+    );
+    // At the worker's end the same calls say nothing of it.
+    let mut out = Vec::new();
+    let mut interpreter = Interpreter::new(&crate::profile::Profile::builtin());
+    for event in &events {
+        interpreter.handle(&worker(), Side::Server, event, &mut out);
+    }
+    assert!(out.is_empty(), "{out:?}");
 }

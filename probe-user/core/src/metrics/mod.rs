@@ -8,6 +8,7 @@ mod family;
 mod gpu;
 mod histogram;
 mod limits;
+mod orchestrator;
 mod probe;
 mod redis;
 mod worker;
@@ -16,6 +17,7 @@ pub use family::{Family, OTHER, Replace, Series};
 pub use gpu::GpuMetrics;
 pub use histogram::{Histogram, Observation, Observations};
 pub use limits::{Bound, Limits};
+pub use orchestrator::OrchestratorMetrics;
 pub use probe::{Measure, ProbeMetrics, SkipReason};
 pub use redis::RedisMetrics;
 pub use worker::WorkerMetrics;
@@ -30,6 +32,8 @@ pub const UNKNOWN: &str = "unknown";
 pub struct Metrics {
     registry: Registry,
     limits: Limits,
+    /// The orchestrators' metrics.
+    pub orchestrator: OrchestratorMetrics,
     /// The workers' metrics.
     pub worker: WorkerMetrics,
     /// The metrics of Redis connections.
@@ -74,6 +78,7 @@ impl Metrics {
         let overflow = builder.family(&catalogue::probe::SERIES_OVERFLOW);
         builder.overflow = Some(overflow.clone());
         Self {
+            orchestrator: OrchestratorMetrics::new(&builder),
             worker: WorkerMetrics::new(&builder),
             redis: RedisMetrics::new(&builder),
             gpu: GpuMetrics::new(&builder),

@@ -102,6 +102,21 @@ pub enum Measure {
     Session,
     /// A list of models.
     ModelList,
+    /// `orchestrator_latency_fal_ms` of an utterance.
+    FirstAudio,
+    /// `orchestrator_latency_e2e_ms` of an answer.
+    EndToEnd,
+    /// `orchestrator_latency_barge_in_ms` of an interruption.
+    BargeIn,
+    /// `orchestrator_message_processing_ms` of a message.
+    Processing,
+    /// A WebSocket message of `orchestrator_websocket_messages_*_total`.
+    WebSocketMessage,
+    /// Label `model_id` of an orchestrator's session.
+    SessionModel,
+    /// Frames that an orchestrator received and did not forward, of
+    /// `worker_audio_frame_drops_total`.
+    ForwardingDrops,
     /// A Redis command of `redis_command_latency_ms`.
     RedisCommand,
 }
@@ -122,6 +137,13 @@ impl Measure {
             Self::LoadDuration => "load_duration",
             Self::Session => "session",
             Self::ModelList => "model_list",
+            Self::FirstAudio => "first_audio_latency",
+            Self::EndToEnd => "e2e_latency",
+            Self::BargeIn => "barge_in_latency",
+            Self::Processing => "message_processing",
+            Self::WebSocketMessage => "websocket_message",
+            Self::SessionModel => "session_model",
+            Self::ForwardingDrops => "forwarding_drops",
             Self::RedisCommand => "redis_command",
         }
     }
@@ -140,6 +162,8 @@ pub enum SkipReason {
     CutOff,
     /// It came after the stream's final frame.
     AfterEnd,
+    /// It may belong to one of several sessions, streams or utterances, and nothing tells to which.
+    Ambiguous,
 }
 
 impl SkipReason {
@@ -151,6 +175,7 @@ impl SkipReason {
             Self::Paused => "paused",
             Self::CutOff => "cut_off",
             Self::AfterEnd => "after_end",
+            Self::Ambiguous => "ambiguous",
         }
     }
 }

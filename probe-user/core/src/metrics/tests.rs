@@ -13,9 +13,86 @@ type Row = (
     &'static [f64],
 );
 
-/// The observability guide's worker and Redis metrics, copied by hand: name, type, labels, `le` without
+/// The observability guide's orchestrator, worker and Redis metrics, copied by hand: name, type, labels, `le` without
 /// `+Inf`. Labels after `+` are this project's additions.
 const GUIDE: &[Row] = &[
+    (
+        "orchestrator_sessions_started_total",
+        "counter",
+        &["transport", "model_id"],
+        &[],
+        &[],
+    ),
+    (
+        "orchestrator_sessions_ended_total",
+        "counter",
+        &["transport", "model_id", "reason"],
+        &[],
+        &[],
+    ),
+    (
+        "orchestrator_sessions_active",
+        "gauge",
+        &["transport", "model_id"],
+        &[],
+        &[],
+    ),
+    (
+        "orchestrator_session_errors_total",
+        "counter",
+        &["error_type"],
+        &[],
+        &[],
+    ),
+    (
+        "orchestrator_latency_fal_ms",
+        "histogram",
+        &["model_id"],
+        &[],
+        &[50.0, 100.0, 200.0, 300.0, 500.0, 1000.0],
+    ),
+    (
+        "orchestrator_latency_barge_in_ms",
+        "histogram",
+        &["model_id"],
+        &["trigger"],
+        &[10.0, 25.0, 50.0, 75.0, 100.0],
+    ),
+    (
+        "orchestrator_latency_e2e_ms",
+        "histogram",
+        &["transport"],
+        &[],
+        &[100.0, 200.0, 400.0, 600.0, 1000.0],
+    ),
+    (
+        "orchestrator_websocket_messages_sent_total",
+        "counter",
+        &["message_type"],
+        &[],
+        &[],
+    ),
+    (
+        "orchestrator_websocket_messages_received_total",
+        "counter",
+        &["message_type"],
+        &[],
+        &[],
+    ),
+    (
+        "orchestrator_message_processing_ms",
+        "histogram",
+        &["message_type"],
+        &[],
+        &[1.0, 5.0, 10.0, 50.0, 100.0],
+    ),
+    (
+        "orchestrator_websocket_connections_active",
+        "gauge",
+        &[],
+        &[],
+        &[],
+    ),
     (
         "worker_sessions_active",
         "gauge",

@@ -25,6 +25,7 @@
 
 mod control;
 mod models;
+mod orchestrator;
 mod pacing;
 mod playout;
 mod redis;
@@ -38,10 +39,11 @@ mod streams;
 mod view;
 mod worker;
 
+pub use orchestrator::{OrchestratorModel, Speech};
 pub use redis::RedisModel;
 pub use settings::{
     MAX_FRAME_MS, MAX_LINGERING, MAX_MODELS_PER_PROCESS, MAX_PROCESSES, MAX_SEQUENCE_GAP,
-    MAX_SESSIONS_PER_WORKER, MAX_STREAMS, ModelSettings,
+    MAX_SESSIONS_PER_WORKER, MAX_STREAMS, ModelSettings, TransportSetting,
 };
 pub use view::{StreamState, StreamView, WorkerView};
 
@@ -162,7 +164,7 @@ impl Model {
         let (call, at) = (event.call, event.at);
         match &event.what {
             What::Frame(frame) => self.handle_frame(call, at, frame),
-            What::Text => self.handle_text(call, at),
+            What::Text { .. } => self.handle_text(call, at),
             What::StreamOpened => self.open_stream(event.process, call),
             What::StreamSession(session) => self.name_stream(call, session),
             What::TextLost => self.handle_text_lost(call),
@@ -245,7 +247,11 @@ impl Model {
                 .skip(Measure::ModelList, SkipReason::Unreadable),
             What::StreamOpened
             | What::StreamSession(_)
-            | What::Text
+            | What::Text { .. }
+            | What::TextEnded
+            | What::SessionAsked { .. }
+            | What::SessionEndAsked { .. }
+            | What::CallFailed { .. }
             | What::TextLost
             | What::Frame(_)
             | What::FramesLost

@@ -14,6 +14,25 @@ pub struct ModelSettings {
     /// last increments are scraped: two scrapes at the guide's interval of 15 s. 0 removes them at
     /// once. They leave earlier when a new session needs the place.
     pub session_linger_ms: u32,
+    /// Milliseconds without a message after which an orchestrator ends a session by itself. With it,
+    /// a session that the server ends after such a silence counts as `timeout`; without it that
+    /// cannot be told from `normal`.
+    pub idle_timeout_ms: Option<u32>,
+    /// How orchestrators talk to their clients.
+    pub transport: TransportSetting,
+}
+
+/// How orchestrators talk to their clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TransportSetting {
+    /// A process that accepted a WebSocket connection serves WebSocket; one that did not is a
+    /// `LiveKit` agent.
+    #[default]
+    Auto,
+    /// All serve WebSocket: a session that a worker is asked for without a connection is none.
+    WebSocket,
+    /// All are `LiveKit` agents.
+    LiveKit,
 }
 
 impl Default for ModelSettings {
@@ -22,6 +41,8 @@ impl Default for ModelSettings {
             prebuffer_ms: 60,
             resident_cap: None,
             session_linger_ms: 30_000,
+            idle_timeout_ms: None,
+            transport: TransportSetting::Auto,
         }
     }
 }

@@ -1,51 +1,28 @@
 //! One connection on its way through the stages: order, protocol, exchanges.
 
-use std::{borrow::Cow, sync::Arc};
-
-use super::{Stage, elide::Elided, parser::Parser};
+use super::{
+    Stage,
+    elide::Elided,
+    flow_sink::FlowSink,
+    parser::Parser,
+    protocol::{Expected, Making, Protocol},
+    undetermined::Undetermined,
+};
 use crate::{
-    flow::{Detection, Event, Exchange, Http2Connection, Problem, RedisConnection, Sink, detect},
-    interpret::{self, Interpreter},
-    profile::Profile,
+    flow::WebSocketConnection,
     record::{
-        Chunk, Direction, Gap, GapReason, Joined, KtimeNs, Opened, Piece, Process, Record, Side,
-        Tgid,
+        Chunk, ConnectionEnd, Direction, Gap, Joined, KtimeNs, Opened, Piece, Record, Side, Tgid,
     },
     stream::{Assembler, Delivery},
 };
 
-/// First bytes of a direction that are looked at to tell the protocol: HTTP/2's preface.
-const DETECT_BYTES: usize = 24;
-
-/// Bytes held while the protocol is not told. A peer that sends this much before the other's first
-/// byte speaks nothing that is followed here.
-const UNDETERMINED_BYTES: usize = 256 * 1024;
-
 /// A connection.
 pub(super) struct Connection {
     opened: Opened,
-    /// One of its ends is a Redis server's.
-    redis: bool,
+    expected: Expected,
     streams: [Assembler; 2],
     protocol: Protocol,
     verdict: Option<Verdict>,
-}
-
-/// What it speaks.
-enum Protocol {
-    /// Not told yet; what came so far.
-    Undetermined(Undetermined),
-    Http2(Side, Box<Http2Connection>),
-    Redis(Side, Box<RedisConnection>),
-    /// Nothing that is followed.
-    Other,
-}
-
-#[derive(Default)]
-struct Undetermined {
-    first: [Vec<u8>; 2],
-    held: Vec<Chunk<'static>>,
-    bytes: usize,
 }
 
 /// What the connection asks of the shell.
@@ -56,15 +33,15 @@ pub(super) enum Verdict {
 }
 
 impl Connection {
-    /// `redis` where one of its ends is a Redis server's.
-    pub(super) fn new(opened: Opened, redis: bool, profile: &Arc<Profile>) -> Self {
+    /// `expected` where its first bytes do not tell what it speaks.
+    pub(super) fn new(opened: Opened, expected: Expected, with: Making<'_>) -> Self {
         let protocol = match (opened.joined, opened.side) {
-            (Joined::Late, Some(side)) => late(&opened, side, redis, profile),
+            (Joined::Late, Some(side)) => Protocol::late(&opened, side, expected, with),
             _ => Protocol::Undetermined(Undetermined::default()),
         };
         Self {
             opened,
-            redis,
+            expected,
             streams: Default::default(),
             protocol,
             verdict: None,
@@ -81,12 +58,7 @@ impl Connection {
 
     /// Label `protocol`.
     pub(super) fn protocol_name(&self) -> &'static str {
-        match &self.protocol {
-            Protocol::Undetermined(_) => "undetermined",
-            Protocol::Http2(..) => "http2",
-            Protocol::Redis(..) => "redis",
-            Protocol::Other => "other",
-        }
+        self.protocol.name()
     }
 
     pub(super) fn take_verdict(&mut self) -> Option<Verdict> {
@@ -124,6 +96,17 @@ impl Connection {
         unanswered || self.streams.iter().any(Assembler::is_waiting)
     }
 
+    /// A capture tells what this connection said over WebSocket: its bytes, which the capture left
+    /// out, tell nothing.
+    pub(super) fn handle_told(&mut self, side: Side, with: Making<'_>) {
+        let told = matches!(&self.protocol, Protocol::WebSocket(_, known) if known.is_told());
+        if !told {
+            let profile = with.profile.clone();
+            let websocket = WebSocketConnection::told(self.opened.connection, side, profile);
+            self.protocol = Protocol::WebSocket(side, Box::new(websocket));
+        }
+    }
+
     pub(super) fn handle_chunk(&mut self, chunk: Chunk<'_>, stage: &mut Stage<'_>) {
         let (direction, at) = (chunk.direction, chunk.exit);
         self.assemble(direction, at, stage, |stream, deliver| {
@@ -157,23 +140,36 @@ impl Connection {
         self.assemble(direction, at, stage, |stream, deliver| {
             stream.finish(deliver);
         });
-        if let Protocol::Http2(side, http2) = &mut self.protocol {
-            http2.handle_half_closed(direction, at, &mut FlowSink::new(*side, stage, None));
+        match &mut self.protocol {
+            Protocol::Http2(side, http2) => {
+                http2.handle_half_closed(direction, at, &mut FlowSink::new(*side, stage, None));
+            }
+            Protocol::WebSocket(side, websocket) => {
+                websocket.handle_half_closed(direction, at, &mut FlowSink::new(*side, stage, None));
+            }
+            Protocol::Redis(..) | Protocol::Undetermined(_) | Protocol::Other => {}
         }
     }
 
-    /// Its end; `failed` when it was reset, refused or timed out.
-    pub(super) fn handle_closed(&mut self, at: KtimeNs, failed: bool, stage: &mut Stage<'_>) {
+    /// Its end.
+    pub(super) fn handle_closed(&mut self, at: KtimeNs, end: ConnectionEnd, stage: &mut Stage<'_>) {
         for direction in [Direction::Sent, Direction::Received] {
             self.assemble(direction, at, stage, |stream, deliver| {
                 stream.finish(deliver);
             });
         }
-        if let Protocol::Http2(side, http2) = &mut self.protocol {
-            http2.handle_closed(at, &mut FlowSink::new(*side, stage, None));
-        }
-        if let Protocol::Redis(side, redis) = &mut self.protocol {
-            redis.handle_closed(failed, &mut FlowSink::new(*side, stage, None));
+        match &mut self.protocol {
+            Protocol::Http2(side, http2) => {
+                http2.handle_closed(at, &mut FlowSink::new(*side, stage, None));
+            }
+            Protocol::Redis(side, redis) => {
+                let failed = end == ConnectionEnd::Reset;
+                redis.handle_closed(failed, &mut FlowSink::new(*side, stage, None));
+            }
+            Protocol::WebSocket(side, websocket) => {
+                websocket.handle_closed(at, end, &mut FlowSink::new(*side, stage, None));
+            }
+            Protocol::Undetermined(_) | Protocol::Other => {}
         }
     }
 
@@ -187,133 +183,123 @@ impl Connection {
     ) {
         let Self {
             opened,
-            redis,
+            expected,
             streams,
             protocol,
             verdict,
         } = self;
+        let mut course = Course {
+            opened,
+            expected: *expected,
+            protocol,
+            verdict,
+        };
         step(&mut streams[direction.index()], &mut |delivery| {
             stage.count(&delivery);
-            deliver(
-                opened, *redis, protocol, verdict, direction, at, delivery, stage,
-            );
+            course.deliver(direction, at, delivery, stage);
         });
     }
 }
 
-fn http2(opened: &Opened, side: Side, joined: Joined, profile: &Arc<Profile>) -> Protocol {
-    let http2 = Http2Connection::new(opened.connection, side, joined, Arc::clone(profile));
-    Protocol::Http2(side, Box::new(http2))
+/// A connection behind its assemblers.
+struct Course<'a> {
+    opened: &'a Opened,
+    expected: Expected,
+    protocol: &'a mut Protocol,
+    verdict: &'a mut Option<Verdict>,
 }
 
-fn redis(opened: &Opened, side: Side, joined: Joined) -> Protocol {
-    Protocol::Redis(
-        side,
-        Box::new(RedisConnection::new(side, joined, opened.at)),
-    )
-}
-
-/// What a connection speaks whose first bytes are not known.
-fn late(opened: &Opened, side: Side, is_redis: bool, profile: &Arc<Profile>) -> Protocol {
-    if is_redis {
-        redis(opened, side, Joined::Late)
-    } else {
-        http2(opened, side, Joined::Late, profile)
-    }
-}
-
-/// Takes the next run of a direction.
-#[expect(clippy::too_many_arguments, reason = "the facts of one run")]
-fn deliver(
-    opened: &Opened,
-    is_redis: bool,
-    protocol: &mut Protocol,
-    verdict: &mut Option<Verdict>,
-    direction: Direction,
-    at: KtimeNs,
-    delivery: Delivery<'_>,
-    stage: &mut Stage<'_>,
-) {
-    match delivery {
-        Delivery::Gap {
-            offset,
-            length,
-            reason,
-        } => {
-            if let Some(tap) = &mut stage.tap {
-                let connection = opened.connection;
+impl Course<'_> {
+    /// Takes the next run of a direction.
+    fn deliver(
+        &mut self,
+        direction: Direction,
+        at: KtimeNs,
+        delivery: Delivery<'_>,
+        stage: &mut Stage<'_>,
+    ) {
+        match delivery {
+            Delivery::Gap {
+                offset,
+                length,
+                reason,
+            } => {
                 let gap = Gap {
-                    connection,
+                    connection: self.opened.connection,
                     direction,
                     offset,
                     length,
                     reason,
                     at,
                 };
-                tap.record(&Record::Gap(gap));
+                if let Some(tap) = &mut stage.tap {
+                    tap.record(&Record::Gap(gap));
+                }
+                self.gap(gap, stage);
             }
-            gap(
-                opened, is_redis, protocol, verdict, direction, at, length, reason, stage,
-            );
-        }
-        Delivery::Chunk(chunk) => match protocol {
-            Protocol::Http2(side, http2) => feed(*side, &mut **http2, &chunk, stage),
-            Protocol::Redis(side, redis) => feed(*side, &mut **redis, &chunk, stage),
-            Protocol::Undetermined(undetermined) => {
-                if let Some(decided) = undetermined.take(chunk, opened, stage.profile) {
-                    let held = std::mem::take(&mut undetermined.held);
-                    *protocol = decided;
-                    match protocol {
-                        Protocol::Http2(side, http2) => {
-                            for chunk in held {
-                                feed(*side, &mut **http2, &chunk, stage);
-                            }
-                        }
-                        Protocol::Redis(side, redis) => {
-                            for chunk in held {
-                                feed(*side, &mut **redis, &chunk, stage);
-                            }
-                        }
-                        _ => *verdict = Some(Verdict::Unwanted),
+            Delivery::Chunk(chunk) => match &mut self.protocol {
+                Protocol::Undetermined(undetermined) => {
+                    let (opened, with) = (self.opened, Making::of(stage));
+                    if let Some(decided) = undetermined.take(chunk, opened, self.expected, with) {
+                        self.decide(decided, stage);
                     }
                 }
-            }
-            Protocol::Other => {}
-        },
-    }
-}
-
-/// Bytes of a direction are missing between two chunks.
-#[expect(clippy::too_many_arguments, reason = "the facts of one gap")]
-fn gap(
-    opened: &Opened,
-    is_redis: bool,
-    protocol: &mut Protocol,
-    verdict: &mut Option<Verdict>,
-    direction: Direction,
-    at: KtimeNs,
-    length: u64,
-    reason: GapReason,
-    stage: &mut Stage<'_>,
-) {
-    if let Protocol::Undetermined(_) = protocol {
-        // The bytes that would have told are gone: from here it is like a late join.
-        *protocol = match opened.side {
-            Some(side) => late(opened, side, is_redis, stage.profile),
-            None => Protocol::Other,
-        };
-        if opened.side.is_none() {
-            *verdict = Some(Verdict::Unwanted);
+                _ => self.feed(&chunk, stage),
+            },
         }
-        return;
     }
-    let (side, parser): (Side, &mut dyn Parser) = match protocol {
-        Protocol::Http2(side, http2) => (*side, &mut **http2),
-        Protocol::Redis(side, redis) => (*side, &mut **redis),
-        Protocol::Undetermined(_) | Protocol::Other => return,
-    };
-    let mut sink = FlowSink::new(side, stage, None);
-    parser.hole(direction, at, length, reason, &mut sink);
+
+    /// The protocol is told.
+    fn decide(&mut self, decided: Protocol, stage: &mut Stage<'_>) {
+        let before = std::mem::replace(self.protocol, decided);
+        if matches!(self.protocol, Protocol::Other) {
+            *self.verdict = Some(Verdict::Unwanted);
+        } else if let Protocol::Undetermined(before) = before {
+            for chunk in before.into_held() {
+                self.feed(&chunk, stage);
+            }
+        }
+    }
+
+    /// Bytes of a direction are missing between two chunks.
+    fn gap(&mut self, gap: Gap, stage: &mut Stage<'_>) {
+        if let Protocol::Undetermined(_) = self.protocol {
+            // The bytes that would have told are gone: from here it is like a late join.
+            if let Some(side) = self.opened.side {
+                let with = Making::of(stage);
+                *self.protocol = Protocol::late(self.opened, side, self.expected, with);
+            } else {
+                *self.protocol = Protocol::Other;
+                *self.verdict = Some(Verdict::Unwanted);
+            }
+        } else if let Some((side, parser)) = self.protocol.parser() {
+            let Gap {
+                direction,
+                at,
+                length,
+                reason,
+                ..
+            } = gap;
+            let mut sink = FlowSink::new(side, stage, None);
+            parser.hole(direction, at, length, reason, &mut sink);
+        }
+    }
+
+    /// Gives a chunk to the parser, and what may be kept of it to the tap.
+    fn feed(&mut self, chunk: &Chunk<'_>, stage: &mut Stage<'_>) {
+        match &mut self.protocol {
+            Protocol::Http2(side, http2) => feed(*side, &mut **http2, chunk, stage),
+            Protocol::Redis(side, redis) => feed(*side, &mut **redis, chunk, stage),
+            Protocol::WebSocket(side, websocket) => {
+                let before = websocket.is_followed();
+                feed(*side, &mut **websocket, chunk, stage);
+                if before && !websocket.is_followed() {
+                    *self.verdict = Some(Verdict::Unwanted);
+                }
+            }
+            Protocol::Undetermined(_) | Protocol::Other => {}
+        }
+    }
 }
 
 /// Gives a chunk to its connection's parser, and what may be kept of it to the tap.
@@ -341,105 +327,5 @@ fn feed(side: Side, parser: &mut impl Parser, chunk: &Chunk<'_>, stage: &mut Sta
     }
     if let (Some(tap), Some(elided)) = (&mut stage.tap, elided) {
         tap.record(&Record::Chunk(elided.into_chunk(chunk)));
-    }
-}
-
-impl Undetermined {
-    /// Holds a chunk; the protocol when it can be told.
-    fn take(
-        &mut self,
-        chunk: Chunk<'_>,
-        opened: &Opened,
-        profile: &Arc<Profile>,
-    ) -> Option<Protocol> {
-        let direction = chunk.direction;
-        let first = &mut self.first[direction.index()];
-        let missing = DETECT_BYTES.saturating_sub(first.len());
-        // A hole among the first bytes leaves them unreadable from there on.
-        let readable = chunk
-            .holes
-            .first()
-            .map_or(usize::MAX, |hole| hole.at as usize);
-        let cut = readable < missing && !chunk.holes.is_empty();
-        let take = missing.min(readable).min(chunk.bytes.len());
-        first.extend(chunk.bytes.iter().take(take));
-        let detection = detect(first);
-        self.bytes += chunk.bytes.len();
-        self.held.push(Chunk {
-            bytes: Cow::Owned(chunk.bytes.into_owned()),
-            holes: Cow::Owned(chunk.holes.into_owned()),
-            ..chunk
-        });
-        let client_sends = match detection {
-            Detection::Http2Client | Detection::RedisClient => direction == Direction::Sent,
-            Detection::Http2Server => direction == Direction::Received,
-            Detection::NeedMore if !cut && self.bytes < UNDETERMINED_BYTES => return None,
-            Detection::NeedMore | Detection::Other => return Some(Protocol::Other),
-        };
-        let side = if client_sends {
-            Side::Client
-        } else {
-            Side::Server
-        };
-        // Bytes that contradict how the connection began are neither.
-        if opened.side.is_some_and(|known| known != side) {
-            return Some(Protocol::Other);
-        }
-        if detection == Detection::RedisClient {
-            return Some(redis(opened, side, Joined::FromStart));
-        }
-        Some(http2(opened, side, Joined::FromStart, profile))
-    }
-}
-
-/// Takes what a connection's parser finds.
-struct FlowSink<'a, 'b> {
-    side: Side,
-    process: &'a Process,
-    interpreter: &'a mut Interpreter,
-    events: &'a mut Vec<interpret::Event>,
-    exchanges: &'a mut Vec<Exchange>,
-    counters: &'a super::Counters,
-    elided: Option<&'b mut Elided>,
-}
-
-impl<'a, 'b> FlowSink<'a, 'b> {
-    fn new(side: Side, stage: &'a mut Stage<'_>, elided: Option<&'b mut Elided>) -> Self {
-        Self {
-            side,
-            process: stage.process,
-            interpreter: stage.interpreter,
-            events: stage.events,
-            exchanges: stage.exchanges,
-            counters: stage.counters,
-            elided,
-        }
-    }
-}
-
-impl Sink for FlowSink<'_, '_> {
-    fn event(&mut self, event: Event<'_>) {
-        self.interpreter
-            .handle(self.process, self.side, &event, self.events);
-    }
-
-    fn redis(&mut self, exchange: Exchange) {
-        self.exchanges.push(exchange);
-    }
-
-    fn keep(&mut self, start: usize, end: usize) {
-        if let Some(elided) = &mut self.elided {
-            elided.keep(start, end);
-        }
-    }
-
-    fn mask(&mut self, start: usize, replacement: &[u8]) {
-        if let Some(elided) = &mut self.elided {
-            elided.mask(start, replacement);
-        }
-    }
-
-    fn problem(&mut self, problem: Problem) {
-        self.counters.problem(problem);
     }
 }

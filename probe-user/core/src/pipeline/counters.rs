@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Names of the records, in the order of [`kind`].
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "process",
     "process_ended",
     "opened",
@@ -22,6 +22,7 @@ const KINDS: [&str; 9] = [
     "closed",
     "gpus",
     "tick",
+    "websocket",
 ];
 
 fn kind(record: &Record<'_>) -> usize {
@@ -35,6 +36,7 @@ fn kind(record: &Record<'_>) -> usize {
         Record::Closed { .. } => 6,
         Record::Gpus(_) => 7,
         Record::Tick { .. } => 8,
+        Record::WebSocket(_) => 9,
     }
 }
 

@@ -6,7 +6,10 @@
 mod connection;
 mod counters;
 mod elide;
+mod flow_sink;
 mod parser;
+mod protocol;
+mod undetermined;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,18 +17,20 @@ use std::{
 };
 
 use crate::{
-    flow::Exchange,
-    interpret::{self, Interpreter},
+    flow::{Exchange, InflaterBudget},
+    interpret::{self, ClientEvent, Interpreter, client_event},
     metrics::Metrics,
-    model::{Model, ModelSettings, RedisModel},
+    model::{Model, ModelSettings, OrchestratorModel, RedisModel},
     profile::Profile,
     record::{
-        Chunk, ConnectionId, Gap, Joined, KtimeNs, Opened, Process, Record, Role, Side, Tgid,
+        Address, Chunk, ConnectionEnd, ConnectionId, Direction, Gap, Joined, KtimeNs, Opened,
+        Process, Record, Role, Side, Tgid, WebSocketEvent,
     },
     stream::Delivery,
 };
 use connection::{Connection, Verdict};
 use counters::Counters;
+use protocol::{Expected, Making};
 
 /// Connections followed at once. The kernel side's map has as many.
 pub const MAX_CONNECTIONS: usize = probe_abi::MAX_CONNECTIONS as usize;
@@ -52,6 +57,7 @@ pub struct Pipeline {
     counters: Counters,
     interpreter: Interpreter,
     model: Model,
+    orchestrator: OrchestratorModel,
     redis: RedisModel,
     /// Connections that speak Redis came or went since the last tick.
     redis_changed: bool,
@@ -60,6 +66,10 @@ pub struct Pipeline {
     unwanted: VecDeque<ConnectionId>,
     events: Vec<interpret::Event>,
     exchanges: Vec<Exchange>,
+    websocket: Vec<WebSocketEvent>,
+    inflaters: InflaterBudget,
+    #[cfg(test)]
+    told: Vec<ClientEvent>,
 }
 
 impl Pipeline {
@@ -68,6 +78,7 @@ impl Pipeline {
         Self {
             interpreter: Interpreter::new(&profile),
             model: Model::new(settings, &metrics),
+            orchestrator: OrchestratorModel::new(settings, &metrics),
             redis: RedisModel::new(&metrics),
             redis_changed: false,
             counters: Counters::new(&metrics),
@@ -78,6 +89,10 @@ impl Pipeline {
             unwanted: VecDeque::new(),
             events: Vec::new(),
             exchanges: Vec::new(),
+            websocket: Vec::new(),
+            inflaters: InflaterBudget::default(),
+            #[cfg(test)]
+            told: Vec::new(),
         }
     }
 
@@ -114,6 +129,9 @@ impl Pipeline {
                 at,
             } => {
                 let tap = reborrow(&mut tap);
+                if *direction == Direction::Received {
+                    self.orchestrator.handle_connection_lost(*connection);
+                }
                 self.on_connection(*connection, tap, |connection, stage| {
                     connection.handle_half_closed(*direction, *at, stage);
                 });
@@ -123,11 +141,15 @@ impl Pipeline {
                 at,
                 errno,
             } => {
-                let failed = errno.is_some();
-                self.handle_closed(*connection, *at, failed, reborrow(&mut tap));
+                let end = match errno {
+                    Some(_) => ConnectionEnd::Reset,
+                    None => ConnectionEnd::LocallyClosed,
+                };
+                self.handle_closed(*connection, *at, end, reborrow(&mut tap));
             }
             Record::Process(process) => {
                 self.model.handle_process(process);
+                self.orchestrator.handle_process(process);
                 self.processes.insert(process.tgid, process.clone());
             }
             Record::ProcessEnded { tgid, at } => {
@@ -135,6 +157,7 @@ impl Pipeline {
             }
             Record::Gpus(sample) => self.model.handle_gpus(sample),
             Record::Tick { at } => self.handle_tick(*at, reborrow(&mut tap)),
+            Record::WebSocket(event) => self.handle_told(event),
         }
         // After what it set free: a replay must meet chunks that were held back before the end of
         // their connection, as this pipeline did.
@@ -164,7 +187,16 @@ impl Pipeline {
             return;
         }
         let id = opened.connection;
-        let connection = Connection::new(opened.clone(), redis, &self.profile);
+        let expected = match process.role {
+            _ if redis => Expected::Redis,
+            Role::Orchestrator if opened.side == Some(Side::Server) => Expected::WebSocket,
+            Role::Orchestrator | Role::Worker | Role::Redis => Expected::Http2,
+        };
+        let making = Making {
+            profile: &self.profile,
+            inflaters: &self.inflaters,
+        };
+        let connection = Connection::new(opened.clone(), expected, making);
         self.counters.connection_opened(&connection);
         if connection.redis_side().is_some() {
             self.redis.handle_told(opened);
@@ -175,6 +207,7 @@ impl Pipeline {
             self.counters.connection_closed(&replaced);
         }
         self.redis.handle_opened(opened);
+        self.orchestrator.handle_opened(opened);
     }
 
     fn handle_chunk(&mut self, chunk: Chunk<'_>, tap: Option<&mut dyn Tap>) {
@@ -194,27 +227,42 @@ impl Pipeline {
         &mut self,
         id: ConnectionId,
         at: KtimeNs,
-        failed: bool,
+        end: ConnectionEnd,
         tap: Option<&mut dyn Tap>,
     ) {
+        if end == ConnectionEnd::Reset {
+            self.orchestrator.handle_connection_lost(id);
+        }
         self.on_connection(id, tap, |connection, stage| {
-            connection.handle_closed(at, failed, stage);
+            connection.handle_closed(at, end, stage);
         });
         if let Some(connection) = self.connections.remove(&id) {
             let opened = connection.opened();
+            let failed = end == ConnectionEnd::Reset;
             if failed && connection.is_undetermined() && self.redis.is_to_redis(opened) {
                 self.redis.handle_refused();
+            }
+            if failed
+                && connection.is_undetermined()
+                && let (Some(Side::Client), Some(Address::Inet(peer))) = (opened.side, &opened.peer)
+            {
+                self.orchestrator
+                    .handle_connect_failed(opened.tgid, *peer, at);
             }
             self.redis_changed |= connection.redis_side().is_some();
             self.redis.handle_closed(opened);
             self.counters.connection_closed(&connection);
         }
         self.model.handle_connection_closed(id, at);
+        self.orchestrator.handle_connection_closed(id, at);
     }
 
     fn handle_process_ended(&mut self, tgid: Tgid, at: KtimeNs, mut tap: Option<&mut dyn Tap>) {
+        // Its sessions end with it, not one by one with its connections.
+        self.orchestrator.handle_process_ended(tgid, at);
         for id in self.select(|connection| connection.tgid() == tgid) {
-            self.handle_closed(id, at, false, reborrow(&mut tap));
+            let end = ConnectionEnd::ProcessEnded;
+            self.handle_closed(id, at, end, reborrow(&mut tap));
         }
         self.processes.remove(&tgid);
         self.model.handle_process_ended(tgid, at);
@@ -227,6 +275,7 @@ impl Pipeline {
             });
         }
         self.model.handle_tick(at);
+        self.orchestrator.handle_tick(at);
         if std::mem::take(&mut self.redis_changed) {
             let counted = self.connections.values().filter(|it| self.counts(it));
             self.redis.set_active(counted.count());
@@ -250,7 +299,7 @@ impl Pipeline {
     fn on_connection(
         &mut self,
         id: ConnectionId,
-        tap: Option<&mut dyn Tap>,
+        mut tap: Option<&mut dyn Tap>,
         step: impl FnOnce(&mut Connection, &mut Stage<'_>),
     ) {
         let Some(connection) = self.connections.get_mut(&id) else {
@@ -267,10 +316,9 @@ impl Pipeline {
             counters: &self.counters,
             events: &mut self.events,
             exchanges: &mut self.exchanges,
-            tap: match tap {
-                Some(tap) => Some(tap),
-                None => None,
-            },
+            websocket: &mut self.websocket,
+            inflaters: &self.inflaters,
+            tap: reborrow(&mut tap),
         };
         step(connection, &mut stage);
         if connection.protocol_name() != protocol {
@@ -285,6 +333,21 @@ impl Pipeline {
         }
         for event in self.events.drain(..) {
             self.model.handle(&event);
+            self.orchestrator.handle(&event);
+        }
+        if !self.websocket.is_empty() {
+            let tgid = process.tgid;
+            let mut events = std::mem::take(&mut self.websocket);
+            for event in events.drain(..) {
+                let record = Record::WebSocket(event);
+                if let Some(tap) = &mut tap {
+                    tap.record(&record);
+                }
+                if let Record::WebSocket(event) = record {
+                    self.handle_websocket(tgid, event);
+                }
+            }
+            self.websocket = events;
         }
         if !self.exchanges.is_empty() {
             let connection = self.connections.get(&id);
@@ -298,6 +361,36 @@ impl Pipeline {
                 self.redis.handle(exchange);
             }
         }
+    }
+
+    /// A capture tells what a WebSocket connection said.
+    fn handle_told(&mut self, event: &WebSocketEvent) {
+        let Some(connection) = self.connections.get_mut(&event.connection) else {
+            return;
+        };
+        let protocol = connection.protocol_name();
+        let making = Making {
+            profile: &self.profile,
+            inflaters: &self.inflaters,
+        };
+        connection.handle_told(event.side, making);
+        if connection.protocol_name() != protocol {
+            self.counters.connection_changed(connection, protocol);
+        }
+        let tgid = connection.tgid();
+        self.handle_websocket(tgid, event.clone());
+    }
+
+    fn handle_websocket(&mut self, process: Tgid, event: WebSocketEvent) {
+        let event = client_event(process, self.profile.websocket(), event);
+        self.handle_client(&event);
+    }
+
+    /// What an orchestrator and a client said to each other.
+    fn handle_client(&mut self, event: &ClientEvent) {
+        #[cfg(test)]
+        self.told.push(event.clone());
+        self.orchestrator.handle_client(event);
     }
 
     /// Whether a Redis connection counts at this end: the server's does only where no watched
@@ -327,6 +420,8 @@ struct Stage<'a> {
     counters: &'a Counters,
     events: &'a mut Vec<interpret::Event>,
     exchanges: &'a mut Vec<Exchange>,
+    websocket: &'a mut Vec<WebSocketEvent>,
+    inflaters: &'a InflaterBudget,
     tap: Option<&'a mut dyn Tap>,
 }
 
@@ -338,6 +433,10 @@ impl Stage<'_> {
 }
 
 #[cfg(test)]
+mod orchestrator_tests;
+#[cfg(test)]
 mod redis_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod websocket_tests;

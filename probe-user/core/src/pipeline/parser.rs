@@ -1,7 +1,7 @@
 //! What the parsers of all protocols have in common.
 
 use crate::{
-    flow::{Http2Connection, RedisConnection, Sink},
+    flow::{Http2Connection, RedisConnection, Sink, WebSocketConnection},
     record::{Chunk, Direction, GapReason, KtimeNs},
 };
 
@@ -57,5 +57,22 @@ impl Parser for RedisConnection {
         sink: &mut dyn Sink,
     ) {
         self.handle_hole(direction, at, length, reason, sink);
+    }
+}
+
+impl Parser for WebSocketConnection {
+    fn bytes(&mut self, direction: Direction, at: KtimeNs, bytes: &[u8], sink: &mut dyn Sink) {
+        self.handle_bytes(direction, at, bytes, sink);
+    }
+
+    fn hole(
+        &mut self,
+        direction: Direction,
+        at: KtimeNs,
+        length: u64,
+        _reason: GapReason,
+        sink: &mut dyn Sink,
+    ) {
+        self.handle_hole(direction, at, length, sink);
     }
 }

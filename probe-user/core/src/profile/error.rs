@@ -62,6 +62,24 @@ pub enum ProfileError {
         /// What was written.
         number: u32,
     },
+    /// A value that is not in a fixed list.
+    #[error("{key}: unknown value \"{value}\"; use one of {valid}")]
+    UnknownValue {
+        /// Where.
+        key: String,
+        /// What was written.
+        value: String,
+        /// What could be written.
+        valid: String,
+    },
+    /// A name that no message can have.
+    #[error("{key}: use a name of 1 to {max} bytes")]
+    BadName {
+        /// Where.
+        key: String,
+        /// Most bytes.
+        max: usize,
+    },
     /// Nothing to watch.
     #[error(
         "service: the profile has no method; add [[service]] with at least one [[service.method]]"

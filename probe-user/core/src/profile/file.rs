@@ -15,6 +15,28 @@ pub(super) struct File {
     pub(super) message: Vec<Message>,
     #[serde(default, rename = "enum")]
     pub(super) enums: Vec<Enum>,
+    pub(super) websocket: Option<WebSocket>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WebSocket {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    #[serde(default = "other")]
+    pub(super) binary: String,
+    #[serde(default)]
+    pub(super) members: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) client: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) server: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) commands: BTreeMap<String, String>,
+}
+
+fn other() -> String {
+    "other".to_owned()
 }
 
 #[derive(Deserialize)]

@@ -6,12 +6,14 @@ mod file;
 mod role;
 mod schema;
 mod validate;
+mod websocket;
 
 pub use error::ProfileError;
 pub use role::{FieldRole, MethodRole};
 pub use schema::{
     FieldDescription, FieldKind, MessageDescription, MessageIndex, MethodDescription,
 };
+pub use websocket::{MAX_NAME_BYTES, MemberRole, MessageRole, WebSocketProfile};
 
 use std::collections::BTreeMap;
 
@@ -22,6 +24,7 @@ pub struct Profile {
     methods: Vec<MethodDescription>,
     messages: Vec<MessageDescription>,
     commands: BTreeMap<i64, String>,
+    websocket: WebSocketProfile,
 }
 
 impl Profile {
@@ -68,6 +71,11 @@ impl Profile {
     /// The name of a control command (label `command`).
     pub fn command_name(&self, number: i64) -> Option<&str> {
         self.commands.get(&number).map(String::as_str)
+    }
+
+    /// What is said over WebSocket; empty when the profile does not tell.
+    pub fn websocket(&self) -> &WebSocketProfile {
+        &self.websocket
     }
 
     /// Every control command's number and name, by rising number.

@@ -125,3 +125,81 @@ fn unknown_key_is_named_with_its_line() {
     assert!(error.contains("nam"), "{error}");
     assert!(error.contains("line 6"), "{error}");
 }
+
+const SOCKET: &str = r#"
+[websocket]
+type = "op"
+members = { id = "session_id", n = "sequence" }
+client = { say = "text", steer = "control" }
+server = { sound = "audio" }
+commands = { halt = "STOP" }
+"#;
+
+fn socket_error_of(from: &str, to: &str) -> String {
+    assert!(SOCKET.contains(from), "{from}");
+    let text = format!("{SMALL}{}", SOCKET.replacen(from, to, 1));
+    let error = Profile::from_toml(&text).expect_err("the change makes the profile bad");
+    error.to_string()
+}
+
+#[test]
+fn builtin_profile_names_what_is_said_over_websocket() {
+    let profile = Profile::builtin();
+    let socket = profile.websocket();
+    for (kind, role) in ["session_start", "audio", "session_end", "error"]
+        .into_iter()
+        .zip(MessageRole::SERVER)
+    {
+        assert_eq!(socket.server_message(kind), Some(role));
+    }
+    assert_eq!(socket.client_message("text"), Some(MessageRole::Text));
+    assert_eq!(socket.client_message("audio"), None);
+    assert_eq!(socket.member(b"type"), Some(MemberRole::Type));
+    assert_eq!(socket.member(b"is_final"), Some(MemberRole::Final));
+    assert_eq!(socket.member(b"pcm"), None);
+    assert_eq!(socket.member(b"text"), None);
+    assert!(!socket.binary_is_audio());
+}
+
+#[test]
+fn websocket_section_may_be_absent_or_another_systems() {
+    let profile = Profile::from_toml(SMALL).unwrap();
+    assert_eq!(profile.websocket(), &WebSocketProfile::default());
+    let profile = Profile::from_toml(&format!("{SMALL}{SOCKET}")).unwrap();
+    let socket = profile.websocket();
+    assert_eq!(socket.member(b"op"), Some(MemberRole::Type));
+    assert_eq!(socket.client_message("steer"), Some(MessageRole::Control));
+    assert_eq!(
+        (socket.command("halt"), socket.command("PAUSE")),
+        ("STOP", "PAUSE")
+    );
+}
+
+#[test]
+fn bad_websocket_section_is_told_with_the_remedy() {
+    let error = socket_error_of("say = \"text\"", "say = \"audio\"");
+    assert!(
+        error.contains("websocket.client.say: unknown role"),
+        "{error}"
+    );
+    assert!(error.contains("session_start, text, control"), "{error}");
+    let error = socket_error_of("n = \"sequence\"", "n = \"number\"");
+    assert!(error.contains("websocket.members.n"), "{error}");
+    assert!(error.contains("frame_duration_ms, code, reason"), "{error}");
+    let error = socket_error_of("id = ", "op = ");
+    assert!(error.contains("websocket.members.op: member op"), "{error}");
+    let error = socket_error_of("\"STOP\"", "\"HALT\"");
+    assert!(error.contains("PAUSE, RESUME, STOP, RELOAD"), "{error}");
+    let error = socket_error_of("type = \"op\"", "type = \"\"");
+    assert!(
+        error.contains("websocket.type: use a name of 1 to 64"),
+        "{error}"
+    );
+    let error = socket_error_of("type = \"op\"", "type = \"op\"\nbinary = \"pcm\"");
+    assert!(
+        error.contains("websocket.binary") && error.contains("audio, other"),
+        "{error}"
+    );
+    let error = socket_error_of("commands", "comands");
+    assert!(error.contains("comands"), "{error}");
+}

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::file;
 use super::{
     FieldDescription, FieldKind, FieldRole, MessageDescription, MessageIndex, MethodDescription,
     MethodRole, Profile, ProfileError,
 };
+use super::{file, websocket};
 
 /// Highest field number (protobuf language guide, "Assigning Field Numbers"): 29 bits.
 const MAX_FIELD_NUMBER: u32 = (1 << 29) - 1;
@@ -44,6 +44,11 @@ pub(super) fn profile(file: file::File) -> Result<Profile, ProfileError> {
         methods,
         messages,
         commands: commands.values,
+        websocket: file
+            .websocket
+            .map(websocket::websocket)
+            .transpose()?
+            .unwrap_or_default(),
     })
 }
 

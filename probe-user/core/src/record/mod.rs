@@ -6,6 +6,7 @@ mod gpu;
 pub mod kernel;
 mod process;
 mod time;
+mod websocket;
 
 pub use connection::{
     Address, Chunk, ConnectionId, Direction, Gap, GapReason, Hole, Joined, Opened, Piece, Side,
@@ -13,6 +14,9 @@ pub use connection::{
 pub use gpu::{Gpu, GpuProcess, GpuReadings, GpuSample, GpuState, NvmlCall, NvmlState};
 pub use process::{Process, Role, Tgid};
 pub use time::KtimeNs;
+pub use websocket::{
+    ConnectionEnd, Readability, SocketMessage, SocketMessageForm, WebSocketEvent, WebSocketWhat,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -60,4 +64,7 @@ pub enum Record<'a> {
         /// Now.
         at: KtimeNs,
     },
+    /// What a WebSocket connection said. Only captures hold it: live, it is read off the bytes,
+    /// which a capture leaves out.
+    WebSocket(WebSocketEvent),
 }

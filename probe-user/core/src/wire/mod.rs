@@ -3,9 +3,11 @@
 
 pub mod grpc;
 pub mod hpack;
+pub mod http1;
 pub mod http2;
 mod message;
 pub mod protobuf;
 pub mod resp;
+pub mod websocket;
 
 pub use message::{Message, Value};

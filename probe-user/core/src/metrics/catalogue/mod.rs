@@ -1,11 +1,12 @@
 //! Every metric that exists, declared once: name, help with its unit, labels, buckets and what
 //! bounds its series. The registry, the tests and the documentation all read these entries.
 //!
-//! Names, labels, `_ms` units and buckets of `worker_*` and `redis_*` are the observability guide's, so that its
+//! Names, labels, `_ms` units and buckets of `orchestrator_*`, `worker_*` and `redis_*` are the observability guide's, so that its
 //! dashboards and alerts work unchanged; `voxprobe_*` follow the Prometheus naming rules (base
 //! units, counters in `_total`).
 
 pub mod gpu;
+pub mod orchestrator;
 pub mod probe;
 pub mod redis;
 pub mod worker;
@@ -41,8 +42,9 @@ pub enum Kind {
 
 /// Every metric, in the order of the guide, then the GPU's, then the probe's own.
 pub fn all() -> impl Iterator<Item = &'static Entry> {
-    worker::ALL
+    orchestrator::ALL
         .iter()
+        .chain(worker::ALL)
         .chain(redis::ALL)
         .chain(gpu::ALL)
         .chain(probe::ALL)

@@ -1,0 +1,117 @@
+use super::*;
+
+fn processing(world: &World, kind: &str) -> (u64, f64) {
+    world.histogram(
+        "orchestrator_message_processing_ms",
+        &[("message_type", kind)],
+    )
+}
+
+#[test]
+fn messages_count_by_direction_and_type() {
+    let mut world = World::new();
+    world.connect(1, 0.0, "ws-1");
+    world.text(1, 1.0, true);
+    world.text(1, 2.0, true);
+    world.command(1, 3.0, Command::Pause);
+    world.audio(1, 4.0, 1);
+    world.error(1, 5.0, "INTERNAL_ERROR");
+    let kind = MessageKind::Unknown;
+    world.message(1, 6.0, Origin::Client, kind, ClientFields::default());
+    let received = |kind| {
+        world.counter(
+            "orchestrator_websocket_messages_received_total",
+            &[("message_type", kind)],
+        )
+    };
+    let sent = |kind| {
+        world.counter(
+            "orchestrator_websocket_messages_sent_total",
+            &[("message_type", kind)],
+        )
+    };
+    assert_eq!(
+        ["SessionStart", "TextChunk", "Control", "unknown"].map(received),
+        [1.0, 2.0, 1.0, 1.0]
+    );
+    assert_eq!(
+        ["SessionStarted", "AudioFrame", "Error", "SessionEnded"].map(sent),
+        [1.0, 1.0, 1.0, 0.0]
+    );
+}
+
+#[test]
+fn processing_ends_with_the_first_call_or_reply() {
+    let mut world = World::new();
+    world.connect(1, 10.0, "ws-1");
+    assert_eq!(processing(&world, "SessionStart"), (1, 0.5));
+    world.ask(11.0, "ws-1", "m");
+    world.text(1, 20.0, true);
+    world.speak(1, 22.0, "ws-1");
+    world.relay(1, 1, 60.0, 1);
+    assert_eq!(processing(&world, "TextChunk"), (1, 2.0));
+    world.command(1, 70.0, Command::Stop);
+    // Audio goes on meanwhile: no reply.
+    world.audio(1, 71.0, 2);
+    world.control((74.0, 75.0), "ws-1", Command::Stop);
+    assert_eq!(processing(&world, "Control"), (1, 4.0));
+    world.text(1, 80.0, true);
+    world.error(1, 83.0, "INVALID_MESSAGE");
+    assert_eq!(processing(&world, "TextChunk"), (2, 5.0));
+}
+
+#[test]
+fn message_that_causes_nothing_before_the_next_has_no_processing_time() {
+    let mut world = World::new();
+    world.connect(1, 0.0, "ws-1");
+    world.ask(1.0, "ws-1", "m");
+    world.text(1, 20.0, false);
+    world.text(1, 30.0, true);
+    world.speak(1, 33.0, "ws-1");
+    assert_eq!(processing(&world, "TextChunk"), (1, 3.0));
+}
+
+#[test]
+fn call_for_one_of_several_sessions_gives_no_processing_time() {
+    let mut world = World::new();
+    world.connect(1, 0.0, "ws-1");
+    world.connect(2, 0.1, "ws-2");
+    world.text(1, 1.0, true);
+    world.text(2, 1.1, true);
+    world.ask(2.0, "grpc-a", "m");
+    assert_eq!(processing(&world, "TextChunk"), (0, 0.0));
+    assert_eq!(world.skipped("message_processing", "ambiguous"), 2.0);
+}
+
+#[test]
+fn events_of_other_processes_and_sides_do_not_count() {
+    let mut world = World::new();
+    let mut event = ClientEvent {
+        process: ORCHESTRATOR,
+        side: Side::Client,
+        connection: ws(1),
+        at: ms(0.0),
+        what: ClientWhat::Upgraded {
+            requested: Some(ms(0.0)),
+        },
+    };
+    world.model.handle_client(&event);
+    event.side = Side::Server;
+    event.process = Tgid(99);
+    world.model.handle_client(&event);
+    assert_eq!(world.sum("orchestrator_websocket_connections_active"), 0.0);
+    assert!(world.model.sessions.is_empty());
+}
+
+#[test]
+fn reset_of_the_call_is_what_a_control_message_causes() {
+    let mut world = World::new();
+    world.connect(1, 0.0, "ws-1");
+    world.ask(1.0, "ws-1", "m");
+    world.text(1, 20.0, true);
+    world.speak(1, 22.0, "ws-1");
+    world.relay(1, 1, 60.0, 1);
+    world.command(1, 70.0, Command::Stop);
+    world.done(1, 73.0, CANCELLED);
+    assert_eq!(processing(&world, "Control"), (1, 3.0));
+}

@@ -1,0 +1,287 @@
+//! What a client asks to be spoken, from its first text to the end of its audio.
+//!
+//! One utterance is the run of text messages up to the one that says it is the last; of a client that
+//! never says so, up to the end of what was spoken of them. Its text leaves
+//! on one synthesis stream or on several; its audio comes back on the session's connection, where
+//! only order, numbers and the frames received tell one utterance's from the next one's.
+
+use std::collections::VecDeque;
+
+use super::bounds::{MAX_STREAMS_PER_SESSION, MAX_UTTERANCES, SETTLE_NS};
+use crate::flow::CallId;
+use crate::metrics::SkipReason;
+use crate::record::KtimeNs;
+
+/// One utterance.
+#[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each flag is one independent fact about the utterance"
+)]
+struct Utterance {
+    /// Receive of the message that starts it; `None` when nobody asked for it.
+    begun: Option<KtimeNs>,
+    /// The user's last input before its audio.
+    input: Option<KtimeNs>,
+    /// More text of it may come.
+    open: bool,
+    /// The client does not say whether.
+    unsaid: bool,
+    /// Text messages of it.
+    texts: u32,
+    /// Texts sent to the worker for it.
+    chunks: u32,
+    /// The last text was sent to the worker.
+    complete: bool,
+    streams: Vec<CallId>,
+    /// Its first audio was sent.
+    speaking: bool,
+    /// Why its first audio cannot be told.
+    doubt: Option<SkipReason>,
+}
+
+impl Utterance {
+    fn owes_text(&self) -> bool {
+        self.texts > 0 && !self.complete && self.chunks < self.texts
+    }
+
+    fn is_of(&self, call: CallId) -> bool {
+        self.streams.contains(&call)
+    }
+
+    fn add_stream(&mut self, call: CallId) {
+        if !self.is_of(call) && self.streams.len() < MAX_STREAMS_PER_SESSION {
+            self.streams.push(call);
+        }
+    }
+}
+
+/// The first audio of an answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct FirstAudio {
+    /// Milliseconds since the text that started the utterance; `None` when no text did.
+    pub(super) latency_ms: Option<f64>,
+    /// When the user's last text came.
+    pub(super) input: Option<KtimeNs>,
+}
+
+/// What an audio message means.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Heard {
+    /// It goes on with what was being spoken, or may do.
+    More,
+    /// It is the first of an utterance.
+    First(FirstAudio),
+    /// It is the first of an utterance, and its latency is unknown.
+    Unsure(SkipReason),
+}
+
+/// Utterances of one session that are not over, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Utterances {
+    queue: VecDeque<Utterance>,
+    last_audio: Option<KtimeNs>,
+    last_number: Option<i64>,
+    /// Text may have gone unseen: the next message may go on with it.
+    text_lost: bool,
+}
+
+impl Utterances {
+    /// A text message came. False when it belongs to an utterance beyond the bound.
+    pub(super) fn handle_text(&mut self, at: KtimeNs, is_final: Option<bool>) -> bool {
+        let lost = std::mem::take(&mut self.text_lost);
+        if self.queue.back().is_none_or(|back| !back.open) {
+            if self.queue.len() >= MAX_UTTERANCES {
+                return false;
+            }
+            self.queue.push_back(Utterance {
+                begun: Some(at),
+                open: true,
+                doubt: lost.then_some(SkipReason::Lost),
+                ..Utterance::default()
+            });
+        }
+        let Some(utterance) = self.queue.back_mut() else {
+            return false;
+        };
+        utterance.texts = utterance.texts.saturating_add(1);
+        utterance.complete = false;
+        if !utterance.speaking {
+            utterance.input = Some(at);
+        }
+        utterance.unsaid = is_final.is_none();
+        if is_final == Some(true) {
+            utterance.open = false;
+        }
+        true
+    }
+
+    /// Text messages may have gone unseen.
+    pub(super) fn lose_text(&mut self) {
+        self.text_lost = true;
+    }
+
+    /// Audio messages may have gone unseen.
+    pub(super) fn lose_audio(&mut self) {
+        for utterance in self.queue.iter_mut().filter(|it| !it.speaking) {
+            utterance.doubt = Some(SkipReason::Lost);
+        }
+        self.last_number = None;
+    }
+
+    /// Text was sent to the worker on one of the session's streams.
+    pub(super) fn handle_chunk(&mut self, call: CallId, is_final: Option<bool>) {
+        let next = self.queue.iter().position(|it| it.streams.is_empty());
+        let current = self
+            .queue
+            .iter()
+            .rposition(|it| it.is_of(call) && !it.complete)
+            .filter(|index| {
+                let spent = self
+                    .queue
+                    .get(*index)
+                    .is_some_and(|it| !it.open && it.chunks >= it.texts);
+                !(spent && next.is_some())
+            });
+        let last = self.queue.len().checked_sub(1).filter(|index| {
+            self.queue
+                .get(*index)
+                .is_some_and(|it| it.open || it.owes_text())
+        });
+        let index = current.or(next).or(last).unwrap_or_else(|| {
+            if self.queue.len() >= MAX_UTTERANCES {
+                self.queue.pop_front();
+            }
+            self.queue.push_back(Utterance::default());
+            self.queue.len() - 1
+        });
+        if let Some(utterance) = self.queue.get_mut(index) {
+            utterance.add_stream(call);
+            utterance.chunks = utterance.chunks.saturating_add(1);
+            utterance.complete |= is_final == Some(true);
+        }
+    }
+
+    /// No more text will be sent on a stream.
+    pub(super) fn handle_chunks_ended(&mut self, call: CallId) {
+        for utterance in self.queue.iter_mut().filter(|it| it.is_of(call)) {
+            utterance.complete |= utterance.chunks >= utterance.texts;
+        }
+    }
+
+    /// Whether text came that no synthesis stream was given yet.
+    pub(super) fn owes_text(&self) -> bool {
+        self.queue.iter().any(Utterance::owes_text)
+    }
+
+    /// Whether something is asked for or being spoken.
+    pub(super) fn is_speaking(&self, at: KtimeNs) -> bool {
+        let recent = self
+            .last_audio
+            .is_some_and(|last| at.since(last) < SETTLE_NS);
+        self.queue
+            .iter()
+            .any(|it| !it.streams.is_empty() || (it.speaking && recent))
+    }
+
+    /// An audio message was sent. `source` is the stream whose frame it is, where that is known.
+    pub(super) fn handle_audio(
+        &mut self,
+        at: KtimeNs,
+        number: Option<i64>,
+        source: Option<CallId>,
+    ) -> Heard {
+        let restarts = number
+            .zip(self.last_number)
+            .map(|(number, last)| number <= last);
+        self.last_number = number;
+        self.last_audio = Some(at);
+        let current = self.queue.iter().rposition(|it| it.speaking);
+        let waiting = self.queue.iter().position(|it| !it.speaking);
+        match (current, waiting) {
+            (None, Some(waiting)) => self.start(waiting, at),
+            (None, None) => {
+                self.queue.push_back(Utterance {
+                    speaking: true,
+                    streams: source.into_iter().collect(),
+                    ..Utterance::default()
+                });
+                Heard::First(FirstAudio {
+                    latency_ms: None,
+                    input: None,
+                })
+            }
+            (Some(_), None) => Heard::More,
+            (Some(current), Some(waiting)) => {
+                let of = |index: usize| {
+                    source
+                        .is_some_and(|call| self.queue.get(index).is_some_and(|it| it.is_of(call)))
+                };
+                match (of(current), of(waiting), restarts) {
+                    (true, false, _) => Heard::More,
+                    (false, true, _) | (_, _, Some(true)) => self.start(waiting, at),
+                    _ => {
+                        if let Some(waiting) = self.queue.get_mut(waiting) {
+                            waiting.doubt.get_or_insert(SkipReason::Ambiguous);
+                        }
+                        Heard::More
+                    }
+                }
+            }
+        }
+    }
+
+    /// A stream is over, and all of its audio was sent on or dropped.
+    pub(super) fn end_stream(&mut self, call: CallId) {
+        self.queue.retain_mut(|it| {
+            let was = it.is_of(call);
+            it.streams.retain(|stream| *stream != call);
+            let open = it.open && !it.unsaid;
+            let over = was && it.streams.is_empty() && !open && !it.owes_text();
+            !over
+        });
+    }
+
+    /// The client or the orchestrator gave up what is being spoken: no more text of it comes.
+    pub(super) fn interrupt(&mut self) {
+        for utterance in &mut self.queue {
+            utterance.open = false;
+        }
+    }
+
+    /// Time passed: gives up what was being spoken and can be told by nothing but its silence. Gives
+    /// the number of utterances whose first audio went by unrecognised.
+    pub(super) fn settle(&mut self, now: KtimeNs) -> u64 {
+        if self
+            .last_audio
+            .is_none_or(|last| now.since(last) < SETTLE_NS)
+        {
+            return 0;
+        }
+        let mut missed = 0;
+        self.queue.retain(|it| {
+            let passed = it.doubt == Some(SkipReason::Ambiguous) && !it.speaking;
+            missed += u64::from(passed);
+            let open = it.open && !it.unsaid;
+            let silent = it.speaking && it.streams.is_empty() && !open;
+            !(passed || silent)
+        });
+        missed
+    }
+
+    /// The utterance at `index` is heard; what was before it is over.
+    fn start(&mut self, index: usize, at: KtimeNs) -> Heard {
+        self.queue.drain(..index);
+        let Some(utterance) = self.queue.front_mut() else {
+            return Heard::More;
+        };
+        utterance.speaking = true;
+        match utterance.doubt {
+            Some(reason) => Heard::Unsure(reason),
+            None => Heard::First(FirstAudio {
+                latency_ms: utterance.begun.map(|begun| at.ms_since(begun)),
+                input: utterance.input,
+            }),
+        }
+    }
+}

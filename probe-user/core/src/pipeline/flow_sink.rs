@@ -1,0 +1,70 @@
+//! Where the parser of a connection puts what it finds.
+
+use super::{Counters, Stage, elide::Elided};
+use crate::{
+    flow::{Event, Exchange, Problem, Sink},
+    interpret::{self, Interpreter},
+    record::{Process, Side, WebSocketEvent},
+};
+
+/// Takes what a connection's parser finds.
+pub(super) struct FlowSink<'a, 'b> {
+    side: Side,
+    process: &'a Process,
+    interpreter: &'a mut Interpreter,
+    events: &'a mut Vec<interpret::Event>,
+    exchanges: &'a mut Vec<Exchange>,
+    websocket: &'a mut Vec<WebSocketEvent>,
+    counters: &'a Counters,
+    elided: Option<&'b mut Elided>,
+}
+
+impl<'a, 'b> FlowSink<'a, 'b> {
+    pub(super) fn new(
+        side: Side,
+        stage: &'a mut Stage<'_>,
+        elided: Option<&'b mut Elided>,
+    ) -> Self {
+        Self {
+            side,
+            process: stage.process,
+            interpreter: stage.interpreter,
+            events: stage.events,
+            exchanges: stage.exchanges,
+            websocket: stage.websocket,
+            counters: stage.counters,
+            elided,
+        }
+    }
+}
+
+impl Sink for FlowSink<'_, '_> {
+    fn event(&mut self, event: Event<'_>) {
+        self.interpreter
+            .handle(self.process, self.side, &event, self.events);
+    }
+
+    fn redis(&mut self, exchange: Exchange) {
+        self.exchanges.push(exchange);
+    }
+
+    fn websocket(&mut self, event: WebSocketEvent) {
+        self.websocket.push(event);
+    }
+
+    fn keep(&mut self, start: usize, end: usize) {
+        if let Some(elided) = &mut self.elided {
+            elided.keep(start, end);
+        }
+    }
+
+    fn mask(&mut self, start: usize, replacement: &[u8]) {
+        if let Some(elided) = &mut self.elided {
+            elided.mask(start, replacement);
+        }
+    }
+
+    fn problem(&mut self, problem: Problem) {
+        self.counters.problem(problem);
+    }
+}
