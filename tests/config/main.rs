@@ -12,5 +12,6 @@ mod live;
 mod metrics;
 mod names;
 mod promtool;
+mod readme;
 mod rules;
 mod runbooks;

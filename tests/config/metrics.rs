@@ -25,27 +25,6 @@ pub(crate) const AGENT: [(&str, &[&str]); 10] = [
     ("voxprobe_watched_processes", &["role"]),
 ];
 
-/// The guide's metrics of orchestrators, whose labels are its own. Metrics that the catalogue has are
-/// taken from there.
-const ORCHESTRATOR: [(&str, &[&str]); 7] = [
-    (
-        "orchestrator_sessions_started_total",
-        &["transport", "model_id"],
-    ),
-    ("orchestrator_session_errors_total", &["error_type"]),
-    ("orchestrator_latency_fal_ms_bucket", &["model_id", "le"]),
-    ("orchestrator_latency_fal_ms_count", &["model_id"]),
-    (
-        "orchestrator_latency_barge_in_ms_bucket",
-        &["model_id", "trigger", "le"],
-    ),
-    (
-        "orchestrator_latency_barge_in_ms_count",
-        &["model_id", "trigger"],
-    ),
-    ("orchestrator_latency_e2e_ms_bucket", &["transport", "le"]),
-];
-
 /// What the agent exports.
 pub(crate) fn exported() -> Known {
     let mut known = Known::new();
@@ -56,7 +35,7 @@ pub(crate) fn exported() -> Known {
             all.map(|label| (*label).to_owned()).collect(),
         );
     };
-    for (name, labels) in AGENT.iter().chain(&ORCHESTRATOR) {
+    for (name, labels) in AGENT {
         add(name, labels, &[]);
     }
     for entry in catalogue::all() {
