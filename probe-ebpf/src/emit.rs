@@ -12,7 +12,8 @@ use crate::maps::{LOSSES, RECORDS};
 #[inline(always)]
 pub fn count_loss(reason: u32) {
     if let Some(counter) = LOSSES.get_ptr_mut(reason) {
-        // SAFETY: the pointer is to this CPU's value, and preemption is off in a tracepoint.
+        // SAFETY: the pointer is to this CPU's value. Preemption is off in a tracepoint; in a uprobe
+        // another one on the same CPU may at worst undo this count.
         unsafe { *counter += 1 }
     }
 }

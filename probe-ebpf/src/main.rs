@@ -17,6 +17,7 @@ mod cursor;
 mod descriptor;
 mod dispatch;
 mod emit;
+mod lib_calls;
 mod maps;
 mod message;
 mod payload;

@@ -5,11 +5,11 @@ use aya_ebpf::{
     maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use probe_abi::{
-    Connection, FdEntry, FdKey, MAX_CONNECTIONS, MAX_FDS, MAX_NOT_STREAMS, MAX_PROCESSES,
-    MAX_THREADS, Process, RING_BYTES, loss,
+    Connection, FdEntry, FdKey, MAX_CONNECTIONS, MAX_FDS, MAX_HOOK_CALLS, MAX_NOT_STREAMS,
+    MAX_PROCESSES, MAX_THREADS, Process, RING_BYTES, loss,
 };
 
-use crate::values::{Call, Scratch};
+use crate::values::{Call, HookCall, HookKey, Scratch};
 
 /// Records for the agent.
 #[map]
@@ -47,3 +47,8 @@ pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 /// Connections begun on each CPU, for their ids.
 #[map]
 pub static BEGUN: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// Calls of hooked library functions in flight.
+#[map]
+pub static HOOK_CALLS: LruHashMap<HookKey, HookCall> =
+    LruHashMap::with_max_entries(MAX_HOOK_CALLS, 0);

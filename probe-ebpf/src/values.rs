@@ -52,3 +52,26 @@ pub struct Cursor {
     /// Whether user memory could not be read.
     pub fault: u32,
 }
+
+/// Which call of a hooked function: a thread may be in several, of one function (recursion: the
+/// stack differs) or of several that jump into each other (the cookie differs).
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct HookKey {
+    /// `bpf_get_current_pid_tgid`.
+    pub thread: u64,
+    /// Stack pointer as it is after the return.
+    pub stack: u64,
+    /// Attach cookie.
+    pub cookie: u64,
+}
+
+/// What is kept of a hooked function's entry.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct HookCall {
+    /// Kernel time, nanoseconds.
+    pub enter_ns: u64,
+    /// First argument's register.
+    pub argument: u64,
+}

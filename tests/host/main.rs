@@ -9,6 +9,7 @@
 
 mod exact_counts;
 mod gpus;
+mod hooks;
 mod hostile;
 mod kernel_side;
 mod lifecycle;

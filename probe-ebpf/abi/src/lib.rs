@@ -12,11 +12,11 @@ mod maps;
 mod records;
 
 pub use limits::{
-    CALL_PIECES, FRAGMENT_BYTES, MAX_CONNECTIONS, MAX_FDS, MAX_MESSAGES, MAX_NOT_STREAMS,
-    MAX_PROCESSES, MAX_THREADS, RING_BYTES, SOCKADDR_BYTES, WAKEUP_BYTES,
+    CALL_PIECES, FRAGMENT_BYTES, MAX_CONNECTIONS, MAX_FDS, MAX_HOOK_CALLS, MAX_MESSAGES,
+    MAX_NOT_STREAMS, MAX_PROCESSES, MAX_THREADS, RING_BYTES, SOCKADDR_BYTES, WAKEUP_BYTES,
 };
 pub use maps::{Connection, FdEntry, FdKey, Process, USER_CONNECTION, map, process_flag, program};
 pub use records::{
-    ChunkRecord, CloseRecord, DupRecord, EndRecord, OpenRecord, ProcessRecord, RecordHeader, call,
-    direction, flag, kind, loss, origin,
+    ChunkRecord, CloseRecord, DupRecord, EndRecord, HookRecord, OpenRecord, ProcessRecord,
+    RecordHeader, call, direction, flag, hook_event, kind, loss, origin,
 };

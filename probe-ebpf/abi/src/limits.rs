@@ -37,3 +37,7 @@ pub const MAX_THREADS: u32 = 32_768;
 
 /// Bytes kept of a socket address: `sockaddr_un` is 110, rounded up to a multiple of eight.
 pub const SOCKADDR_BYTES: usize = 112;
+
+/// Calls of hooked library functions in flight, over all watched processes. Least recently used go
+/// first: those are left from threads that ended, or jumped, inside the function.
+pub const MAX_HOOK_CALLS: u32 = 16_384;

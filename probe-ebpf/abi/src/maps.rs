@@ -14,6 +14,8 @@ pub mod map {
     pub const CONNECTIONS: &str = "CONNECTIONS";
     /// Calls in flight, by thread.
     pub const CALLS: &str = "CALLS";
+    /// Calls of hooked library functions in flight.
+    pub const HOOK_CALLS: &str = "HOOK_CALLS";
 }
 
 /// Program names, as in the object file.
@@ -33,6 +35,10 @@ pub mod program {
     pub const PROCESS_EXEC: &str = "process_exec";
     /// A task ended (`sched:sched_process_exit`).
     pub const PROCESS_EXIT: &str = "process_exit";
+    /// Entry of a hooked library function (uprobe).
+    pub const HOOK_ENTER: &str = "hook_enter";
+    /// Return of a hooked library function (uretprobe).
+    pub const HOOK_RETURN: &str = "hook_return";
 }
 
 /// Bit set in connection ids that the agent gave out (sockets older than the probe).

@@ -30,6 +30,9 @@ pub mod kind {
     pub const EXIT: u16 = 22;
     /// A watched process's descriptors changed in a way no record describes (`close_range`).
     pub const FDS_CHANGED: u16 = 23;
+
+    /// A hooked library function was called: [`crate::HookRecord`].
+    pub const HOOK: u16 = 30;
 }
 
 /// Directions of a stream, as the watched process sees it; also indices of
@@ -69,8 +72,23 @@ pub mod loss {
     pub const READ_FAULT: u32 = 3;
     /// `PROCESSES`, `FDS` or `CONNECTIONS` was full.
     pub const MAP_FULL: u32 = 4;
+    /// The ring was full: a record of a hooked call was not written.
+    pub const RING_FULL_HOOK: u32 = 5;
+    /// A hooked function returned whose entry was forgotten.
+    pub const HOOK_UNPAIRED: u32 = 6;
     /// Number of reasons.
-    pub const COUNT: u32 = 5;
+    pub const COUNT: u32 = 7;
+}
+
+/// What a hook at a library function tells of its calls: the upper half of the attach cookie, whose
+/// lower half is the attachment's number; and [`crate::HookRecord::event`].
+pub mod hook_event {
+    /// Each entry.
+    pub const ENTERED: u32 = 1;
+    /// Each return, with its entry.
+    pub const RETURNED: u32 = 2;
+    /// Each entry of the function that makes an instance start anew.
+    pub const RESET: u32 = 3;
 }
 
 /// The call that moved the bytes.
@@ -250,6 +268,25 @@ pub struct ProcessRecord {
 }
 
 const _: () = assert!(size_of::<RecordHeader>() == 24);
+/// A hooked library function was entered, or returned.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HookRecord {
+    /// Kind `HOOK`. `time_ns` is the return; the entry where the event is one.
+    pub header: RecordHeader,
+    /// When the function was entered.
+    pub enter_ns: u64,
+    /// Its first argument's register at the entry.
+    pub argument: u64,
+    /// The return value's register; 0 for an entry.
+    pub value: u64,
+    /// Number of the attachment: a hook at one library file.
+    pub attachment: u32,
+    /// One of [`hook_event`].
+    pub event: u32,
+}
+
+const _: () = assert!(size_of::<HookRecord>() == 56);
 const _: () = assert!(size_of::<ChunkRecord>() == 64);
 const _: () = assert!(size_of::<EndRecord>() == 48);
 const _: () = assert!(size_of::<OpenRecord>() == 24 + 16 + 16 + 8 + SOCKADDR_BYTES);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use prometheus::{Counter, CounterVec, Gauge, GaugeVec, IntCounterVec, Opts, Registry};
 
+use super::hooks::HookGauge;
 use crate::{
     attach::{Attachment, Hooks},
     ingest::Ingest,
@@ -18,6 +19,7 @@ pub struct CostMetrics {
     cpu: Counter,
     resident: Gauge,
     watched: GaugeVec,
+    hooks: HookGauge,
 }
 
 impl CostMetrics {
@@ -77,6 +79,7 @@ impl CostMetrics {
                 Opts::new("voxprobe_watched_processes", "Processes watched, by role."),
                 &["role"],
             )?,
+            hooks: HookGauge::register(registry)?,
         };
         registry.register(Box::new(metrics.kernel_records.clone()))?;
         registry.register(Box::new(metrics.losses.clone()))?;
@@ -113,6 +116,10 @@ impl CostMetrics {
         }
         let malformed = self.losses.with_label_values(&["malformed"]);
         malformed.inc_by(ingest.malformed().saturating_sub(malformed.get()));
+        let unassigned = self.losses.with_label_values(&["hook_unassigned"]);
+        let total = ingest.tracker.hooks().unassigned();
+        unassigned.inc_by(total.saturating_sub(unassigned.get()));
+        self.hooks.update(ingest);
         let mut all_missed = 0;
         for Hooks {
             program,

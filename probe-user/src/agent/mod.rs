@@ -3,6 +3,7 @@
 
 mod beat;
 mod cost;
+mod hooks;
 mod streams;
 
 use std::{
@@ -68,7 +69,12 @@ impl Agent {
         let cost = CostMetrics::register(shared.metrics.registry());
         let profile = Arc::clone(&settings.profile);
         let pipeline = Pipeline::new(profile, settings.model, shared.metrics.clone());
-        let ingest = Ingest::new(attached, ring, settings.targets.clone());
+        let ingest = Ingest::new(
+            attached,
+            ring,
+            settings.targets.clone(),
+            settings.library_hooks.clone(),
+        );
         Ok(Self {
             settings,
             shared,

@@ -128,7 +128,7 @@ const UPDATE: &str = "use Linux 5.12 or newer with CONFIG_BPF_SYSCALL=y, and rep
                       the output of `uname -r`";
 
 /// An error with its causes.
-fn full(error: &dyn std::error::Error) -> String {
+pub(super) fn full(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

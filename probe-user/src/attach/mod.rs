@@ -5,6 +5,7 @@
 //! nothing behind.
 
 mod error;
+mod hooks;
 mod links;
 mod programs;
 mod syscalls;
@@ -18,6 +19,7 @@ use aya_log::EbpfLogger;
 use probe_abi::{Connection, FdEntry, FdKey, Process, map};
 
 pub use error::{AttachError, Remedy};
+pub use hooks::{HookFault, HookState, HookTarget, LibraryHooks, Location};
 pub use programs::Hooks;
 pub use syscalls::Attachment;
 

@@ -177,6 +177,8 @@ mod tests {
             program::PROCESS_FORK,
             program::PROCESS_EXEC,
             program::PROCESS_EXIT,
+            program::HOOK_ENTER,
+            program::HOOK_RETURN,
         ];
         names.extend(program::ENTER);
         names.extend([
@@ -186,6 +188,7 @@ mod tests {
             probe_abi::map::FDS,
             probe_abi::map::CONNECTIONS,
             probe_abi::map::CALLS,
+            probe_abi::map::HOOK_CALLS,
         ]);
         for name in names {
             let mut needle = vec![0];

@@ -8,7 +8,10 @@ use probe_core::record::{KtimeNs, Record, kernel};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Tracker;
-use crate::{attach::Attached, discover::Target};
+use crate::{
+    attach::{Attached, HookTarget, LibraryHooks},
+    discover::Target,
+};
 
 /// Records read before other duties get their turn: a few milliseconds of work.
 const BATCH: usize = 4096;
@@ -27,10 +30,15 @@ pub type Losses = [(&'static str, u64); loss::COUNT as usize];
 
 impl Ingest {
     /// Takes over the kernel side.
-    pub fn new(attached: Attached, ring: RingBuf<MapData>, targets: Vec<Target>) -> Self {
+    pub fn new(
+        attached: Attached,
+        ring: RingBuf<MapData>,
+        targets: Vec<Target>,
+        hooks: Vec<HookTarget>,
+    ) -> Self {
         Self {
             ring,
-            tracker: Tracker::new(attached, targets),
+            tracker: Tracker::new(attached, targets, LibraryHooks::new(hooks)),
             records: 0,
             malformed: 0,
         }
@@ -91,6 +99,8 @@ impl Ingest {
             ("capture_limit", count(loss::CAPTURE_LIMIT)),
             ("read_fault", count(loss::READ_FAULT)),
             ("map_full", count(loss::MAP_FULL)),
+            ("ring_full_hook", count(loss::RING_FULL_HOOK)),
+            ("hook_unpaired", count(loss::HOOK_UNPAIRED)),
         ]
     }
 }

@@ -3,15 +3,22 @@
 use std::collections::{BTreeMap, HashMap};
 
 use probe_core::record::{
-    Address, ConnectionId, KtimeNs, Process, Record, Tgid, kernel::KernelRecord,
+    Address, ConnectionId, HookCall, KtimeNs, Process, Record, Tgid, kernel::KernelRecord,
 };
 
 use super::{Watched, descriptors::Descriptors};
-use crate::{attach::Attached, discover::Target};
+use crate::{
+    attach::{Attached, LibraryHooks},
+    discover::Target,
+};
 
 /// Watched processes and their connections.
 pub struct Tracker {
     pub(super) attached: Attached,
+    /// Hooks at libraries of watched processes.
+    pub(super) hooks: LibraryHooks,
+    /// Whether the core knows the hooks.
+    pub(super) is_told: bool,
     pub(super) targets: Vec<Target>,
     /// Watched processes.
     pub(super) processes: BTreeMap<Tgid, Process>,
@@ -39,9 +46,11 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    pub(super) fn new(attached: Attached, targets: Vec<Target>) -> Self {
+    pub(super) fn new(attached: Attached, targets: Vec<Target>, hooks: LibraryHooks) -> Self {
         Self {
             attached,
+            hooks,
+            is_told: false,
             targets,
             processes: BTreeMap::new(),
             watched: Watched::default(),
@@ -70,6 +79,11 @@ impl Tracker {
     /// Programs in the kernel.
     pub fn attached(&self) -> &Attached {
         &self.attached
+    }
+
+    /// Hooks at libraries.
+    pub fn hooks(&self) -> &LibraryHooks {
+        &self.hooks
     }
 
     /// Turns one record of the kernel side into records of the core.
@@ -162,7 +176,18 @@ impl Tracker {
                     let _absent = self.attached.maps.processes.remove(&tgid.0);
                 }
             }
+            KernelRecord::Hooked { attachment, call } => self.hooked(attachment, call, out),
             KernelRecord::DescriptorsChanged { tgid } => self.compare_descriptors(tgid),
+        }
+    }
+
+    /// A hooked function was called; the core is told which hook's it is.
+    fn hooked(&mut self, attachment: u32, call: HookCall, out: &mut impl FnMut(Record<'_>)) {
+        let Some(process) = self.processes.get(&call.tgid) else {
+            return;
+        };
+        if let Some(hook) = self.hooks.assign(&mut self.attached, attachment, process) {
+            out(Record::HookCalled(HookCall { hook, ..call }));
         }
     }
 
@@ -196,6 +221,13 @@ impl Tracker {
         if look_over {
             self.look_over(out);
         }
+        if !std::mem::replace(&mut self.is_told, true) {
+            for target in self.hooks.targets() {
+                out(Record::Hook(target.hook.clone()));
+            }
+        }
+        self.hooks
+            .look(&mut self.attached, &self.processes, now, look_over);
     }
 
     /// Whether records other than chunks were lost since the last call.

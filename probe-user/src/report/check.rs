@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Capability, Discovery, State};
 use crate::{
-    attach::{self, Attached, Attachment, has_btf, has_object},
+    attach::{self, Attached, Attachment, LibraryHooks, has_btf, has_object},
     export::Endpoint,
     gpu,
     settings::Settings,
@@ -27,7 +27,7 @@ pub struct Check {
 impl Check {
     /// Tries everything that `run` would need, and takes it back.
     pub fn of_host(settings: &Settings) -> Self {
-        Self {
+        let mut check = Self {
             capabilities: vec![
                 kernel(),
                 privileges().required(),
@@ -41,7 +41,12 @@ impl Check {
                 targets(settings),
                 endpoint(settings).required(),
             ],
+        };
+        // Only where some are configured: nothing is missing without.
+        if !settings.library_hooks.is_empty() {
+            check.capabilities.push(library_hooks(settings));
         }
+        check
     }
 
     /// Whether voxprobe can watch, and nothing is broken.
@@ -161,6 +166,31 @@ fn hooks(settings: attach::Settings) -> Capability {
             Capability::missing("hooks", state, error.what, error.remedy)
         }
     }
+}
+
+/// Sets every library hook at the processes that would be watched, and takes it out again.
+fn library_hooks(settings: &Settings) -> Capability {
+    let name = "library hooks";
+    let Ok((mut attached, _ring)) = Attached::attach(settings.hooks, log::LevelFilter::Off) else {
+        let detail = "the other programs cannot be attached";
+        return Capability::missing(name, State::Unavailable, detail, "see `hooks`");
+    };
+    let mut hooks = LibraryHooks::new(settings.library_hooks.clone());
+    let processes = Discovery::processes_of_host(settings);
+    hooks.look(&mut attached, &processes, crate::ingest::now(), true);
+    let states = hooks.states();
+    let told: Vec<_> = states.iter().map(ToString::to_string).collect();
+    let detail = told.join("; ");
+    let faults = || states.iter().flat_map(|state| &state.faults);
+    if faults().next().is_none() {
+        return Capability::active(name, detail);
+    }
+    let state = if faults().all(|(fault, _)| fault.is_unavailable()) {
+        State::Unavailable
+    } else {
+        State::Failed
+    };
+    Capability::missing(name, state, detail, "")
 }
 
 fn btf(without: bool) -> Capability {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use probe_core::record::{Address, Gpu, Tgid};
+use probe_core::record::{Address, Gpu, Process, Tgid};
 use serde::Serialize;
 
 use crate::{
@@ -41,6 +41,20 @@ pub struct Found {
 }
 
 impl Discovery {
+    /// Processes of this host that match, as they would be watched.
+    pub(super) fn processes_of_host(settings: &Settings) -> BTreeMap<Tgid, Process> {
+        let mut taken = BTreeMap::new();
+        for facts in processes().values() {
+            if let Some(matched) = find(&settings.targets, facts)
+                && facts.pid != std::process::id()
+            {
+                let process = describe(facts, &matched, &taken);
+                taken.insert(Tgid(facts.pid), process);
+            }
+        }
+        taken
+    }
+
     /// Looks over this host.
     pub fn of_host(settings: &Settings) -> Self {
         let all = processes();

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use probe_core::{model::TransportSetting, record::Role};
 use serde::Deserialize;
 
-use super::duration;
+use super::{duration, hook::HookEntry};
 use crate::{
     attach::Attachment,
     discover::{Target, TargetError},
@@ -54,6 +54,7 @@ pub(super) struct File {
     pub(super) gpu: Gpu,
     /// Replaces the default targets when given.
     pub(super) target: Option<Vec<TargetEntry>>,
+    pub(super) hook: Vec<HookEntry>,
 }
 
 section! { Http { listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9781)), } }
@@ -165,19 +166,25 @@ pub(super) struct TargetEntry {
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum RoleName {
+pub(super) enum RoleName {
     Orchestrator,
     Worker,
     Redis,
 }
 
+impl From<RoleName> for Role {
+    fn from(name: RoleName) -> Self {
+        match name {
+            RoleName::Orchestrator => Self::Orchestrator,
+            RoleName::Worker => Self::Worker,
+            RoleName::Redis => Self::Redis,
+        }
+    }
+}
+
 impl TargetEntry {
     pub(super) fn compile(self) -> Result<Target, TargetError> {
-        let role = match self.role.ok_or(TargetError::NoRole)? {
-            RoleName::Orchestrator => Role::Orchestrator,
-            RoleName::Worker => Role::Worker,
-            RoleName::Redis => Role::Redis,
-        };
+        let role = self.role.ok_or(TargetError::NoRole)?.into();
         let regex = |key, pattern: Option<String>| {
             pattern
                 .map(|pattern| regex::Regex::new(&pattern))
@@ -246,5 +253,6 @@ impl File {
         .chain([
             "profile", "role", "cmdline", "exe", "cgroup", "port", "pid", "name", "adapter",
         ])
+        .chain(HookEntry::KEYS.iter().copied())
     }
 }

@@ -6,6 +6,7 @@
 mod duration;
 mod error;
 mod file;
+mod hook;
 
 use std::{
     net::SocketAddr,
@@ -16,7 +17,11 @@ use std::{
 
 use probe_core::{metrics::Limits, model::ModelSettings, profile::Profile};
 
-use crate::{attach, discover::Target, gpu, telemetry};
+use crate::{
+    attach::{self, HookTarget},
+    discover::Target,
+    gpu, telemetry,
+};
 
 pub use error::SettingsError;
 
@@ -31,6 +36,8 @@ pub struct Settings {
     pub hooks: attach::Settings,
     /// Which processes are watched.
     pub targets: Vec<Target>,
+    /// Which functions of libraries are hooked.
+    pub library_hooks: Vec<HookTarget>,
     /// How often `/proc` is looked over for processes whose start was missed.
     pub discovery_interval: Duration,
     /// What the voice system says.
@@ -71,6 +78,8 @@ impl Settings {
                 })
                 .collect::<Result<_, _>>()?,
         };
+        let library_hooks = hook::compile(file.hook)
+            .map_err(|(place, error)| SettingsError::value(path, &place, &error))?;
         let (profile, profile_text) = load_profile(&file.profile, path)?;
         Ok(Self {
             listen: file.http.listen,
@@ -83,6 +92,7 @@ impl Settings {
                 without_btf: file.hooks.without_btf,
             },
             targets,
+            library_hooks,
             discovery_interval: file.discovery.interval,
             profile: Arc::new(profile),
             profile_text,
@@ -144,6 +154,8 @@ mod tests {
             text.contains("`intervall`") && text.contains("did you mean `interval`"),
             "{text}"
         );
+        let text = error("[[hook]]\nsimbol = \"f\"\n");
+        assert!(text.contains("did you mean `symbol`"), "{text}");
         let text = error("[htpp]\n");
         assert!(text.contains("did you mean `http`"), "{text}");
     }

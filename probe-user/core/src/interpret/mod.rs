@@ -6,6 +6,8 @@
 //! nothing else. Both sides of a connection are interpreted alike; each event carries the side, and
 //! whoever uses it decides which side counts.
 //!
+//! What clients say over WebSocket becomes [`ClientEvent`]s by [`client_event`], message by message.
+//!
 //! Proto3 does not send defaults: in an intact message an absent command is number 0, an absent
 //! bool is false, an absent integer is 0. In a message that is not intact an absent field may have
 //! been there, so it is unknown and stays unknown.

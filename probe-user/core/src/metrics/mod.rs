@@ -7,6 +7,7 @@ pub mod catalogue;
 mod family;
 mod gpu;
 mod histogram;
+mod hooks;
 mod limits;
 mod orchestrator;
 mod probe;
@@ -16,6 +17,7 @@ mod worker;
 pub use family::{Family, OTHER, Replace, Series};
 pub use gpu::GpuMetrics;
 pub use histogram::{Histogram, Observation, Observations};
+pub use hooks::HookMetrics;
 pub use limits::{Bound, Limits};
 pub use orchestrator::OrchestratorMetrics;
 pub use probe::{Measure, ProbeMetrics, SkipReason};
@@ -38,6 +40,8 @@ pub struct Metrics {
     pub worker: WorkerMetrics,
     /// The metrics of Redis connections.
     pub redis: RedisMetrics,
+    /// The metrics of library hooks.
+    pub hooks: HookMetrics,
     /// The GPUs' metrics.
     pub gpu: GpuMetrics,
     /// The probe's own metrics that the core counts.
@@ -81,6 +85,7 @@ impl Metrics {
             orchestrator: OrchestratorMetrics::new(&builder),
             worker: WorkerMetrics::new(&builder),
             redis: RedisMetrics::new(&builder),
+            hooks: HookMetrics::new(&builder),
             gpu: GpuMetrics::new(&builder),
             probe: ProbeMetrics::new(&builder, overflow),
             registry: builder.registry,

@@ -24,6 +24,7 @@
 //!   `voxprobe_observations_skipped_total`.
 
 mod control;
+mod hooks;
 mod models;
 mod orchestrator;
 mod pacing;
@@ -39,7 +40,8 @@ mod streams;
 mod view;
 mod worker;
 
-pub use orchestrator::{OrchestratorModel, Speech};
+pub use hooks::{HookModel, MAX_HOOKS, MAX_INSTANCES, Speech};
+pub use orchestrator::OrchestratorModel;
 pub use redis::RedisModel;
 pub use settings::{
     MAX_FRAME_MS, MAX_LINGERING, MAX_MODELS_PER_PROCESS, MAX_PROCESSES, MAX_SEQUENCE_GAP,

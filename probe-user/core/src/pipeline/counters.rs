@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Names of the records, in the order of [`kind`].
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 12] = [
     "process",
     "process_ended",
     "opened",
@@ -23,6 +23,8 @@ const KINDS: [&str; 10] = [
     "gpus",
     "tick",
     "websocket",
+    "hook",
+    "hook_called",
 ];
 
 fn kind(record: &Record<'_>) -> usize {
@@ -37,6 +39,8 @@ fn kind(record: &Record<'_>) -> usize {
         Record::Gpus(_) => 7,
         Record::Tick { .. } => 8,
         Record::WebSocket(_) => 9,
+        Record::Hook(_) => 10,
+        Record::HookCalled(_) => 11,
     }
 }
 

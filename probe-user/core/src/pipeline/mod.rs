@@ -20,11 +20,11 @@ use crate::{
     flow::{Exchange, InflaterBudget},
     interpret::{self, ClientEvent, Interpreter, client_event},
     metrics::Metrics,
-    model::{Model, ModelSettings, OrchestratorModel, RedisModel},
+    model::{HookModel, Model, ModelSettings, OrchestratorModel, RedisModel},
     profile::Profile,
     record::{
-        Address, Chunk, ConnectionEnd, ConnectionId, Direction, Gap, Joined, KtimeNs, Opened,
-        Process, Record, Role, Side, Tgid, WebSocketEvent,
+        Address, Chunk, ConnectionEnd, ConnectionId, Direction, Gap, HookCall, Joined, KtimeNs,
+        Opened, Process, Record, Role, Side, Tgid, WebSocketEvent,
     },
     stream::Delivery,
 };
@@ -59,6 +59,7 @@ pub struct Pipeline {
     model: Model,
     orchestrator: OrchestratorModel,
     redis: RedisModel,
+    hooks: HookModel,
     /// Connections that speak Redis came or went since the last tick.
     redis_changed: bool,
     processes: HashMap<Tgid, Process>,
@@ -70,6 +71,8 @@ pub struct Pipeline {
     inflaters: InflaterBudget,
     #[cfg(test)]
     told: Vec<ClientEvent>,
+    #[cfg(test)]
+    heard: Vec<(Tgid, KtimeNs, crate::model::Speech)>,
 }
 
 impl Pipeline {
@@ -80,6 +83,7 @@ impl Pipeline {
             model: Model::new(settings, &metrics),
             orchestrator: OrchestratorModel::new(settings, &metrics),
             redis: RedisModel::new(&metrics),
+            hooks: HookModel::new(&metrics),
             redis_changed: false,
             counters: Counters::new(&metrics),
             profile,
@@ -93,6 +97,8 @@ impl Pipeline {
             inflaters: InflaterBudget::default(),
             #[cfg(test)]
             told: Vec::new(),
+            #[cfg(test)]
+            heard: Vec::new(),
         }
     }
 
@@ -158,6 +164,8 @@ impl Pipeline {
             Record::Gpus(sample) => self.model.handle_gpus(sample),
             Record::Tick { at } => self.handle_tick(*at, reborrow(&mut tap)),
             Record::WebSocket(event) => self.handle_told(event),
+            Record::Hook(hook) => self.hooks.handle_hook(hook),
+            Record::HookCalled(call) => self.handle_hook_called(call),
         }
         // After what it set free: a replay must meet chunks that were held back before the end of
         // their connection, as this pipeline did.
@@ -257,6 +265,18 @@ impl Pipeline {
         self.orchestrator.handle_connection_closed(id, at);
     }
 
+    fn handle_hook_called(&mut self, call: &HookCall) {
+        let Some(process) = self.processes.get(&call.tgid) else {
+            return;
+        };
+        if let Some(speech) = self.hooks.handle_call(call, process.role) {
+            #[cfg(test)]
+            self.heard.push((call.tgid, call.exit, speech));
+            self.orchestrator
+                .handle_speech(call.tgid, call.exit, speech);
+        }
+    }
+
     fn handle_process_ended(&mut self, tgid: Tgid, at: KtimeNs, mut tap: Option<&mut dyn Tap>) {
         // Its sessions end with it, not one by one with its connections.
         self.orchestrator.handle_process_ended(tgid, at);
@@ -265,6 +285,7 @@ impl Pipeline {
             self.handle_closed(id, at, end, reborrow(&mut tap));
         }
         self.processes.remove(&tgid);
+        self.hooks.handle_process_ended(tgid);
         self.model.handle_process_ended(tgid, at);
     }
 
@@ -432,6 +453,8 @@ impl Stage<'_> {
     }
 }
 
+#[cfg(test)]
+mod hook_tests;
 #[cfg(test)]
 mod orchestrator_tests;
 #[cfg(test)]

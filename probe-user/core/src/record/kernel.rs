@@ -6,9 +6,12 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use probe_abi::{SOCKADDR_BYTES, direction, flag, kind, origin};
+use probe_abi::{SOCKADDR_BYTES, direction, flag, hook_event, kind, origin};
 
-use super::{Address, Chunk, ConnectionId, Direction, GapReason, Hole, KtimeNs, Side, Tgid};
+use super::{
+    Address, Chunk, ConnectionId, Direction, GapReason, Hole, HookCall, HookEvent, HookId, KtimeNs,
+    Side, Tgid,
+};
 
 /// A record of the kernel side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +102,13 @@ pub enum KernelRecord<'a> {
         tgid: Tgid,
         /// When.
         at: KtimeNs,
+    },
+    /// A hooked library function was called.
+    Hooked {
+        /// Which attachment of a hook: the agent knows its library.
+        attachment: u32,
+        /// The call. Its hook is the agent's to say.
+        call: HookCall,
     },
     /// Descriptors changed in a way no record describes.
     DescriptorsChanged {
@@ -194,8 +204,37 @@ pub fn parse(bytes: &[u8]) -> Result<KernelRecord<'_>, RecordError> {
         kind::EXEC => Ok(KernelRecord::Executed { tgid, at }),
         kind::EXIT => Ok(KernelRecord::Exited { tgid, at }),
         kind::FDS_CHANGED => Ok(KernelRecord::DescriptorsChanged { tgid }),
+        kind::HOOK => hooked(&mut fields, at, tgid, tid),
         _ => Err(RecordError::Unknown),
     }
+}
+
+fn hooked<'a>(
+    fields: &mut Fields<'a>,
+    exit: KtimeNs,
+    tgid: Tgid,
+    tid: u32,
+) -> Result<KernelRecord<'a>, RecordError> {
+    let enter = KtimeNs(fields.u64()?);
+    let argument = fields.u64()?;
+    let value = fields.u64()?;
+    let attachment = fields.u32()?;
+    let event = match fields.u32()? {
+        hook_event::ENTERED => HookEvent::Entered,
+        hook_event::RETURNED => HookEvent::Returned(value),
+        hook_event::RESET => HookEvent::Reset,
+        _ => return Err(RecordError::Unknown),
+    };
+    let call = HookCall {
+        hook: HookId::default(),
+        tgid,
+        tid,
+        enter,
+        exit,
+        instance: argument,
+        event,
+    };
+    Ok(KernelRecord::Hooked { attachment, call })
 }
 
 fn chunk<'a>(
@@ -427,6 +466,46 @@ mod tests {
             reason: GapReason::CaptureLimit,
         };
         assert_eq!(chunk.holes.as_ref(), [hole]);
+    }
+
+    /// A record of a hooked call as the kernel side writes it.
+    fn hook_bytes(event: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend(kind::HOOK.to_ne_bytes());
+        bytes.extend(0_u16.to_ne_bytes());
+        bytes.extend(56_u32.to_ne_bytes());
+        bytes.extend(900_u64.to_ne_bytes());
+        bytes.extend(10_u32.to_ne_bytes());
+        bytes.extend(11_u32.to_ne_bytes());
+        for value in [850_u64, 0x7f00, 1] {
+            bytes.extend(value.to_ne_bytes());
+        }
+        bytes.extend(3_u32.to_ne_bytes());
+        bytes.extend(event.to_ne_bytes());
+        bytes
+    }
+
+    #[test]
+    fn hooked_call_is_read_and_cut_or_unknown_ones_are_errors() {
+        let bytes = hook_bytes(hook_event::RETURNED);
+        let call = HookCall {
+            hook: HookId::default(),
+            tgid: Tgid(10),
+            tid: 11,
+            enter: KtimeNs(850),
+            exit: KtimeNs(900),
+            instance: 0x7f00,
+            event: HookEvent::Returned(1),
+        };
+        let expected = KernelRecord::Hooked {
+            attachment: 3,
+            call,
+        };
+        assert_eq!(parse(&bytes), Ok(expected));
+        for cut in 0..bytes.len() {
+            assert_eq!(parse(&bytes[..cut]), Err(RecordError::TooShort));
+        }
+        assert_eq!(parse(&hook_bytes(9)), Err(RecordError::Unknown));
     }
 
     #[test]

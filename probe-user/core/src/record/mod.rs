@@ -3,6 +3,7 @@
 
 mod connection;
 mod gpu;
+mod hook;
 pub mod kernel;
 mod process;
 mod time;
@@ -12,6 +13,10 @@ pub use connection::{
     Address, Chunk, ConnectionId, Direction, Gap, GapReason, Hole, Joined, Opened, Piece, Side,
 };
 pub use gpu::{Gpu, GpuProcess, GpuReadings, GpuSample, GpuState, NvmlCall, NvmlState};
+pub(crate) use hook::HookResult;
+pub use hook::{
+    Debounce, Hook, HookCall, HookEvent, HookId, HookKind, HookMeaning, Returns, Sustained,
+};
 pub use process::{Process, Role, Tgid};
 pub use time::KtimeNs;
 pub use websocket::{
@@ -67,4 +72,8 @@ pub enum Record<'a> {
     /// What a WebSocket connection said. Only captures hold it: live, it is read off the bytes,
     /// which a capture leaves out.
     WebSocket(WebSocketEvent),
+    /// A library hook of the configuration: what its calls mean.
+    Hook(Hook),
+    /// A hooked library function was called.
+    HookCalled(HookCall),
 }

@@ -6,6 +6,7 @@
 //! units, counters in `_total`).
 
 pub mod gpu;
+pub mod hooks;
 pub mod orchestrator;
 pub mod probe;
 pub mod redis;
@@ -46,6 +47,7 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
         .iter()
         .chain(worker::ALL)
         .chain(redis::ALL)
+        .chain(hooks::ALL)
         .chain(gpu::ALL)
         .chain(probe::ALL)
         .copied()

@@ -79,7 +79,7 @@ use std::net::SocketAddr;
 
 use prometheus::IntCounter;
 
-use super::{MAX_PROCESSES, ModelSettings, TransportSetting};
+use super::{MAX_PROCESSES, ModelSettings, Speech, TransportSetting};
 use crate::flow::CallId;
 use crate::interpret::{Event, Id, MessageKind};
 use crate::metrics::{Measure, Metrics, SkipReason};
@@ -88,15 +88,6 @@ use peers::Peers;
 use process::Orchestrator;
 use session::{Session, SessionKey, Transport};
 use stream::Stream;
-
-/// An edge of what a voice activity detector says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Speech {
-    /// The user began to speak.
-    Started,
-    /// The user stopped.
-    Ended,
-}
 
 /// The orchestrators' state. Feed it in record order.
 #[derive(Debug)]

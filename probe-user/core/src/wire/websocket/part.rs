@@ -71,8 +71,10 @@ impl Payload<'_> {
         let mut buffer = [0; UNMASK_BYTES];
         // The buffer is a multiple of the key's length, so each run starts at its beginning.
         for run in self.bytes.chunks(UNMASK_BYTES) {
-            for ((place, byte), mask) in buffer.iter_mut().zip(run).zip(key.iter().cycle()) {
-                *place = byte ^ mask;
+            for (places, bytes) in buffer.chunks_mut(key.len()).zip(run.chunks(key.len())) {
+                for ((place, byte), mask) in places.iter_mut().zip(bytes).zip(key) {
+                    *place = byte ^ mask;
+                }
             }
             take(buffer.get(..run.len()).unwrap_or_default());
         }

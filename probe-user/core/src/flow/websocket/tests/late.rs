@@ -96,7 +96,17 @@ fn message_whose_beginning_was_not_seen_is_counted_as_unknown() {
     watched.bytes(SERVER, &frame(SERVER, 0x00, b"more"));
     watched.bytes(SERVER, &frame(SERVER, 0x80, b"last"));
     watched.bytes(SERVER, &text(SERVER, &audio(1)));
-    let expected = ["upgraded", "server: unknown", "server: text audio 1"];
+    assert!(
+        watched.take().is_empty(),
+        "only one frame speaks for the framing"
+    );
+    watched.bytes(SERVER, &text(SERVER, &audio(2)));
+    let expected = [
+        "upgraded",
+        "server: unknown",
+        "server: text audio 1",
+        "server: text audio 2",
+    ];
     assert_eq!(watched.take(), expected);
 }
 

@@ -111,8 +111,7 @@ impl Scanner {
 
     /// Passes over a string; the bytes consumed.
     fn skip(&mut self, rest: &[u8]) -> usize {
-        let found = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'));
-        let Some(at) = found else {
+        let Some(at) = memchr::memchr2(b'"', b'\\', rest) else {
             return rest.len();
         };
         self.state = if rest.get(at) == Some(&b'"') {
