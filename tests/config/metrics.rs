@@ -12,10 +12,11 @@ use super::rules::{Name, Rule, config, yaml};
 pub(crate) type Known = BTreeMap<String, BTreeSet<String>>;
 
 /// The agent's own metrics beside the core's catalogue. The live test finds each in a scrape.
-pub(crate) const AGENT: [(&str, &[&str]); 10] = [
+pub(crate) const AGENT: [(&str, &[&str]); 11] = [
     ("voxprobe_build_info", &["version"]),
     ("voxprobe_cpu_seconds_total", &[]),
     ("voxprobe_hook_backend", &["backend"]),
+    ("voxprobe_hooks", &["name", "state"]),
     ("voxprobe_kernel_losses_total", &["reason"]),
     ("voxprobe_kernel_records_total", &[]),
     ("voxprobe_program_run_seconds_total", &["program"]),

@@ -101,6 +101,7 @@ fn settings(worker: u32, redis: &Redis) -> String {
     let redis = redis.process.pid();
     format!(
         "[gpu]\ninterval = \"200ms\"\n\
+         [[hook]]\nname = \"vad\"\npreset = \"webrtcvad\"\n\
          [[target]]\nrole = \"worker\"\npid = {worker}\nname = \"{WORKER}\"\nadapter = \"tone\"\n\
          [[target]]\nrole = \"redis\"\npid = {redis}\n"
     )
