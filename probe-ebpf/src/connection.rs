@@ -27,8 +27,8 @@ const AF_INET6: i32 = 10;
 const EINPROGRESS: i64 = -115;
 const EINTR: i64 = -4;
 
-/// A new connection id: the CPU and a count, so that no two CPUs give the same one.
-fn new_id() -> Option<u64> {
+/// A new id of a connection or a file: the CPU and a count, so that no two CPUs give the same one.
+pub fn new_id() -> Option<u64> {
     let counter = BEGUN.get_ptr_mut(0)?;
     // SAFETY: this CPU's value; preemption is off in a tracepoint.
     let count = unsafe {

@@ -5,7 +5,7 @@ use probe_abi::{call, process_flag};
 
 use crate::{
     call::{begin, finish, socket, watched},
-    connection, descriptor, message,
+    connection, descriptor, file, file_open, message,
     syscall::{self, Syscall},
 };
 
@@ -15,7 +15,7 @@ const F_DUPFD_CLOEXEC: u64 = 1030;
 
 /// Remembers a call of a watched process that its return will be needed for.
 #[inline(always)]
-pub fn enter(number: u32, args: [u64; 4]) {
+pub fn enter(number: u32, args: [u64; 5]) {
     let Some(meaning) = syscall::meaning(number) else {
         return;
     };
@@ -25,17 +25,26 @@ pub fn enter(number: u32, args: [u64; 4]) {
     let rest = [args[1], args[2], args[3]];
     match meaning {
         Syscall::Transfer(kind) => {
-            if process.flags & process_flag::DESCRIPTORS_UNKNOWN == 0
-                && let Some(entry) = socket(files, fd)
-                && message::moves_stream(kind, &rest)
-            {
-                begin(kind, number, files, entry.connection, fd, rest);
+            if process.flags & process_flag::DESCRIPTORS_UNKNOWN != 0 {
+                return;
+            }
+            match socket(files, fd) {
+                Some(entry) if message::moves_stream(kind, &rest) => {
+                    begin(kind, number, files, entry.connection, fd, rest);
+                }
+                None if kind == call::READ || kind == call::READV => {
+                    file::reading(number, files, fd);
+                }
+                _ => {}
             }
         }
         Syscall::Socket => begin(call::SOCKET, number, files, 0, fd, rest),
         Syscall::Connect => begin(call::CONNECT, number, files, 0, fd, rest),
         Syscall::Accept => begin(call::ACCEPT, number, files, 0, fd, rest),
-        Syscall::Close => descriptor::close(files, fd),
+        Syscall::Close => {
+            descriptor::close(files, fd);
+            file::close(files, fd);
+        }
         Syscall::Shutdown => {
             if let Some(entry) = socket(files, fd) {
                 begin(call::SHUTDOWN, number, files, entry.connection, fd, rest);
@@ -44,10 +53,13 @@ pub fn enter(number: u32, args: [u64; 4]) {
         Syscall::Dup => {
             if let Some(entry) = socket(files, fd) {
                 begin(call::DUP, number, files, entry.connection, fd, rest);
+            } else {
+                file::duplicating(number, files, fd, None);
             }
         }
         Syscall::DupOnto => {
             let old = socket(files, fd);
+            file::duplicating(number, files, fd, Some(args[1] as i32));
             if old.is_some() || socket(files, args[1] as i32).is_some() {
                 begin(
                     call::DUP,
@@ -60,13 +72,21 @@ pub fn enter(number: u32, args: [u64; 4]) {
             }
         }
         Syscall::Fcntl => {
-            if (args[1] == F_DUPFD || args[1] == F_DUPFD_CLOEXEC)
-                && let Some(entry) = socket(files, fd)
-            {
+            if args[1] != F_DUPFD && args[1] != F_DUPFD_CLOEXEC {
+                return;
+            }
+            if let Some(entry) = socket(files, fd) {
                 begin(call::DUP, number, files, entry.connection, fd, rest);
+            } else {
+                file::duplicating(number, files, fd, None);
             }
         }
         Syscall::CloseRange => begin(call::CLOSE_RANGE, number, files, 0, fd, rest),
+        Syscall::Open => file_open::opening(number, files, args[0]),
+        Syscall::OpenAt => file_open::opening_at(number, files, fd, args[1]),
+        Syscall::ReadAt => file::reading(number, files, fd),
+        Syscall::Map => file::mapping(number, files, args),
+        Syscall::Unmap => file::unmapping(files, args[0]),
     }
 }
 
@@ -90,6 +110,10 @@ pub fn exit<C: EbpfContext>(ctx: &C, number: u32, result: i64) {
         call::SHUTDOWN => descriptor::shut_down(&pending, result),
         call::DUP => descriptor::duplicated(&pending, result),
         call::CLOSE_RANGE => descriptor::changed(&pending),
+        call::OPEN if file::follows() => file_open::opened(&pending, result),
+        call::FILE_READ if file::follows() => file::read(&pending, result),
+        call::MAP if file::follows() => file::mapped(&pending, result),
+        call::FILE_DUP if file::follows() => file::duplicated(&pending, result),
         _ => message::transferred(ctx, &pending, result),
     }
 }

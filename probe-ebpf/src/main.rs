@@ -1,8 +1,9 @@
 //! voxprobe's kernel side: times the socket calls of watched processes and copies the bytes they
-//! moved into one ring buffer.
+//! moved into one ring buffer. Where the agent has model roots, it also tells which files below them
+//! are opened and how much of them is read, and nothing of what is in them.
 //!
-//! Every program filters by process before it reads anything, keeps to sockets afterwards, and
-//! writes nothing but its own maps. What cannot be recorded is counted by reason in `LOSSES`.
+//! Every program filters by process before it reads anything, keeps to sockets and those files
+//! afterwards, and writes nothing but its own maps. What cannot be recorded is counted by reason in `LOSSES`.
 
 #![no_std]
 #![no_main]
@@ -17,6 +18,8 @@ mod cursor;
 mod descriptor;
 mod dispatch;
 mod emit;
+mod file;
+mod file_open;
 mod lib_calls;
 mod maps;
 mod message;

@@ -2,14 +2,15 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
+    maps::{HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
 };
 use probe_abi::{
-    Connection, FdEntry, FdKey, MAX_CONNECTIONS, MAX_FDS, MAX_HOOK_CALLS, MAX_NOT_STREAMS,
-    MAX_PROCESSES, MAX_THREADS, Process, RING_BYTES, loss,
+    Connection, FdEntry, FdKey, FileEntry, MAX_CONNECTIONS, MAX_FDS, MAX_FILES, MAX_HOOK_CALLS,
+    MAX_MAPPINGS, MAX_NOT_STREAMS, MAX_PROCESSES, MAX_ROOTS, MAX_THREADS, Process, RING_BYTES,
+    ROOT_BYTES, loss,
 };
 
-use crate::values::{Call, HookCall, HookKey, Scratch};
+use crate::values::{Call, HookCall, HookKey, Mapping, PathScratch, Scratch};
 
 /// Records for the agent.
 #[map]
@@ -52,3 +53,18 @@ pub static BEGUN: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static HOOK_CALLS: LruHashMap<HookKey, HookCall> =
     LruHashMap::with_max_entries(MAX_HOOK_CALLS, 0);
+/// Descriptors of files under model roots, and of those whose path the agent has to complete.
+#[map]
+pub static FILES: LruHashMap<FdKey, FileEntry> = LruHashMap::with_max_entries(MAX_FILES, 0);
+
+/// Mappings of such files → file id.
+#[map]
+pub static MAPPINGS: LruHashMap<Mapping, u64> = LruHashMap::with_max_entries(MAX_MAPPINGS, 0);
+
+/// Model roots: paths that end in a slash.
+#[map]
+pub static MODEL_ROOTS: LpmTrie<[u8; ROOT_BYTES], u32> = LpmTrie::with_max_entries(MAX_ROOTS, 0);
+
+/// Where a record with a path is put together.
+#[map]
+pub static PATH: PerCpuArray<PathScratch> = PerCpuArray::with_max_entries(1, 0);

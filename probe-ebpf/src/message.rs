@@ -97,18 +97,30 @@ fn wanted(message: u64) -> u64 {
 #[inline(always)]
 fn advance(connection: u64, direction: u8, length: u32) -> Option<u64> {
     let state = CONNECTIONS.get_ptr_mut(connection)?;
-    let mut offset = u64::from(length);
     // Atomic, so that two threads that return at once take different positions.
-    // Minimum kernel version: 5.12 (BPF_FETCH).
     // SAFETY: the value lives as long as the program runs, and the index is 0 or 1.
-    unsafe {
+    Some(unsafe {
         let counter = &raw mut (*state).offset[usize::from(direction & 1)];
+        fetch_add(counter, u64::from(length))
+    })
+}
+
+/// Adds to a counter in a map and gives what it was, in one step.
+/// Minimum kernel version: 5.12 (BPF_FETCH).
+///
+/// # Safety
+/// The counter is a map's value, which lives as long as the program runs.
+#[inline(always)]
+pub unsafe fn fetch_add(counter: *mut u64, value: u64) -> u64 {
+    let mut before = value;
+    // SAFETY: see the caller.
+    unsafe {
         core::arch::asm!(
             "{0} = atomic_fetch_add((u64 *)({1} + 0), {0})",
-            inout(reg) offset,
+            inout(reg) before,
             in(reg) counter,
             options(nostack),
         );
     }
-    Some(offset)
+    before
 }

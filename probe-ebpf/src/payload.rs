@@ -125,7 +125,7 @@ fn step(scratch: *mut Scratch, cursor: *mut Cursor) -> bool {
 /// A value whose range the optimiser does not know, so that it keeps the check that follows: the
 /// verifier needs to see it.
 #[inline(always)]
-fn opaque(mut value: u32) -> u32 {
+pub fn opaque(mut value: u32) -> u32 {
     // SAFETY: adds nothing.
     unsafe { core::arch::asm!("{0} += 0", inout(reg) value, options(pure, nomem, nostack)) };
     value

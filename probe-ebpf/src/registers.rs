@@ -18,9 +18,9 @@ pub struct Registers {
 
 #[cfg(bpf_target_arch = "x86_64")]
 impl Registers {
-    /// The first four arguments.
-    pub fn arguments(&self) -> [u64; 4] {
-        [self.di, self.si, self.dx, self.r10]
+    /// The first five arguments.
+    pub fn arguments(&self) -> [u64; 5] {
+        [self.di, self.si, self.dx, self.r10, self.r8]
     }
 }
 
@@ -34,8 +34,8 @@ pub struct Registers {
 
 #[cfg(bpf_target_arch = "aarch64")]
 impl Registers {
-    /// The first four arguments.
-    pub fn arguments(&self) -> [u64; 4] {
-        [self.x[0], self.x[1], self.x[2], self.x[3]]
+    /// The first five arguments.
+    pub fn arguments(&self) -> [u64; 5] {
+        [self.x[0], self.x[1], self.x[2], self.x[3], self.x[4]]
     }
 }

@@ -38,7 +38,7 @@ macro_rules! enter_programs {
     ($($name:ident: $($index:literal)*;)+) => {$(
         #[tracepoint]
         pub fn $name(ctx: TracePointContext) -> u32 {
-            let mut args = [0_u64; 4];
+            let mut args = [0_u64; 5];
             // SAFETY: attached only to syscalls with at least this many arguments; the kernel
             // refuses the attachment otherwise.
             unsafe {
@@ -55,6 +55,7 @@ enter_programs! {
     enter_args2: 0 1;
     enter_args3: 0 1 2;
     enter_args4: 0 1 2 3;
+    enter_args5: 0 1 2 3 4;
 }
 
 /// The syscall's number.

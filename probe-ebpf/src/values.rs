@@ -1,6 +1,6 @@
 //! What the kernel side's own maps hold. The shared ones hold `probe_abi`'s types.
 
-use probe_abi::{ChunkRecord, FRAGMENT_BYTES};
+use probe_abi::{ChunkRecord, FRAGMENT_BYTES, FileOpenRecord, PATH_BYTES, PathKey};
 
 /// A call in flight.
 #[repr(C)]
@@ -74,4 +74,24 @@ pub struct HookCall {
     pub enter_ns: u64,
     /// First argument's register.
     pub argument: u64,
+}
+
+/// Where a file is mapped.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Mapping {
+    /// First address.
+    pub address: u64,
+    /// Process.
+    pub tgid: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
+/// Where the record of an opened file is put together, and the key its path is looked up by.
+#[repr(C)]
+pub struct PathScratch {
+    pub record: FileOpenRecord,
+    pub path: [u8; PATH_BYTES],
+    pub key: PathKey,
 }

@@ -1,5 +1,12 @@
-//! Peers on Python's grpcio: what the agent sees of them is what they did.
+//! Peers on Python: what the agent sees of them is what they did, and what they say they did adds
+//! up.
+
+#![allow(
+    clippy::float_cmp,
+    reason = "counts are whole numbers: f64 holds them exactly"
+)]
 
 mod exactness;
 mod grpc_aio;
 mod grpc_sync;
+mod orchestrators;

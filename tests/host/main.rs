@@ -15,6 +15,8 @@ mod kernel_side;
 mod lifecycle;
 mod load;
 mod metrics_lint;
+mod model_files;
+mod naming;
 mod redis;
 mod refusals;
 mod timing;

@@ -1,8 +1,6 @@
 //! A real Redis server with real clients: what it counted itself is what is exported.
 
 use std::collections::BTreeMap;
-use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,7 +9,8 @@ use probe_tests::exposition::Exposition;
 use probe_tests::lab::Lab;
 use probe_tests::peer::{Client, Server};
 use probe_tests::probe::{Probe, SETTLE, assert_lossless};
-use probe_tests::process::{Process, eventually};
+use probe_tests::process::Process;
+use probe_tests::redis::Redis;
 use probe_tests::skip::{program, unprivileged};
 use voicelab::truth::{Event, Line};
 
@@ -24,69 +23,6 @@ const SOON: Duration = Duration::from_secs(10);
 /// How long the voice sessions beside it may take.
 const CLIENT_LIMIT: Duration = Duration::from_secs(90);
 
-/// A running Redis server on a port of its own.
-struct Redis {
-    _process: Process,
-    port: String,
-    cli: PathBuf,
-}
-
-impl Redis {
-    /// Starts one; `None` where it is not installed: that is said.
-    fn start(lab: &Lab) -> Option<Self> {
-        // The package without the service has the server under another name; it goes by its first
-        // argument.
-        let (server, cli) = (program("redis-check-rdb")?, program("redis-cli")?);
-        let port = free_port();
-        let mut command = Command::new(server);
-        command
-            .arg0("redis-server")
-            .args(["--port", &port, "--bind", "127.0.0.1", "--save", ""])
-            .arg("--dir")
-            .arg(lab.folder());
-        let redis = Self {
-            _process: Process::start(&mut command, &lab.fresh("redis.err")),
-            port,
-            cli,
-        };
-        let answers = || redis.cli(&["PING"]).trim() == "PONG";
-        assert!(eventually(START, answers), "the server does not answer");
-        Some(redis)
-    }
-
-    /// What `redis-cli` prints for a command.
-    fn cli(&self, arguments: &[&str]) -> String {
-        let output = Command::new(&self.cli)
-            .args(["-p", &self.port])
-            .args(arguments)
-            .output()
-            .expect("run redis-cli");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    /// Calls the server counted, by command, since its statistics were reset.
-    fn calls(&self) -> BTreeMap<String, u64> {
-        let mut calls = BTreeMap::new();
-        for line in self.cli(&["INFO", "commandstats"]).lines() {
-            let Some((name, fields)) = line
-                .strip_prefix("cmdstat_")
-                .and_then(|line| line.split_once(':'))
-            else {
-                continue;
-            };
-            // Subcommands are counted on their own.
-            let command = name.split('|').next().unwrap_or(name).to_ascii_uppercase();
-            let count = fields
-                .split(',')
-                .find_map(|field| field.strip_prefix("calls="))
-                .and_then(|count| count.parse::<u64>().ok())
-                .expect("calls of a command");
-            *calls.entry(command).or_default() += count;
-        }
-        calls
-    }
-}
-
 /// Runs redis-benchmark with pipelines of 16 until it is told to end.
 fn full_speed(redis: &Redis, lab: &Lab) -> Option<Process> {
     let mut command = Command::new(program("redis-benchmark")?);
@@ -94,12 +30,6 @@ fn full_speed(redis: &Redis, lab: &Lab) -> Option<Process> {
         .args(["-p", &redis.port, "-P", "16", "-c", "16", "-l", "-q"])
         .args(["-t", "set,get"]);
     Some(Process::start(&mut command, &lab.fresh("benchmark.err")))
-}
-
-fn free_port() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
-    let address = listener.local_addr().expect("bound");
-    address.port().to_string()
 }
 
 /// Starts a probe that finds this server, and redis-benchmark as a voice process if it is to.

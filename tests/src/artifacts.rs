@@ -26,6 +26,15 @@ pub fn fake_nvml() -> PathBuf {
     )
 }
 
+/// The shared object with functions to hook.
+pub fn vad_hook() -> PathBuf {
+    built(
+        "VOXPROBE_VAD_HOOK",
+        "libvad_hook.so",
+        "cargo build --release -p vad-hook",
+    )
+}
+
 /// An interpreter with the Python peers' requirements; `None` where there is none.
 pub fn python() -> Option<PathBuf> {
     env::var_os("VOXPROBE_PYTHON").map(PathBuf::from)

@@ -30,6 +30,11 @@ impl Exposition {
         Self { samples }
     }
 
+    /// A scrape of these samples.
+    pub fn from_samples(samples: Vec<Sample>) -> Self {
+        Self { samples }
+    }
+
     /// Samples of one name whose labels include these.
     pub fn series<'a>(
         &'a self,

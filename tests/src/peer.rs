@@ -12,10 +12,10 @@ use crate::lab::Lab;
 use crate::process::{Process, eventually};
 
 /// How long a peer may take to start: Python imports grpc first, on a busy machine.
-const START: Duration = Duration::from_secs(30);
+pub(crate) const START: Duration = Duration::from_secs(30);
 
 /// How long a peer may take to end once it is told to.
-const END: Duration = Duration::from_secs(10);
+pub(crate) const END: Duration = Duration::from_secs(10);
 
 /// What can be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +155,7 @@ pub struct Outcome {
     pub truth: Vec<Line>,
 }
 
-fn outcome(process: &mut Process, truth: &Path, limit: Duration) -> Outcome {
+pub(crate) fn outcome(process: &mut Process, truth: &Path, limit: Duration) -> Outcome {
     let status = process.wait(limit);
     assert!(status.success(), "a peer ended with {status}");
     let said = process.rest();
@@ -166,7 +166,7 @@ fn outcome(process: &mut Process, truth: &Path, limit: Duration) -> Outcome {
     }
 }
 
-fn read_truth(path: &Path) -> Vec<Line> {
+pub(crate) fn read_truth(path: &Path) -> Vec<Line> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     // The last line may be half written.
     text.split_inclusive('\n')
@@ -175,13 +175,13 @@ fn read_truth(path: &Path) -> Vec<Line> {
         .collect()
 }
 
-fn voicelab(kind: &str) -> Command {
+pub(crate) fn voicelab(kind: &str) -> Command {
     let mut command = Command::new(artifacts::voicelab());
     command.arg(kind);
     command
 }
 
-fn python(script: &str) -> Option<Command> {
+pub(crate) fn python(script: &str) -> Option<Command> {
     let Some(python) = artifacts::python() else {
         crate::skip::skip(
             "no Python with grpcio: run `cargo xtask setup`, or name one in VOXPROBE_PYTHON",

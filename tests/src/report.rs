@@ -1,4 +1,4 @@
-//! What the socket peer says about one end of one connection.
+//! What the peers of the kernel-side tests say about themselves.
 
 use probe_core::record::{Address, Side};
 use serde::{Deserialize, Serialize};
@@ -16,4 +16,18 @@ pub struct Report {
     pub sent: u64,
     /// Bytes received.
     pub received: u64,
+}
+
+/// Name of the weights file in each model's folder.
+pub const WEIGHTS: &str = "model.safetensors";
+
+/// What the file peer says about one load, by its own monotonic clock.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FileLoad {
+    /// Folder of the model.
+    pub model: String,
+    /// Before its file was opened, nanoseconds.
+    pub begun_ns: u64,
+    /// When the last bytes were read, or unmapped, nanoseconds.
+    pub ended_ns: u64,
 }

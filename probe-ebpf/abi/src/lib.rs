@@ -7,15 +7,20 @@
 
 #![no_std]
 
+mod files;
 mod limits;
 mod maps;
 mod records;
 
+pub use files::{FileEntry, FileOpenRecord, FileRecord, PathKey};
 pub use limits::{
-    CALL_PIECES, FRAGMENT_BYTES, MAX_CONNECTIONS, MAX_FDS, MAX_HOOK_CALLS, MAX_MESSAGES,
-    MAX_NOT_STREAMS, MAX_PROCESSES, MAX_THREADS, RING_BYTES, SOCKADDR_BYTES, WAKEUP_BYTES,
+    CALL_PIECES, FILE_REPORT_NS, FRAGMENT_BYTES, MAX_CONNECTIONS, MAX_FDS, MAX_FILES,
+    MAX_HOOK_CALLS, MAX_MAPPINGS, MAX_MESSAGES, MAX_NOT_STREAMS, MAX_PROCESSES, MAX_ROOTS,
+    MAX_THREADS, PATH_BYTES, RING_BYTES, ROOT_BYTES, SOCKADDR_BYTES, WAKEUP_BYTES,
 };
-pub use maps::{Connection, FdEntry, FdKey, Process, USER_CONNECTION, map, process_flag, program};
+pub use maps::{
+    Connection, FdEntry, FdKey, Process, USER_CONNECTION, global, map, process_flag, program,
+};
 pub use records::{
     ChunkRecord, CloseRecord, DupRecord, EndRecord, HookRecord, OpenRecord, ProcessRecord,
     RecordHeader, call, direction, flag, hook_event, kind, loss, origin,

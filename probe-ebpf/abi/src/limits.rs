@@ -41,3 +41,23 @@ pub const SOCKADDR_BYTES: usize = 112;
 /// Calls of hooked library functions in flight, over all watched processes. Least recently used go
 /// first: those are left from threads that ended, or jumped, inside the function.
 pub const MAX_HOOK_CALLS: u32 = 16_384;
+/// Files under model roots that are open at once, over all watched processes: a model has some tens
+/// of shards. Least recently read go first.
+pub const MAX_FILES: u32 = 4096;
+
+/// Mappings of such files at once. Least recently made go first.
+pub const MAX_MAPPINGS: u32 = 4096;
+
+/// Model roots that can be configured.
+pub const MAX_ROOTS: u32 = 32;
+
+/// Bytes of a model root's path, its last slash included.
+pub const ROOT_BYTES: usize = 128;
+
+/// Bytes of a file's path, its final zero included. Paths in model hubs' caches are some 200 long. A
+/// power of two, so that a length can be masked for the verifier.
+pub const PATH_BYTES: usize = 512;
+
+/// Nanoseconds between two reports of reads of one file, at least: a load makes thousands of reads
+/// a second, and the last one before the file is closed is always told.
+pub const FILE_REPORT_NS: u64 = 10_000_000;

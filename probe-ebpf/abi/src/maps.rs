@@ -16,13 +16,29 @@ pub mod map {
     pub const CALLS: &str = "CALLS";
     /// Calls of hooked library functions in flight.
     pub const HOOK_CALLS: &str = "HOOK_CALLS";
+    /// Descriptors of files under model roots: [`crate::FdKey`] → [`crate::FileEntry`].
+    pub const FILES: &str = "FILES";
+    /// Model roots: [`crate::PathKey`] → 1.
+    pub const MODEL_ROOTS: &str = "MODEL_ROOTS";
+}
+
+/// Names of the constants that are set before the programs are loaded.
+pub mod global {
+    /// A `u32`: 1 where files under model roots are followed. With 0 the verifier drops that code.
+    pub const FOLLOWS_FILES: &str = "FOLLOWS_FILES";
 }
 
 /// Program names, as in the object file.
 pub mod program {
     /// Syscall entry, one program for each number of arguments that a tracepoint carries: a program
     /// that reads past a tracepoint's own fields is refused (`EACCES`).
-    pub const ENTER: [&str; 4] = ["enter_args1", "enter_args2", "enter_args3", "enter_args4"];
+    pub const ENTER: [&str; 5] = [
+        "enter_args1",
+        "enter_args2",
+        "enter_args3",
+        "enter_args4",
+        "enter_args5",
+    ];
     /// Syscall return.
     pub const EXIT: &str = "exit_any";
     /// Entry of every syscall of the host, through one raw tracepoint.

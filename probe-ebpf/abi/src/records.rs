@@ -33,6 +33,18 @@ pub mod kind {
 
     /// A hooked library function was called: [`crate::HookRecord`].
     pub const HOOK: u16 = 30;
+    /// A file was opened: [`crate::FileOpenRecord`].
+    pub const FILE_OPEN: u16 = 40;
+    /// A file was read, since the last such record: [`crate::FileRecord`].
+    pub const FILE_READ: u16 = 41;
+    /// A file was mapped into memory: [`crate::FileRecord`].
+    pub const FILE_MAP: u16 = 42;
+    /// A mapping of a file was taken away: [`crate::FileRecord`].
+    pub const FILE_UNMAP: u16 = 43;
+    /// A file got another descriptor: [`crate::FileRecord`].
+    pub const FILE_DUP: u16 = 44;
+    /// A descriptor of a file was closed: [`crate::FileRecord`].
+    pub const FILE_CLOSE: u16 = 45;
 }
 
 /// Directions of a stream, as the watched process sees it; also indices of
@@ -127,6 +139,14 @@ pub mod call {
     pub const DUP: u8 = 25;
     /// `close_range`
     pub const CLOSE_RANGE: u8 = 26;
+    /// `open`, `openat` or `openat2`
+    pub const OPEN: u8 = 40;
+    /// `read`, `readv`, `pread64`, `preadv` or `preadv2` of a file
+    pub const FILE_READ: u8 = 41;
+    /// `mmap` of a file
+    pub const MAP: u8 = 42;
+    /// `dup`, `dup2`, `dup3` or `fcntl(F_DUPFD…)` of a file
+    pub const FILE_DUP: u8 = 43;
 }
 
 /// Start of every record.

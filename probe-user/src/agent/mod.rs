@@ -65,7 +65,11 @@ pub struct Agent {
 impl Agent {
     /// Attaches the programs.
     pub fn new(settings: Settings, shared: Shared) -> Result<Self, AttachError> {
-        let (attached, ring) = Attached::attach(settings.hooks, settings.log.level.kernel())?;
+        let (attached, ring) = Attached::attach(
+            settings.hooks,
+            settings.log.level.kernel(),
+            settings.model_files.roots(),
+        )?;
         let cost = CostMetrics::register(shared.metrics.registry());
         let profile = Arc::clone(&settings.profile);
         let pipeline = Pipeline::new(profile, settings.model, shared.metrics.clone());
@@ -74,6 +78,7 @@ impl Agent {
             ring,
             settings.targets.clone(),
             settings.library_hooks.clone(),
+            settings.model_files.clone(),
         );
         Ok(Self {
             settings,
@@ -152,6 +157,11 @@ impl Agent {
         }
         while let Some(connection) = pipeline.poll_unwanted() {
             ingest.tracker.ignore(connection);
+        }
+        while let Some(registered) = pipeline.poll_registered() {
+            ingest.tracker.registered(&registered, &mut |record| {
+                pipeline.handle(record, tap.as_tap());
+            });
         }
         if due.publish {
             self.cost.update(ingest);

@@ -13,10 +13,10 @@ mod tracefs;
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{HashMap, MapData, PerCpuArray, RingBuf},
+    maps::{HashMap, LpmTrie, MapData, PerCpuArray, RingBuf, lpm_trie::Key},
 };
 use aya_log::EbpfLogger;
-use probe_abi::{Connection, FdEntry, FdKey, Process, map};
+use probe_abi::{Connection, FdEntry, FdKey, FileEntry, Process, ROOT_BYTES, global, map};
 
 pub use error::{AttachError, Remedy};
 pub use hooks::{HookFault, HookState, HookTarget, LibraryHooks, Location};
@@ -44,7 +44,8 @@ pod!(
     ProcessValue(Process),
     FdKeyValue(FdKey),
     FdValue(FdEntry),
-    ConnectionValue(Connection)
+    ConnectionValue(Connection),
+    FileValue(FileEntry)
 );
 
 /// The maps the agent writes and reads.
@@ -56,6 +57,8 @@ pub struct Maps {
     pub fds: HashMap<MapData, FdKeyValue, FdValue>,
     /// Connections.
     pub connections: HashMap<MapData, u64, ConnectionValue>,
+    /// Descriptors of files under model roots.
+    pub files: HashMap<MapData, FdKeyValue, FileValue>,
     /// What was not recorded, by `probe_abi::loss`.
     pub losses: PerCpuArray<MapData, u64>,
 }
@@ -94,13 +97,15 @@ pub fn has_object() -> bool {
 }
 
 impl Attached {
-    /// Loads every program and attaches it; gives the ring of records beside it.
+    /// Loads every program and attaches it; gives the ring of records beside it. Files under `roots`
+    /// (paths that end in a slash) are followed; without any, no syscall of files is hooked.
     ///
     /// # Errors
     /// [`AttachError`] says what the host lacks and what would fix it.
     pub fn attach(
         settings: Settings,
         log_level: log::LevelFilter,
+        roots: &[String],
     ) -> Result<(Self, RingBuf<MapData>), AttachError> {
         if OBJECT.is_empty() {
             return Err(AttachError::no_object());
@@ -118,6 +123,7 @@ impl Attached {
         let level = aya_log_level(log_level);
         let mut ebpf = EbpfLoader::new()
             .override_global("AYA_LOG_LEVEL", &level, false)
+            .override_global(global::FOLLOWS_FILES, &u32::from(!roots.is_empty()), true)
             .load(OBJECT)
             .map_err(|error| AttachError::load(&error))?;
         let logger = (log_level > log::LevelFilter::Off)
@@ -136,10 +142,18 @@ impl Attached {
                 .map_err(|error| AttachError::map(&error))?,
             connections: HashMap::try_from(take(&mut ebpf, map::CONNECTIONS)?)
                 .map_err(|error| AttachError::map(&error))?,
+            files: HashMap::try_from(take(&mut ebpf, map::FILES)?)
+                .map_err(|error| AttachError::map(&error))?,
             losses: PerCpuArray::try_from(take(&mut ebpf, map::LOSSES)?)
                 .map_err(|error| AttachError::map(&error))?,
         };
-        let links = programs::attach_all(&mut ebpf, attachment)?;
+        let mut trie = LpmTrie::try_from(take(&mut ebpf, map::MODEL_ROOTS)?)
+            .map_err(|error| AttachError::map(&error))?;
+        for root in roots {
+            trie.insert(&prefix(root), 1_u32, 0)
+                .map_err(|error| AttachError::map(&error))?;
+        }
+        let links = programs::attach_all(&mut ebpf, attachment, !roots.is_empty())?;
         Ok((
             Self {
                 links,
@@ -169,6 +183,16 @@ impl Attached {
 fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, AttachError> {
     ebpf.take_map(name)
         .ok_or_else(|| AttachError::damaged(name))
+}
+
+/// Everything that begins with a path.
+fn prefix(path: &str) -> Key<[u8; ROOT_BYTES]> {
+    let mut start = [0; ROOT_BYTES];
+    for (to, from) in start.iter_mut().zip(path.bytes()) {
+        *to = from;
+    }
+    let bits = path.len().min(ROOT_BYTES) as u32 * 8;
+    Key::new(bits, start)
 }
 
 /// Kernels before 5.11 count maps against `RLIMIT_MEMLOCK`. Newer ones do not, so that a refusal

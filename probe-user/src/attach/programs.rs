@@ -34,7 +34,12 @@ pub struct Hooks {
 
 /// Attaches processes first, then returns, then entries: a return without its entry is ignored, an
 /// entry without its return would be stale. What is not among the links goes with `ebpf`.
-pub(super) fn attach_all(ebpf: &mut Ebpf, attachment: Attachment) -> Result<Links, AttachError> {
+/// Syscalls that matter only for files are left alone unless `files` are followed.
+pub(super) fn attach_all(
+    ebpf: &mut Ebpf,
+    attachment: Attachment,
+    files: bool,
+) -> Result<Links, AttachError> {
     let mut links = Links::default();
     tracepoint(
         ebpf,
@@ -60,10 +65,10 @@ pub(super) fn attach_all(ebpf: &mut Ebpf, attachment: Attachment) -> Result<Link
                 ebpf,
                 &mut links,
                 program::EXIT,
-                &points("sys_exit_", |syscall| syscall.exit)?,
+                &points("sys_exit_", files, |syscall| syscall.exit)?,
             )?;
             for (index, name) in program::ENTER.iter().enumerate() {
-                let points = points("sys_enter_", |syscall| syscall.args == index + 1)?;
+                let points = points("sys_enter_", files, |syscall| syscall.args == index + 1)?;
                 tracepoint(ebpf, &mut links, name, &points)?;
             }
         }
@@ -78,10 +83,12 @@ pub(super) fn attach_all(ebpf: &mut Ebpf, attachment: Attachment) -> Result<Link
 /// Tracepoints of the chosen syscalls; optional ones only where the kernel has them.
 fn points(
     prefix: &str,
+    files: bool,
     choose: impl Fn(&Syscall) -> bool,
 ) -> Result<Vec<(&'static str, String)>, AttachError> {
     let mut points = Vec::new();
-    for syscall in SYSCALLS.iter().filter(|syscall| choose(syscall)) {
+    let followed = SYSCALLS.iter().filter(|syscall| files || !syscall.files);
+    for syscall in followed.filter(|syscall| choose(syscall)) {
         let name = format!("{prefix}{}", syscall.name);
         if tracefs::has("syscalls", &name) {
             points.push(("syscalls", name));
@@ -98,6 +105,9 @@ fn tracepoint(
     name: &str,
     points: &[(&'static str, String)],
 ) -> Result<(), AttachError> {
+    if points.is_empty() {
+        return Ok(());
+    }
     let failed = |error: ProgramError| AttachError::program(name, &error);
     let program = ebpf
         .program_mut(name)
@@ -189,6 +199,9 @@ mod tests {
             probe_abi::map::CONNECTIONS,
             probe_abi::map::CALLS,
             probe_abi::map::HOOK_CALLS,
+            probe_abi::map::FILES,
+            probe_abi::map::MODEL_ROOTS,
+            probe_abi::global::FOLLOWS_FILES,
         ]);
         for name in names {
             let mut needle = vec![0];

@@ -3,11 +3,15 @@
 //! Takes `/proc` and the configured targets; gives process facts and descriptors. Everything here
 //! can vanish between two reads: a process that is gone is `None`, never an error.
 
+mod endpoint;
+mod model_files;
 mod own;
 mod process;
 mod sockets;
 mod target;
 
+pub use endpoint::{Endpoint, is_own_address};
+pub use model_files::{DEFAULT_WEIGHTS, ModelFiles, ModelFilesError};
 pub use own::own_address;
 pub use process::{ProcessFacts, Snapshot, processes};
 pub use sockets::{Socket, SocketTable, socket_inode};

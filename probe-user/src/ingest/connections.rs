@@ -44,11 +44,14 @@ impl Tracker {
         // The kernel side knows what a client connects to. Its own address matters only where the
         // other end may be watched too, so that nothing is asked of its socket otherwise.
         let local = match side {
-            Side::Client if self.watches_redis() => own_address(tgid.0, descriptor.fd)
+            Side::Client if self.may_watch_peer_of(tgid) => own_address(tgid.0, descriptor.fd)
                 .filter(|_| self.is_attached(descriptor, connection)),
             Side::Client => None,
             Side::Server => local,
         };
+        if side == Side::Server {
+            self.settle_name(tgid, out);
+        }
         let (side, joined) = (Some(side), Joined::FromStart);
         tracing::debug!(
             pid = tgid.0,
@@ -143,10 +146,15 @@ impl Tracker {
         }
     }
 
-    /// Whether a Redis server is watched: its connections are counted at one end only.
-    fn watches_redis(&self) -> bool {
-        let mut processes = self.processes.values();
-        processes.any(|process| process.role == Role::Redis)
+    /// Whether the other end of a client's connection may be watched: Redis connections are counted at
+    /// one end only, and an orchestrator's calls are joined with their worker's.
+    fn may_watch_peer_of(&self, client: Tgid) -> bool {
+        let role = self.processes.get(&client).map(|process| process.role);
+        self.processes.values().any(|process| match process.role {
+            Role::Redis => true,
+            Role::Worker => role == Some(Role::Orchestrator),
+            Role::Orchestrator => false,
+        })
     }
 
     /// Whether the descriptor is still this connection's, and not closed or used again.

@@ -4,9 +4,11 @@
 mod clock;
 mod connections;
 mod descriptors;
+mod files;
 mod naming;
 mod processes;
 mod reader;
+mod renaming;
 mod tracker;
 mod watched;
 

@@ -3,7 +3,7 @@
 use probe_abi::Process as ProcessEntry;
 use probe_core::record::{KtimeNs, Process, Record, Tgid, kernel::Descriptor};
 
-use super::{Tracker, descriptors::Gone, naming, now};
+use super::{Tracker, descriptors::Gone, now};
 use crate::{
     attach::ProcessValue,
     discover::{Matched, ProcessFacts, Snapshot, find, may_match_later, processes, socket_inode},
@@ -12,6 +12,8 @@ use crate::{
 impl Tracker {
     /// Looks over every process of the host for those that should be watched and are not.
     pub(super) fn look_over(&mut self, out: &mut impl FnMut(Record<'_>)) {
+        self.names.look_again();
+        self.settle_names(out);
         let all = processes();
         self.passed_over.retain(|pid, start| {
             all.get(pid)
@@ -80,7 +82,7 @@ impl Tracker {
         all: &Snapshot,
         out: &mut impl FnMut(Record<'_>),
     ) {
-        let process = naming::describe(facts, matched, &self.processes);
+        let process = self.describe(facts, matched, out);
         let mut parents = vec![facts.pid];
         self.watch(process.clone(), out);
         while let Some(parent) = parents.pop() {
@@ -192,7 +194,7 @@ impl Tracker {
         if !self.processes.contains_key(&tgid) {
             match matched {
                 Some(matched) => {
-                    let process = naming::describe(&facts, &matched, &self.processes);
+                    let process = self.describe(&facts, &matched, out);
                     self.watch(process, out);
                 }
                 None => self.pass_over(&facts),
@@ -202,18 +204,13 @@ impl Tracker {
         // `exec` gives the process a descriptor table of its own, without those marked to close.
         self.files.insert(tgid, tgid.0);
         self.compare_descriptors(tgid);
+        self.forget_files(tgid, at, out);
         self.find_connections(tgid, out);
         self.trust_descriptors(tgid);
         if let Some(matched) = matched {
-            let others: std::collections::BTreeMap<_, _> = self
-                .processes
-                .iter()
-                .filter(|(other, _)| **other != tgid)
-                .map(|(tgid, process)| (*tgid, process.clone()))
-                .collect();
             let process = Process {
                 at,
-                ..naming::describe(&facts, &matched, &others)
+                ..self.describe(&facts, &matched, out)
             };
             self.processes.insert(tgid, process.clone());
             out(Record::Process(process));
@@ -239,12 +236,26 @@ impl Tracker {
         }
     }
 
+    /// Forgets the processes that are gone already, without waiting for their last threads.
+    pub(super) fn end_dead(&mut self, out: &mut impl FnMut(Record<'_>)) {
+        let all = self.processes.keys();
+        let dead: Vec<Tgid> = all
+            .copied()
+            .filter(|tgid| !has_live_thread(*tgid))
+            .collect();
+        for tgid in dead {
+            let at = self.ending.remove(&tgid).unwrap_or_else(now);
+            self.ended(tgid, at, out);
+        }
+    }
+
     fn ended(&mut self, tgid: Tgid, at: KtimeNs, out: &mut impl FnMut(Record<'_>)) {
         let Some(process) = self.processes.remove(&tgid) else {
             return;
         };
         self.watched.remove(tgid);
         let _absent = self.attached.maps.processes.remove(&tgid.0);
+        self.forget_files(tgid, at, out);
         tracing::info!(pid = tgid.0, worker = process.name, "process ended");
         // Before its connections are closed: they end because it did.
         out(Record::ProcessEnded { tgid, at });

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::Tracker;
 use crate::{
     attach::{Attached, HookTarget, LibraryHooks},
-    discover::Target,
+    discover::{ModelFiles, Target},
 };
 
 /// Records read before other duties get their turn: a few milliseconds of work.
@@ -35,10 +35,12 @@ impl Ingest {
         ring: RingBuf<MapData>,
         targets: Vec<Target>,
         hooks: Vec<HookTarget>,
+        model_files: ModelFiles,
     ) -> Self {
+        let hooks = LibraryHooks::new(hooks);
         Self {
             ring,
-            tracker: Tracker::new(attached, targets, LibraryHooks::new(hooks)),
+            tracker: Tracker::new(attached, targets, hooks, model_files),
             records: 0,
             malformed: 0,
         }

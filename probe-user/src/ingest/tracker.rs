@@ -6,10 +6,10 @@ use probe_core::record::{
     Address, ConnectionId, HookCall, KtimeNs, Process, Record, Tgid, kernel::KernelRecord,
 };
 
-use super::{Watched, descriptors::Descriptors};
+use super::{Watched, descriptors::Descriptors, files::OpenFiles, renaming::Names};
 use crate::{
     attach::{Attached, LibraryHooks},
-    discover::Target,
+    discover::{ModelFiles, Target},
 };
 
 /// Watched processes and their connections.
@@ -27,6 +27,10 @@ pub struct Tracker {
     /// Descriptor table of each watched process.
     pub(super) files: HashMap<Tgid, u32>,
     pub(super) descriptors: Descriptors,
+    /// Weights files that are open or mapped.
+    pub(super) open_files: OpenFiles,
+    /// Where the processes' names come from.
+    pub(super) names: Names,
     /// Addresses of listening sockets by inode: each is looked up once.
     pub(super) listeners: HashMap<u64, Address>,
     /// Connections found in `/proc` so far.
@@ -46,7 +50,12 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    pub(super) fn new(attached: Attached, targets: Vec<Target>, hooks: LibraryHooks) -> Self {
+    pub(super) fn new(
+        attached: Attached,
+        targets: Vec<Target>,
+        hooks: LibraryHooks,
+        model_files: ModelFiles,
+    ) -> Self {
         Self {
             attached,
             hooks,
@@ -56,6 +65,8 @@ impl Tracker {
             watched: Watched::default(),
             files: HashMap::new(),
             descriptors: Descriptors::default(),
+            open_files: OpenFiles::new(model_files),
+            names: Names::default(),
             listeners: HashMap::new(),
             found: 0,
             ending: BTreeMap::new(),
@@ -177,7 +188,11 @@ impl Tracker {
                 }
             }
             KernelRecord::Hooked { attachment, call } => self.hooked(attachment, call, out),
-            KernelRecord::DescriptorsChanged { tgid } => self.compare_descriptors(tgid),
+            KernelRecord::DescriptorsChanged { tgid } => {
+                self.compare_descriptors(tgid);
+                self.forget_files(tgid, super::now(), out);
+            }
+            KernelRecord::File(file) => self.file(file, out),
         }
     }
 
@@ -216,6 +231,7 @@ impl Tracker {
         look_over: bool,
         out: &mut impl FnMut(Record<'_>),
     ) {
+        self.look_at_files(out);
         self.finish_ended(now, out);
         self.is_behind |= self.lost_control_records();
         if look_over {

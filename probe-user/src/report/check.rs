@@ -32,7 +32,7 @@ impl Check {
                 kernel(),
                 privileges().required(),
                 object().required(),
-                hooks(settings.hooks).required(),
+                hooks(settings.hooks, settings.model_files.roots()).required(),
                 btf(settings.hooks.without_btf),
                 lockdown(),
                 pid_namespace(),
@@ -145,8 +145,8 @@ fn object() -> Capability {
     }
 }
 
-fn hooks(settings: attach::Settings) -> Capability {
-    match Attached::attach(settings, log::LevelFilter::Off) {
+fn hooks(settings: attach::Settings, roots: &[String]) -> Capability {
+    match Attached::attach(settings, log::LevelFilter::Off, roots) {
         Ok((attached, _ring)) => {
             let how = match settings.attachment {
                 Attachment::Tracepoints => "one tracepoint per socket syscall",
@@ -171,7 +171,8 @@ fn hooks(settings: attach::Settings) -> Capability {
 /// Sets every library hook at the processes that would be watched, and takes it out again.
 fn library_hooks(settings: &Settings) -> Capability {
     let name = "library hooks";
-    let Ok((mut attached, _ring)) = Attached::attach(settings.hooks, log::LevelFilter::Off) else {
+    let attached = Attached::attach(settings.hooks, log::LevelFilter::Off, &[]);
+    let Ok((mut attached, _ring)) = attached else {
         let detail = "the other programs cannot be attached";
         return Capability::missing(name, State::Unavailable, detail, "see `hooks`");
     };

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{duration, hook::HookEntry};
 use crate::{
     attach::Attachment,
-    discover::{Target, TargetError},
+    discover::{DEFAULT_WEIGHTS, Target, TargetError},
     telemetry,
 };
 
@@ -74,7 +74,12 @@ section! { Playout {
     #[serde(deserialize_with = "duration::deserialize")]
     prebuffer: Duration = Duration::from_millis(60),
 } }
-section! { Models { resident_cap: Cap = Cap(0), } }
+section! { Models {
+    resident_cap: Cap = Cap(0),
+    roots: Vec<String> = Vec::new(),
+    id: String = String::new(),
+    weights: Vec<String> = DEFAULT_WEIGHTS.map(str::to_owned).to_vec(),
+} }
 section! { Sessions {
     #[serde(deserialize_with = "duration::deserialize_optional")]
     idle_timeout: Option<Duration> = None,

@@ -19,7 +19,7 @@ use probe_core::{metrics::Limits, model::ModelSettings, profile::Profile};
 
 use crate::{
     attach::{self, HookTarget},
-    discover::Target,
+    discover::{ModelFiles, Target},
     gpu, telemetry,
 };
 
@@ -46,6 +46,8 @@ pub struct Settings {
     pub profile_text: String,
     /// Playout and models.
     pub model: ModelSettings,
+    /// Which files are weights of which model.
+    pub model_files: ModelFiles,
     /// How many values labels may have.
     pub limits: Limits,
     /// NVML.
@@ -80,6 +82,9 @@ impl Settings {
         };
         let library_hooks = hook::compile(file.hook)
             .map_err(|(place, error)| SettingsError::value(path, &place, &error))?;
+        let models = &file.models;
+        let model_files = ModelFiles::new(&models.roots, &models.id, &models.weights)
+            .map_err(|error| SettingsError::value(path, "models", &error))?;
         let (profile, profile_text) = load_profile(&file.profile, path)?;
         Ok(Self {
             listen: file.http.listen,
@@ -106,6 +111,7 @@ impl Settings {
                 transport: file.sessions.transport.into(),
                 ..ModelSettings::default()
             },
+            model_files,
             limits: Limits {
                 sessions: file.labels.sessions,
                 ..Limits::default()
@@ -170,6 +176,11 @@ mod tests {
         );
         let text = error("[[target]]\nrole = \"worker\"\n");
         assert!(text.contains("target number 1"), "{text}");
+        let text = error("[models]\nroots = [\"models\"]\n");
+        assert!(
+            text.contains("models: ") && text.contains("absolute"),
+            "{text}"
+        );
         let text = error("[[target]]\nrole = \"wroker\"\n");
         assert!(text.contains("did you mean `worker`"), "{text}");
     }

@@ -7,9 +7,8 @@ use crate::expressions::parts;
 use crate::rules::{Rule, shipped};
 
 /// Why a selector returns nothing here: part of its series' name, and the reason.
-const NOTHING: [(&str, &str); 8] = [
-    ("orchestrator_", "the scenario has no orchestrator"),
-    ("slo=\"fal\"", "the scenario has no orchestrator"),
+const NOTHING: [(&str, &str); 7] = [
+    ("orchestrator_session_errors_total", "no session fails"),
     (
         "redis_command_errors_total",
         "every Redis command is answered",

@@ -1,8 +1,8 @@
-//! The voice system that is watched: a worker with sessions and a stand-in GPU, and Redis.
+//! The voice system that is watched: a worker with sessions of its own and a stand-in GPU, an
+//! orchestrator with clients in front of it, and Redis.
 
 use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::process::CommandExt as _;
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -11,16 +11,27 @@ use std::time::Duration;
 
 use probe_tests::artifacts;
 use probe_tests::lab::Lab;
+use probe_tests::orchestra::{Front, Orchestrator, Talker};
 use probe_tests::peer::{Client, Server};
 use probe_tests::probe::Probe;
-use probe_tests::process::Process;
-use probe_tests::skip::program;
+use probe_tests::redis::Redis;
 
 /// Label `worker`.
 pub(super) const WORKER: &str = "tts-lab@0";
 
 /// How long sessions begin utterances, in seconds: more than the whole test.
 const TALK_SECONDS: &str = "300";
+
+/// Clients of the orchestrator: short sessions, three at a time, who interrupt.
+const TALKER: [&str; 7] = [
+    "--sessions",
+    "1000",
+    "--concurrent",
+    "3",
+    "--utterances",
+    "3",
+    "--interrupt",
+];
 
 /// Between two Redis commands.
 const BETWEEN_COMMANDS: Duration = Duration::from_millis(100);
@@ -39,17 +50,25 @@ pub(super) struct Voice {
     worker: Option<Server>,
     fault_socket: PathBuf,
     _talk: Client,
+    _talker: Talker,
+    _orchestrator: Orchestrator,
+    _asking: Asking,
     _redis: Redis,
 }
 
 impl Voice {
-    /// Starts all of it. `None` where there is no Redis server; that is said.
+    /// Starts all of it. `None` where there is no Redis server: that is said.
     pub(super) fn start(lab: &Lab) -> Option<Self> {
         let redis = Redis::start(lab)?;
         let fault_socket = lab.path("faults.sock");
         let faults = fault_socket.to_string_lossy().into_owned();
         let worker = Server::tonic(lab, &["--load-ms", "20", "--fault-socket", &faults]);
-        let settings = lab.write("voxprobe.toml", settings(worker.pid(), &redis));
+        let of_worker = [(WORKER, &worker)];
+        let orchestrator = Orchestrator::start(lab, Front::Voicelab, &of_worker, &[])?;
+        let settings = lab.write(
+            "voxprobe.toml",
+            settings(worker.pid(), orchestrator.pid(), &redis),
+        );
         let scenario = lab.write("nvml.toml", gpu(worker.pid()));
         let mut command = Command::new(artifacts::voxprobe());
         command
@@ -72,6 +91,9 @@ impl Voice {
         Some(Self {
             probe,
             _talk: Client::tonic(lab, &worker, &talk),
+            _talker: Talker::start(lab, &orchestrator, &TALKER),
+            _orchestrator: orchestrator,
+            _asking: Asking::start(&redis),
             worker: Some(worker),
             fault_socket,
             _redis: redis,
@@ -97,13 +119,14 @@ impl Voice {
     }
 }
 
-fn settings(worker: u32, redis: &Redis) -> String {
-    let redis = redis.process.pid();
+fn settings(worker: u32, orchestrator: u32, redis: &Redis) -> String {
+    let redis = &redis.port;
     format!(
         "[gpu]\ninterval = \"200ms\"\n\
          [[hook]]\nname = \"vad\"\npreset = \"webrtcvad\"\n\
          [[target]]\nrole = \"worker\"\npid = {worker}\nname = \"{WORKER}\"\nadapter = \"tone\"\n\
-         [[target]]\nrole = \"redis\"\npid = {redis}\n"
+         [[target]]\nrole = \"orchestrator\"\npid = {orchestrator}\n\
+         [[target]]\nrole = \"redis\"\nport = {redis}\n"
     )
 }
 
@@ -132,33 +155,14 @@ code = 79
     )
 }
 
-/// A Redis server and a client that asks it something ten times a second.
-struct Redis {
+/// A client that asks Redis something ten times a second.
+struct Asking {
     stop: Arc<AtomicBool>,
-    process: Process,
 }
 
-impl Redis {
-    fn start(lab: &Lab) -> Option<Self> {
-        // The package without the service has the server under this name; it goes by its first argument.
-        let server = program("redis-check-rdb")?;
-        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-        let port = listener.local_addr().expect("bound").port();
-        drop(listener);
-        let mut command = Command::new(server);
-        command
-            .arg0("redis-server")
-            .args([
-                "--port",
-                &port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-            ])
-            .arg("--dir")
-            .arg(lab.folder());
-        let process = Process::start(&mut command, &lab.fresh("redis.err"));
+impl Asking {
+    fn start(redis: &Redis) -> Self {
+        let port: u16 = redis.port.parse().expect("a port");
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         std::thread::spawn(move || {
@@ -176,11 +180,11 @@ impl Redis {
                 std::thread::sleep(BETWEEN_COMMANDS);
             }
         });
-        Some(Self { stop, process })
+        Self { stop }
     }
 }
 
-impl Drop for Redis {
+impl Drop for Asking {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
     }

@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{client, fault_client, stamper, worker};
+use crate::{client, fault_client, measuring, orchestrator, stamper, talker, worker};
 
 /// A small real text-to-speech system to watch.
 #[derive(Debug, clap::Parser)]
@@ -16,9 +16,15 @@ enum Command {
     Worker(worker::Args),
     /// Drive sessions against a worker, print counts as JSON and exit
     Client(client::Args),
+    /// Serve voice sessions over WebSocket with the speech of workers, until SIGTERM
+    Orchestrator(Box<orchestrator::Args>),
+    /// Drive sessions of an orchestrator over WebSocket, print counts as JSON and exit
+    Talker(Box<talker::Args>),
     /// Serve frames while stamping the clock around each socket write, then print counts as JSON
     Stamper(stamper::Args),
-    /// Switch a fault of a running worker
+    /// Say what a truth file knows of each metric of the guide, one JSON object per line
+    Measures(measuring::Args),
+    /// Switch a fault of a running worker or orchestrator
     Fault(fault_client::Args),
 }
 
@@ -28,7 +34,10 @@ impl Cli {
         match &self.command {
             Command::Worker(args) => worker::run(args),
             Command::Client(args) => client::run(args),
+            Command::Orchestrator(args) => orchestrator::run(args),
+            Command::Talker(args) => talker::run(args),
             Command::Stamper(args) => stamper::run(args),
+            Command::Measures(args) => measuring::run(args),
             Command::Fault(args) => fault_client::run(args),
         }
     }

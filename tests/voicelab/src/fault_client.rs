@@ -1,4 +1,4 @@
-//! Sends one command to a running worker's fault socket and prints the answer.
+//! Sends one command to the fault socket of a running worker or orchestrator and prints the answer.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
@@ -9,17 +9,19 @@ use anyhow::Context as _;
 
 use crate::serving;
 
-/// How long the worker may take to answer.
+/// How long the program may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// What to switch.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The worker's fault socket
+    /// Fault socket of a worker or an orchestrator
     #[arg(long)]
     socket: PathBuf,
-    /// The command: `stall MS [SESSION]`, `jitter MS`, `drop N [SESSION]`, `error CODE [SESSION]`,
-    /// `slow-load MS`, `burn THREADS MS`, `abort` or `clear`
+    /// The command. Worker: `stall MS [SESSION]`, `jitter MS`, `drop N [SESSION]`, `error CODE [SESSION]`,
+    /// `slow-load MS`, `burn THREADS MS`, `abort` or `clear`. Orchestrator: `drop N
+    /// [SESSION]`, `slow MS`, `error CODE [SESSION]`, `close SESSION`, `end SESSION`,
+    /// `redis-error`, `crash` or `clear`
     #[arg(required = true)]
     command: Vec<String>,
 }
@@ -37,6 +39,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .read_line(&mut answer)
         .context("read the answer")?;
     let answer = answer.trim();
-    anyhow::ensure!(answer == "ok", "the worker refused: {answer}");
+    anyhow::ensure!(answer == "ok", "refused: {answer}");
     serving::print_line(answer)
 }

@@ -1,5 +1,6 @@
-//! A small real text-to-speech system to watch: a worker that speaks the `tts` protocol, a client
-//! that drives it, and a timing reference that stamps the clock around each of its socket writes.
+//! A small real voice system to watch: a worker that speaks the `tts` protocol and a client that
+//! drives it; an orchestrator with WebSocket in front, workers and Redis behind, and talkers that
+//! drive it; and a timing reference that stamps the clock around each of its socket writes.
 //!
 //! Every part writes what it did, with its own monotonic timestamps, to a truth file
 //! ([`truth`]); a test then compares what the probe saw with what was done.
@@ -10,8 +11,15 @@ pub mod truth;
 mod client;
 mod clock;
 mod fault_client;
+mod fault_socket;
+mod measuring;
+mod message;
+mod orchestrator;
 mod serving;
+mod stamped;
 mod stamper;
+mod talker;
+mod websocket;
 mod worker;
 
 /// The generated `tts` messages, client and server.

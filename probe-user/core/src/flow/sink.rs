@@ -3,6 +3,7 @@
 use super::{Event, Exchange};
 use crate::record::WebSocketEvent;
 use crate::wire::hpack::Literal;
+use crate::wire::resp::Registration;
 
 /// Receives what comes out of the bytes and holes that a connection is given.
 pub trait Sink {
@@ -18,6 +19,11 @@ pub trait Sink {
     /// connection's bytes.
     fn websocket(&mut self, event: WebSocketEvent) {
         let _ = event;
+    }
+
+    /// A worker was registered with Redis.
+    fn registration(&mut self, registration: Registration) {
+        let _ = registration;
     }
 
     /// Bytes `start..end` of the slice just passed carry framing, header blocks, numbers or ids and

@@ -99,9 +99,25 @@ impl Call {
             emit(What::StreamEnded(end));
             return;
         }
-        if self.responded {
-            return;
+        if !self.responded {
+            self.handle_unanswered(end, emit);
         }
+        // A request that was lost was not told.
+        if self.needs_model() && self.received.is_some() {
+            emit(What::ModelRequestEnded);
+        }
+    }
+
+    /// Whether the process has to have a model for it: the worker, not who asks it.
+    fn needs_model(&self) -> bool {
+        self.side == Side::Server
+            && matches!(
+                self.method,
+                MethodRole::StartSession | MethodRole::LoadModel
+            )
+    }
+
+    fn handle_unanswered(&mut self, end: CallEnd, emit: &mut dyn FnMut(What)) {
         match end {
             // Refused without a message: that is the answer.
             CallEnd::Status(Some(status)) if status != STATUS_OK => {
@@ -150,6 +166,11 @@ impl Call {
         self.received = Some(at);
         self.session = field::id(message, FieldRole::SessionId);
         self.model = field::id(message, FieldRole::ModelId);
+        if self.needs_model() {
+            emit(What::ModelRequested {
+                model: self.model.clone(),
+            });
+        }
         if self.side == Side::Client {
             self.tell_asked(emit);
         }

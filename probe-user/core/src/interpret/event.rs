@@ -104,6 +104,13 @@ pub enum What {
         success: Option<bool>,
     },
 
+    /// The worker was asked for something that needs a model: a session or its loading.
+    ModelRequested {
+        /// Model; `None` when its name is unknown or left to the worker.
+        model: Option<Id>,
+    },
+    /// The call of such a request is over.
+    ModelRequestEnded,
     /// The worker loaded a model on request.
     ModelLoaded {
         /// Model; `None` when its name is unknown.

@@ -136,20 +136,27 @@ fn session_starts_only_when_the_worker_says_so() {
         text(FieldRole::ModelId, "m"),
     ]);
     let yes = intact(vec![(FieldRole::Success, Value::Integer(1))]);
+    let asked = || What::ModelRequested {
+        model: Id::new("m"),
+    };
     assert_eq!(
         unary(MethodRole::StartSession, &request, &yes),
-        [What::SessionStarted {
-            session: Id::new("s"),
-            model: Id::new("m")
-        }]
+        [
+            asked(),
+            What::SessionStarted {
+                session: Id::new("s"),
+                model: Id::new("m")
+            },
+            What::ModelRequestEnded
+        ]
     );
     assert_eq!(
         unary(MethodRole::StartSession, &request, &intact(vec![])),
-        []
+        [asked(), What::ModelRequestEnded]
     );
     assert_eq!(
         unary(MethodRole::StartSession, &request, &damaged(vec![])),
-        [What::SessionMaybeStarted]
+        [asked(), What::SessionMaybeStarted, What::ModelRequestEnded]
     );
 }
 
@@ -189,7 +196,11 @@ fn load_duration_absent_zero_and_unreadable_are_told_apart() {
     let load = |message: &Message| match unary(MethodRole::LoadModel, &intact(vec![]), message)
         .as_slice()
     {
-        [What::ModelLoaded { duration, .. }] => *duration,
+        [
+            What::ModelRequested { model: None },
+            What::ModelLoaded { duration, .. },
+            What::ModelRequestEnded,
+        ] => *duration,
         other => panic!("{other:?}"),
     };
     let said = (FieldRole::LoadDurationMs, Value::Integer(1500));

@@ -14,22 +14,30 @@
 //! - A stream's model is the one its session was started for; a session without a `StartSession` seen
 //!   has model `unknown`.
 //! - A PAUSE, RESUME or STOP concerns the streams of its session that are open when it arrives.
-//! - A model that a `StartSession` loads by first use is not a load: nothing on the wire tells it from
-//!   a model that was there. It shows in the resident count with the worker's next list.
-//! - Warm-up is observed where the worker says how long the load itself took: from that end to the
-//!   `LoadModel` response. Without that figure the two moments are one, and nothing is observed.
+//! - A model that is loaded without a `LoadModel` (by first use, at start-up) is a load where its weights
+//!   files are seen ([`file_loads`] says how). On the wire nothing tells it from a model that was
+//!   there; without files it shows in the resident count with the worker's next list.
+//! - A load that `LoadModel` asked for counts once, whether or not files tell of it too. Its duration
+//!   is the worker's own figure, else what the files tell, else the call's time.
+//! - Warm-up goes from the end of a load, by the worker's own figure or by its files, to the first
+//!   answer to a request that was there by then: a `LoadModel` or `StartSession` response, or the first
+//!   frame of a stream. The first answer to a later request says nothing about it, and with nothing
+//!   that tells the load's end nothing is observed.
 //! - Frames missing from the sequence count as `pause` at once when a command holds the stream; the
 //!   others wait for the end of the call, which tells `error` from `backpressure`.
 //! - What depends on bytes that were lost is not observed, and counted in
 //!   `voxprobe_observations_skipped_total`.
 
 mod control;
+mod file_loads;
+mod files;
 mod hooks;
 mod models;
 mod orchestrator;
 mod pacing;
 mod playout;
 mod redis;
+mod rename;
 mod residency;
 mod sequence;
 mod session;
@@ -40,6 +48,7 @@ mod streams;
 mod view;
 mod worker;
 
+pub use file_loads::{MAPPED_QUIET_NS, MIN_LOAD_BYTES, QUIET_NS};
 pub use hooks::{HookModel, MAX_HOOKS, MAX_INSTANCES, Speech};
 pub use orchestrator::OrchestratorModel;
 pub use redis::RedisModel;
@@ -51,6 +60,8 @@ pub use view::{StreamState, StreamView, WorkerView};
 
 use std::collections::{HashMap, VecDeque};
 
+use files::ModelFile;
+use models::Loaded;
 use sessions::Lingering;
 use stream::Stream;
 use worker::Worker;
@@ -58,7 +69,7 @@ use worker::Worker;
 use crate::flow::CallId;
 use crate::interpret::{Event, Id, What};
 use crate::metrics::{Measure, Metrics, SkipReason};
-use crate::record::{GpuSample, KtimeNs, Process, Role, Side, Tgid};
+use crate::record::{FileId, GpuSample, KtimeNs, Process, Role, Side, Tgid};
 
 /// How a stream's frames are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +98,7 @@ pub struct Model {
     workers: HashMap<Id, Worker>,
     processes: HashMap<Tgid, Id>,
     streams: HashMap<CallId, Stream>,
+    files: HashMap<FileId, ModelFile>,
     lingering: VecDeque<Lingering>,
 }
 
@@ -99,6 +111,7 @@ impl Model {
             workers: HashMap::new(),
             processes: HashMap::new(),
             streams: HashMap::new(),
+            files: HashMap::new(),
             lingering: VecDeque::new(),
         }
     }
@@ -141,10 +154,12 @@ impl Model {
         let Some(name) = self.processes.remove(&tgid) else {
             return;
         };
+        self.forget_files_of(tgid);
         let Some(worker) = self.workers.get_mut(&name) else {
             return;
         };
         worker.processes.remove(&tgid);
+        worker.loads.forget_process(tgid);
         if worker.processes.is_empty() {
             self.workers.remove(&name);
             self.streams.retain(|_, stream| stream.worker != name);
@@ -191,6 +206,7 @@ impl Model {
     /// Time passed: series of sessions that are over leave.
     pub fn handle_tick(&mut self, at: KtimeNs) {
         self.expire_sessions(at);
+        self.expire_file_loads(at);
         for (kind, count) in [
             ("process", self.processes.len()),
             ("stream", self.streams.len()),
@@ -211,7 +227,11 @@ impl Model {
         let at = event.at;
         match what {
             What::SessionStarted { session, model } => {
+                let asked = self.end_model_request(event.process, event.call);
                 self.start_session(worker, event, session.as_ref(), model.as_ref());
+                if let Some(model) = model {
+                    self.answer_for_model(worker, model, asked, at);
+                }
             }
             What::SessionEnded { session } => self.end_session(worker, session.as_ref(), at),
             What::SessionMaybeStarted | What::SessionMaybeEnded => {
@@ -236,8 +256,21 @@ impl Model {
                 received,
                 duration,
             } => {
-                self.load_model(worker, event.process, model.as_ref());
-                self.observe_load(worker, model.as_ref(), *received, *duration, at);
+                let loaded = Loaded {
+                    process: event.process,
+                    call: event.call,
+                    model: model.as_ref(),
+                    received: *received,
+                    duration: *duration,
+                    at,
+                };
+                self.load_model(worker, &loaded);
+            }
+            What::ModelRequested { model } => {
+                self.request_model(event.process, event.call, model.as_ref(), at);
+            }
+            What::ModelRequestEnded => {
+                self.end_model_request(event.process, event.call);
             }
             What::ModelUnloaded { model } => {
                 self.unload_model(worker, event.process, model.as_ref());

@@ -1,6 +1,6 @@
-//! Which models one process holds, as far as the wire tells: the worker's last list, adjusted by the
-//! loads and unloads seen since. A session's first use may load its model too, but nothing on the
-//! wire says whether it did, so it shows only with the next list.
+//! Which models one process holds: the worker's last list, adjusted by the loads and unloads seen
+//! since, on the wire or by its weights files. A session's first use may load its model too, but where
+//! files are not seen nothing says whether it did, so it shows only with the next list.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,12 @@ use crate::interpret::Id;
 pub(super) struct Residency {
     models: BTreeSet<Id>,
     said: Said,
+    /// Something was said on the wire.
+    heard: bool,
 }
+
+/// Models that vanished, and whether there were more than the cap when they did (`None` without one).
+pub(super) type Listed = (Vec<Id>, Option<bool>);
 
 /// What was said about the models.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,8 +46,27 @@ impl Residency {
         self.said == Said::TooMuch
     }
 
+    /// Whether the process said anything about models on the wire.
+    pub(super) fn is_heard(&self) -> bool {
+        self.heard
+    }
+
+    /// Its models.
+    pub(super) fn into_models(self) -> BTreeSet<Id> {
+        self.models
+    }
+
+    /// Files tell that a model was loaded.
+    pub(super) fn load_unheard(&mut self, model: &Id) -> Result<(), TooMany> {
+        let heard = self.heard;
+        let loaded = self.load(Some(model));
+        self.heard = heard;
+        loaded
+    }
+
     /// A model was loaded. Without its name the number is unknown until the next list.
     pub(super) fn load(&mut self, model: Option<&Id>) -> Result<(), TooMany> {
+        self.heard = true;
         let Some(model) = model else {
             self.said = Said::TooMuch;
             return Ok(());
@@ -60,6 +84,7 @@ impl Residency {
 
     /// A model was unloaded. Without its name the number is unknown until the next list.
     pub(super) fn unload(&mut self, model: Option<&Id>) {
+        self.heard = true;
         match model {
             Some(model) => {
                 self.models.remove(model);
@@ -70,11 +95,8 @@ impl Residency {
 
     /// The worker listed its resident models: gives those that vanished, and whether there were more
     /// models than `cap` when they did (`None` without a cap).
-    pub(super) fn list(
-        &mut self,
-        resident: &[Id],
-        cap: Option<u32>,
-    ) -> Result<(Vec<Id>, Option<bool>), TooMany> {
+    pub(super) fn list(&mut self, resident: &[Id], cap: Option<u32>) -> Result<Listed, TooMany> {
+        self.heard = true;
         let resident: BTreeSet<Id> = resident.iter().cloned().collect();
         if resident.len() > MAX_MODELS_PER_PROCESS {
             return Err(TooMany);

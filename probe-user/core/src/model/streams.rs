@@ -112,9 +112,13 @@ impl Model {
             self.give_counter(call);
         }
         let prebuffer_ns = u64::from(self.settings.prebuffer_ms) * 1_000_000;
+        let first = self.streams.get(&call).and_then(Stream::waits_for_model);
         self.change(call, |stream, metrics| {
             stream.handle_frame(at, frame, prebuffer_ns, metrics);
         });
+        if let Some((worker, model, asked)) = first {
+            self.answer_for_model(&worker, &model, Some(asked), at);
+        }
         if self
             .streams
             .get(&call)

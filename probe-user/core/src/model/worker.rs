@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::residency::Residency;
+use super::file_loads::FileLoads;
+use super::residency::{Listed, Residency, TooMany};
 use super::session::Session;
+use super::settings::MAX_MODELS_PER_PROCESS;
 use crate::interpret::Id;
 use crate::metrics::Metrics;
 use crate::record::{ConnectionId, Tgid};
@@ -14,6 +16,9 @@ pub(super) struct Worker {
     pub(super) name: Id,
     pub(super) adapter: String,
     pub(super) processes: BTreeMap<Tgid, Residency>,
+    pub(super) loads: FileLoads,
+    /// Models that a list or a request named.
+    named: BTreeSet<Id>,
     /// Sessions that were started, or that an open stream names.
     pub(super) sessions: HashMap<Id, Session>,
     /// Started sessions by the connection that started them.
@@ -34,6 +39,8 @@ impl Worker {
             name,
             adapter,
             processes: BTreeMap::new(),
+            loads: FileLoads::default(),
+            named: BTreeSet::new(),
             sessions: HashMap::new(),
             by_connection: HashMap::new(),
             started: 0,
@@ -79,6 +86,51 @@ impl Worker {
             Some(count) => family.with(&[self.name.as_str()]).set(count as f64),
             None => family.remove(&[self.name.as_str()]),
         }
+    }
+
+    /// A list or a request named models.
+    pub(super) fn name_models(&mut self, models: &[Id]) {
+        for model in models {
+            if self.named.len() < MAX_MODELS_PER_PROCESS {
+                self.named.insert(model.clone());
+            }
+        }
+    }
+
+    /// Whether a list or a request ever named a model. Beyond the bound nobody knows: then it counts
+    /// as named.
+    pub(super) fn is_named(&self, model: &Id) -> bool {
+        self.named.len() >= MAX_MODELS_PER_PROCESS || self.named.contains(model)
+    }
+
+    /// Files tell that one of its processes loaded a model. The one that lists models holds it: of a
+    /// process that speaks for others, they are the helpers.
+    pub(super) fn load_from_files(&mut self, loader: Tgid, model: &Id) -> Result<(), TooMany> {
+        let speaks = |tgid: &Tgid| self.processes.get(tgid).is_some_and(Residency::is_heard);
+        let speaker = self.processes.keys().copied().find(speaks);
+        let holder = speaker.filter(|_| !speaks(&loader)).unwrap_or(loader);
+        let residency = self.processes.entry(holder).or_default();
+        residency.load_unheard(model)
+    }
+
+    /// One of its processes listed the models it holds, and thereby those that files told of helpers.
+    pub(super) fn list(
+        &mut self,
+        process: Tgid,
+        resident: &[Id],
+        cap: Option<u32>,
+    ) -> Result<Listed, TooMany> {
+        let mut told = Vec::new();
+        for (_, helper) in self.processes.iter_mut().filter(|(it, _)| **it != process) {
+            if !helper.is_heard() {
+                told.extend(std::mem::take(helper).into_models());
+            }
+        }
+        let residency = self.processes.entry(process).or_default();
+        for model in told {
+            residency.load_unheard(&model)?;
+        }
+        residency.list(resident, cap)
     }
 
     /// Models resident in its processes, those that said nothing left out; `None` when none said

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Names of the records, in the order of [`kind`].
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 14] = [
     "process",
     "process_ended",
     "opened",
@@ -25,6 +25,8 @@ const KINDS: [&str; 12] = [
     "websocket",
     "hook",
     "hook_called",
+    "file",
+    "renamed",
 ];
 
 fn kind(record: &Record<'_>) -> usize {
@@ -41,6 +43,8 @@ fn kind(record: &Record<'_>) -> usize {
         Record::WebSocket(_) => 9,
         Record::Hook(_) => 10,
         Record::HookCalled(_) => 11,
+        Record::File(_) => 12,
+        Record::Renamed { .. } => 13,
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     flow::{Event, Exchange, Problem, Sink},
     interpret::{self, Interpreter},
     record::{Process, Side, WebSocketEvent},
+    wire::resp::Registration,
 };
 
 /// Takes what a connection's parser finds.
@@ -14,6 +15,7 @@ pub(super) struct FlowSink<'a, 'b> {
     interpreter: &'a mut Interpreter,
     events: &'a mut Vec<interpret::Event>,
     exchanges: &'a mut Vec<Exchange>,
+    registrations: &'a mut Vec<Registration>,
     websocket: &'a mut Vec<WebSocketEvent>,
     counters: &'a Counters,
     elided: Option<&'b mut Elided>,
@@ -31,6 +33,7 @@ impl<'a, 'b> FlowSink<'a, 'b> {
             interpreter: stage.interpreter,
             events: stage.events,
             exchanges: stage.exchanges,
+            registrations: stage.registrations,
             websocket: stage.websocket,
             counters: stage.counters,
             elided,
@@ -50,6 +53,10 @@ impl Sink for FlowSink<'_, '_> {
 
     fn websocket(&mut self, event: WebSocketEvent) {
         self.websocket.push(event);
+    }
+
+    fn registration(&mut self, registration: Registration) {
+        self.registrations.push(registration);
     }
 
     fn keep(&mut self, start: usize, end: usize) {

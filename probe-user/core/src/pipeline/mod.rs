@@ -9,6 +9,7 @@ mod elide;
 mod flow_sink;
 mod parser;
 mod protocol;
+mod registered;
 mod undetermined;
 
 use std::{
@@ -27,10 +28,13 @@ use crate::{
         Opened, Process, Record, Role, Side, Tgid, WebSocketEvent,
     },
     stream::Delivery,
+    wire::resp::Registration,
 };
 use connection::{Connection, Verdict};
 use counters::Counters;
 use protocol::{Expected, Making};
+pub use registered::Registered;
+use registered::Waiting;
 
 /// Connections followed at once. The kernel side's map has as many.
 pub const MAX_CONNECTIONS: usize = probe_abi::MAX_CONNECTIONS as usize;
@@ -65,6 +69,7 @@ pub struct Pipeline {
     processes: HashMap<Tgid, Process>,
     connections: HashMap<ConnectionId, Connection>,
     unwanted: VecDeque<ConnectionId>,
+    registered: Waiting,
     events: Vec<interpret::Event>,
     exchanges: Vec<Exchange>,
     websocket: Vec<WebSocketEvent>,
@@ -73,6 +78,7 @@ pub struct Pipeline {
     told: Vec<ClientEvent>,
     #[cfg(test)]
     heard: Vec<(Tgid, KtimeNs, crate::model::Speech)>,
+    registrations: Vec<Registration>,
 }
 
 impl Pipeline {
@@ -91,6 +97,7 @@ impl Pipeline {
             processes: HashMap::new(),
             connections: HashMap::new(),
             unwanted: VecDeque::new(),
+            registered: Waiting::default(),
             events: Vec::new(),
             exchanges: Vec::new(),
             websocket: Vec::new(),
@@ -99,6 +106,7 @@ impl Pipeline {
             told: Vec::new(),
             #[cfg(test)]
             heard: Vec::new(),
+            registrations: Vec::new(),
         }
     }
 
@@ -115,6 +123,11 @@ impl Pipeline {
     /// A connection whose bytes nobody needs, told once.
     pub fn poll_unwanted(&mut self) -> Option<ConnectionId> {
         self.unwanted.pop_front()
+    }
+
+    /// A worker that was seen to register with Redis, told each time.
+    pub fn poll_registered(&mut self) -> Option<Registered> {
+        self.registered.poll()
     }
 
     /// Takes the next record.
@@ -162,6 +175,8 @@ impl Pipeline {
                 self.handle_process_ended(*tgid, *at, reborrow(&mut tap));
             }
             Record::Gpus(sample) => self.model.handle_gpus(sample),
+            Record::File(event) => self.model.handle_file(event),
+            Record::Renamed { from, to, at } => self.handle_renamed(from, to, *at),
             Record::Tick { at } => self.handle_tick(*at, reborrow(&mut tap)),
             Record::WebSocket(event) => self.handle_told(event),
             Record::Hook(hook) => self.hooks.handle_hook(hook),
@@ -289,6 +304,16 @@ impl Pipeline {
         self.model.handle_process_ended(tgid, at);
     }
 
+    fn handle_renamed(&mut self, from: &str, to: &str, at: KtimeNs) {
+        for process in self.processes.values_mut() {
+            if process.role != Role::Worker || process.name != from {
+                continue;
+            }
+            to.clone_into(&mut process.name);
+        }
+        self.model.handle_renamed(from, to, at);
+    }
+
     fn handle_tick(&mut self, at: KtimeNs, mut tap: Option<&mut dyn Tap>) {
         for id in self.select(Connection::is_waiting) {
             self.on_connection(id, reborrow(&mut tap), |connection, stage| {
@@ -338,6 +363,7 @@ impl Pipeline {
             events: &mut self.events,
             exchanges: &mut self.exchanges,
             websocket: &mut self.websocket,
+            registrations: &mut self.registrations,
             inflaters: &self.inflaters,
             tap: reborrow(&mut tap),
         };
@@ -348,6 +374,9 @@ impl Pipeline {
                 self.redis.handle_told(connection.opened());
                 self.redis_changed = true;
             }
+        }
+        for registration in self.registrations.drain(..) {
+            self.registered.add(registration, connection.opened());
         }
         if connection.take_verdict() == Some(Verdict::Unwanted) {
             self.unwanted.push_back(id);
@@ -443,6 +472,7 @@ struct Stage<'a> {
     exchanges: &'a mut Vec<Exchange>,
     websocket: &'a mut Vec<WebSocketEvent>,
     inflaters: &'a InflaterBudget,
+    registrations: &'a mut Vec<Registration>,
     tap: Option<&'a mut dyn Tap>,
 }
 

@@ -201,3 +201,50 @@ fn refused_connection_to_redis_is_an_error_of_an_unknown_command() {
         "redis_command_errors_total{command=\"unknown\",error_type=\"connection_error\"} 1\n";
     assert!(host.metrics().contains(error), "{}", host.metrics());
 }
+
+/// A worker's registration at either end.
+const REGISTRATION: &str = "*4\r\n$5\r\nSETEX\r\n$10\r\nworker:tts\r\n$2\r\n30\r\n$17\r\n\
+                            {\"addr\":\"h:7001\"}\r\n";
+
+#[test]
+fn registration_is_told_with_who_said_so_and_a_replay_tells_none() {
+    let mut host = Host::watching();
+    host.open(11, Side::Client, Some("10.0.0.1:5000"), "10.0.0.2:6379");
+    host.open(12, Side::Server, Some("10.0.0.2:6379"), "10.0.0.9:5000");
+    host.push(11, Direction::Sent, 0, 1_000_000, REGISTRATION);
+    host.push(12, Direction::Received, 0, 1_000_000, REGISTRATION);
+    let registered = |by, peer: Option<&str>| Registered {
+        name: "tts".to_owned(),
+        address: Some("h:7001".to_owned()),
+        by,
+        peer: peer.map(|text| Address::Inet(text.parse().unwrap())),
+    };
+    let told: Vec<_> = std::iter::from_fn(|| host.pipeline.poll_registered()).collect();
+    let expected = [
+        registered(Some(CLIENT), None),
+        registered(None, Some("10.0.0.9:5000")),
+    ];
+    assert_eq!(told, expected);
+    let mut replayed = Host::new();
+    for record in std::mem::take(&mut host.capture.0) {
+        if let Record::Chunk(chunk) = &record {
+            let text = String::from_utf8_lossy(&chunk.bytes);
+            assert!(!text.contains("tts") && !text.contains("7001"), "{text}");
+        }
+        replayed.handle(record);
+    }
+    assert_eq!(replayed.pipeline.poll_registered(), None);
+}
+
+#[test]
+fn registrations_that_nobody_polls_are_bounded() {
+    let mut host = Host::watching();
+    host.open(11, Side::Client, Some("10.0.0.1:5000"), "10.0.0.2:6379");
+    let many = REGISTRATION.repeat(100);
+    for index in 0..20 {
+        let offset = index * many.len() as u64;
+        host.push(11, Direction::Sent, offset, 1_000_000 + index, &many);
+    }
+    let told = std::iter::from_fn(|| host.pipeline.poll_registered()).count();
+    assert_eq!(told, 1024);
+}

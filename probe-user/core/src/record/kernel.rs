@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use probe_abi::{SOCKADDR_BYTES, direction, flag, hook_event, kind, origin};
 
 use super::{
-    Address, Chunk, ConnectionId, Direction, GapReason, Hole, HookCall, HookEvent, HookId, KtimeNs,
-    Side, Tgid,
+    Address, Chunk, ConnectionId, Direction, GapReason, Hole, HookCall, HookEvent, HookId,
+    KernelFile, KtimeNs, Side, Tgid, file,
 };
 
 /// A record of the kernel side.
@@ -115,6 +115,8 @@ pub enum KernelRecord<'a> {
         /// Process.
         tgid: Tgid,
     },
+    /// Something happened to a file under a model root.
+    File(KernelFile<'a>),
 }
 
 /// A descriptor of a descriptor table.
@@ -205,7 +207,9 @@ pub fn parse(bytes: &[u8]) -> Result<KernelRecord<'_>, RecordError> {
         kind::EXIT => Ok(KernelRecord::Exited { tgid, at }),
         kind::FDS_CHANGED => Ok(KernelRecord::DescriptorsChanged { tgid }),
         kind::HOOK => hooked(&mut fields, at, tgid, tid),
-        _ => Err(RecordError::Unknown),
+        kind => file::parse(kind, &mut fields, tgid, at)?
+            .map(KernelRecord::File)
+            .ok_or(RecordError::Unknown),
     }
 }
 
@@ -365,10 +369,10 @@ pub fn socket_address(bytes: &[u8]) -> Option<Address> {
 }
 
 /// Reads fields in native byte order from the front of a slice.
-struct Fields<'a>(&'a [u8]);
+pub(super) struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], RecordError> {
+    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], RecordError> {
         let (taken, rest) = self
             .0
             .split_at_checked(length)
@@ -393,15 +397,15 @@ impl<'a> Fields<'a> {
         self.array().map(u16::from_ne_bytes)
     }
 
-    fn u32(&mut self) -> Result<u32, RecordError> {
+    pub(super) fn u32(&mut self) -> Result<u32, RecordError> {
         self.array().map(u32::from_ne_bytes)
     }
 
-    fn u64(&mut self) -> Result<u64, RecordError> {
+    pub(super) fn u64(&mut self) -> Result<u64, RecordError> {
         self.array().map(u64::from_ne_bytes)
     }
 
-    fn descriptor(&mut self) -> Result<Descriptor, RecordError> {
+    pub(super) fn descriptor(&mut self) -> Result<Descriptor, RecordError> {
         Ok(Descriptor {
             files: self.u32()?,
             fd: self.u32()? as i32,

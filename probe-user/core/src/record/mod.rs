@@ -2,6 +2,7 @@
 //! capture file, plus facts about processes and GPUs.
 
 mod connection;
+mod file;
 mod gpu;
 mod hook;
 pub mod kernel;
@@ -12,6 +13,7 @@ mod websocket;
 pub use connection::{
     Address, Chunk, ConnectionId, Direction, Gap, GapReason, Hole, Joined, Opened, Piece, Side,
 };
+pub use file::{FileChange, FileEvent, FileId, KernelFile, KernelFileChange, Progress};
 pub use gpu::{Gpu, GpuProcess, GpuReadings, GpuSample, GpuState, NvmlCall, NvmlState};
 pub(crate) use hook::HookResult;
 pub use hook::{
@@ -76,4 +78,15 @@ pub enum Record<'a> {
     Hook(Hook),
     /// A hooked library function was called.
     HookCalled(HookCall),
+    /// A weights file of a model was opened, read, mapped or closed.
+    File(FileEvent),
+    /// Every process of one name has another from now on.
+    Renamed {
+        /// The name until now.
+        from: String,
+        /// The name from now on.
+        to: String,
+        /// When.
+        at: KtimeNs,
+    },
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Orchestration;
+
 /// One line of a truth file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
@@ -171,4 +173,35 @@ pub enum Event {
     },
     /// Client: it let go of a running Synthesize call on purpose.
     Cancelled { call: u64, session: String },
+    /// An orchestrator or one of its clients.
+    #[serde(untagged)]
+    Orchestration(Orchestration),
+}
+
+impl From<Orchestration> for Event {
+    fn from(event: Orchestration) -> Self {
+        Self::Orchestration(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_both_kinds_survive_a_round_trip() {
+        let closed = Orchestration::SessionClosed {
+            connection: 1,
+            reason: "normal".to_owned(),
+            way: "server_close".to_owned(),
+        };
+        let ended = Event::SessionEnd {
+            session: "a".to_owned(),
+        };
+        for event in [closed.into(), ended] {
+            let line = Line { t_ns: 7, event };
+            let text = serde_json::to_string(&line).unwrap();
+            assert_eq!(serde_json::from_str::<Line>(&text).unwrap(), line, "{text}");
+        }
+    }
 }

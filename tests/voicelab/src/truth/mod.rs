@@ -4,10 +4,16 @@
 //! name of one [`Event`] in `snake_case`, followed by that event's fields. The Python peers write
 //! the same format.
 
+mod conversation;
 mod event;
+mod measures;
+mod orchestration;
 mod recorder;
 mod summary;
 
+pub use conversation::Conversation;
 pub use event::{Event, Line};
+pub use measures::{Measure, Reading, measures};
+pub use orchestration::Orchestration;
 pub(crate) use recorder::Truth;
 pub use summary::Summary;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::conversation::Conversation;
 use super::event::Event;
 
 /// What a program printed about itself when it ended; one JSON object.
@@ -40,6 +41,8 @@ pub struct Summary {
     pub sequence_gaps: u64,
     /// Synthesize calls let go on purpose (client).
     pub cancelled: u64,
+    /// What an orchestrator or a talker did; zeros for the others.
+    pub conversation: Conversation,
 }
 
 impl Summary {
@@ -96,11 +99,12 @@ impl Summary {
             | Event::ModelLoadStart { .. }
             | Event::Fault { .. }
             | Event::TextSent { .. } => {}
+            Event::Orchestration(event) => self.conversation.observe(event),
         }
     }
 }
 
-fn add(counts: &mut BTreeMap<String, u64>, key: &str) {
+pub(super) fn add(counts: &mut BTreeMap<String, u64>, key: &str) {
     if let Some(count) = counts.get_mut(key) {
         *count += 1;
     } else {

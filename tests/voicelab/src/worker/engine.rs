@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
 
-use super::faults::Faults;
+use super::faults::{Fault, Faults};
 use super::models::{ModelError, Models};
 use super::pacing::Pace;
 use super::sessions::Sessions;
@@ -65,6 +65,29 @@ impl Engine {
             loading: tokio::sync::Mutex::default(),
             streams: AtomicU64::new(0),
             controls: AtomicU64::new(0),
+        }
+    }
+
+    /// Switches a fault, and does what happens at once.
+    pub(crate) fn obey(&self, fault: &Fault) {
+        self.faults.switch(fault);
+        match *fault {
+            Fault::Burn { threads, ns } => {
+                let until_ns = monotonic_ns().saturating_add(ns);
+                for _ in 0..threads {
+                    std::thread::spawn(move || {
+                        while monotonic_ns() < until_ns {
+                            std::hint::spin_loop();
+                        }
+                    });
+                }
+            }
+            Fault::Abort => {
+                // What is lost with the file does not change that the process must go.
+                drop(self.truth.finish());
+                std::process::abort();
+            }
+            _ => {}
         }
     }
 

@@ -3,7 +3,6 @@
 mod audio;
 mod emission;
 mod engine;
-mod fault_socket;
 mod faults;
 mod frame_stream;
 mod models;
@@ -23,6 +22,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use self::engine::{Behaviour, Engine};
+use self::faults::Fault;
 use self::models::Models;
 use self::pacing::Pace;
 use self::service::Service;
@@ -30,8 +30,8 @@ use self::sessions::Sessions;
 use self::timer::Timer;
 use crate::clock::NS_PER_MS;
 use crate::proto::tts_service_server::TtsServiceServer;
-use crate::serving;
 use crate::truth::{Event, Truth};
+use crate::{fault_socket, serving};
 
 /// How often models are checked against their time to live.
 const EXPIRY_CHECK: Duration = Duration::from_millis(250);
@@ -157,7 +157,10 @@ async fn serve(args: &Args, engine: Arc<Engine>) -> anyhow::Result<()> {
     }
     if let Some(path) = &args.fault_socket {
         let listener = fault_socket::open(path)?;
-        tokio::spawn(fault_socket::serve(listener, Arc::clone(&engine)));
+        let (truth, obeying) = (engine.truth.clone(), Arc::clone(&engine));
+        tokio::spawn(fault_socket::serve(listener, truth, move |fault: Fault| {
+            obeying.obey(&fault);
+        }));
     }
     let expiring = Arc::clone(&engine);
     tokio::spawn(async move {

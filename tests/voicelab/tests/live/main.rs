@@ -1,7 +1,12 @@
 //! The programs of the voicelab against each other: what one says it did is what the other saw.
 
 #![allow(clippy::unwrap_used, reason = "a step that fails must fail the test")]
+#![allow(
+    clippy::float_cmp,
+    reason = "counts are whole numbers: f64 holds them exactly"
+)]
 
+mod orchestra;
 mod program;
 
 use std::collections::BTreeMap;

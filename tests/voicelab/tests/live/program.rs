@@ -40,7 +40,7 @@ impl Lab {
 
     /// Starts a worker or a timing reference and waits for its port.
     pub(crate) fn server(&self, kind: &str, args: &[&str]) -> Server {
-        let truth = self.path("server.jsonl");
+        let truth = self.path(&format!("{kind}.jsonl"));
         let mut child = Command::new(env!("CARGO_BIN_EXE_voicelab"))
             .args([kind, "--port", "0", "--truth"])
             .arg(&truth)
@@ -63,9 +63,20 @@ impl Lab {
 
     /// Runs a client to its end.
     pub(crate) fn client(&self, target: &str, args: &[&str]) -> Outcome {
-        let truth = self.path("client.jsonl");
+        self.driver("client", target, args)
+    }
+
+    /// Runs a talker to its end.
+    pub(crate) fn talker(&self, orchestrator: &Server, args: &[&str]) -> Outcome {
+        let faults = self.path("fault.sock");
+        let faults = ["--fault-socket", faults.to_str().unwrap()];
+        self.driver("talker", &orchestrator.target, &[&faults, args].concat())
+    }
+
+    fn driver(&self, kind: &str, target: &str, args: &[&str]) -> Outcome {
+        let truth = self.path(&format!("{kind}.jsonl"));
         let output = Command::new(env!("CARGO_BIN_EXE_voicelab"))
-            .args(["client", "--give-up", "30", "--target", target, "--truth"])
+            .args([kind, "--give-up", "30", "--target", target, "--truth"])
             .arg(&truth)
             .args(args)
             .output()

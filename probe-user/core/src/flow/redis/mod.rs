@@ -187,7 +187,12 @@ impl RedisConnection {
     fn part(&mut self, part: Part, at: KtimeNs, sink: &mut dyn Sink) {
         match part {
             Part::Nothing => {}
-            Part::Request(request) => self.pairing.request(request, at, sink),
+            Part::Request(request) => {
+                if let Some(registration) = self.requests.take_registration() {
+                    sink.registration(registration);
+                }
+                self.pairing.request(request, at, sink);
+            }
             Part::Reply(reply) => self.pairing.reply(reply, at, sink),
             Part::Lost(loss) => {
                 sink.problem(match loss {

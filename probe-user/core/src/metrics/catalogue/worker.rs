@@ -132,7 +132,8 @@ pub const MODEL_UNLOADS: Entry = counter(
 /// How long a load took.
 pub const MODEL_LOAD_DURATION: Entry = histogram(
     "worker_model_manager_load_duration_ms",
-    "Duration of a model load, in milliseconds: the worker's own figure, else the call's duration.",
+    "Duration of a model load, in milliseconds: the worker's own figure, else from the first open to \
+     the last read of its weights files, else the call's duration.",
     &["worker", "model_id"],
     MODEL,
     &[1000.0, 2000.0, 5000.0, 10_000.0],

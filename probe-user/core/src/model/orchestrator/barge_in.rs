@@ -126,6 +126,11 @@ impl BargeIn {
         }
     }
 
+    /// A stream was followed to its end at the worker: no audio after the trigger is no time.
+    pub(super) fn settle_followed(&mut self) {
+        self.latest.get_or_insert(self.at);
+    }
+
     /// No more audio of a stream will come.
     pub(super) fn end_stream(&mut self, call: CallId) {
         self.streams.retain(|stream| *stream != call);

@@ -2,7 +2,7 @@
 
 use super::OrchestratorModel;
 use super::bounds::{MAX_CONTROLS, MAX_STREAMS, MAX_STREAMS_PER_SESSION};
-use super::session::{SessionKey, Transport};
+use super::session::{Phase, SessionKey, Transport};
 use super::stream::Stream;
 use crate::flow::{CallEnd, CallId};
 use crate::interpret::{Command, Event, Id, MessageKind, What};
@@ -64,6 +64,8 @@ impl OrchestratorModel {
             | What::SessionMaybeStarted
             | What::SessionEnded { .. }
             | What::SessionMaybeEnded
+            | What::ModelRequested { .. }
+            | What::ModelRequestEnded
             | What::ModelLoaded { .. }
             | What::ModelUnloaded { .. }
             | What::ModelsListed { .. }
@@ -185,9 +187,31 @@ impl OrchestratorModel {
     }
 
     fn ask_end(&mut self, process: Tgid, name: &Id, at: KtimeNs) {
-        let Some(orchestrator) = self.processes.get_mut(&process) else {
+        let Self {
+            processes,
+            sessions,
+            ..
+        } = self;
+        let Some(orchestrator) = processes.get_mut(&process) else {
             return;
         };
+        if let Some(entry) = orchestrator.names.get_mut(name)
+            && entry.owners.len() + entry.asks > 1
+        {
+            // One of several that share the name; only of one that is over already is it known.
+            let over = entry.owners.iter().position(|key| {
+                sessions
+                    .get(key)
+                    .is_none_or(|session| session.phase == Phase::Ended)
+            });
+            if let Some(over) = over {
+                let key = entry.owners.remove(over);
+                if let Some(session) = sessions.get_mut(&key) {
+                    session.names.retain(|other| other != name);
+                }
+            }
+            return;
+        }
         let Some(entry) = orchestrator.forget_name(name) else {
             return;
         };

@@ -61,7 +61,9 @@ impl OrchestratorModel {
             self.refuse("session_name");
             return;
         };
-        entry.model = model.cloned();
+        // Askers that are not told apart and want different models: whose is which is unknown.
+        let mixed = entry.asks > 0 && entry.model.as_ref() != model;
+        entry.model = model.filter(|_| !mixed).cloned();
         entry.connection = Some(connection);
         self.asked_on.insert(connection);
         let owners = entry.owners.clone();
@@ -71,7 +73,7 @@ impl OrchestratorModel {
                 self.reply(key, at);
             }
             Verdict::Several(keys) => {
-                self.leave_open(process, name, keys);
+                self.leave_open(process, name, keys, at);
                 self.orphan(process, vec![name.clone()]);
             }
             // Asked for again, on another worker or for another model.

@@ -61,6 +61,7 @@ impl OrchestratorModel {
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
+        session.utterances.interrupt();
         match &mut session.barge_in {
             Some(barge_in) => barge_in.add_control(at),
             None if speaking && !session.interrupted => {
@@ -69,7 +70,6 @@ impl OrchestratorModel {
             }
             None => {}
         }
-        self.give_up_speech(key);
     }
 
     /// PAUSE or STOP was sent to the worker. Whether its answer is awaited.
@@ -81,6 +81,7 @@ impl OrchestratorModel {
         let Some(session) = self.sessions.get_mut(&key) else {
             return false;
         };
+        session.utterances.interrupt_spoken();
         if session.barge_in.is_none() && speaking && !session.interrupted {
             session.barge_in = Some(BargeIn::new(Trigger::Grpc, at, streams.clone()));
         }
@@ -89,7 +90,6 @@ impl OrchestratorModel {
             barge_in.ask(at);
         }
         self.follow(&streams);
-        self.give_up_speech(key);
         awaited
     }
 
@@ -185,7 +185,12 @@ impl OrchestratorModel {
                     barge_in.doubt(SkipReason::Lost);
                 }
             }
-            What::StreamEnded(_) => self.finish_stream_audio(key, call),
+            What::StreamEnded(_) => {
+                if let Some(barge_in) = self.barge_in(key) {
+                    barge_in.settle_followed();
+                }
+                self.finish_stream_audio(key, call);
+            }
             _ => {}
         }
     }
@@ -311,12 +316,6 @@ impl OrchestratorModel {
                 stream.held = true;
                 stream.hold = Some(at);
             }
-        }
-    }
-
-    fn give_up_speech(&mut self, key: SessionKey) {
-        if let Some(session) = self.sessions.get_mut(&key) {
-            session.utterances.interrupt();
         }
     }
 

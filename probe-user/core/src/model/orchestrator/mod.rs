@@ -16,8 +16,8 @@
 //!    after the worker);
 //! 2. exactly one session of the process has no worker session and upgraded or sent a message within
 //!    [`CAUSE_NS`](bounds::CAUSE_NS) before;
-//! 3. several do: one of them asked. Each one that is bound otherwise is struck out; the last one left
-//!    is it. One that merely ended is not struck out.
+//! 3. several do: one of them asked. Each one that is bound otherwise is struck out; when as many are left
+//!    as asked under that name, they are it. One that merely ended is not struck out.
 //!
 //! `Synthesize`, when its first message names a worker session:
 //! 1. the id is the one that exactly one client was told;

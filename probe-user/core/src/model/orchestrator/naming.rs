@@ -82,24 +82,55 @@ impl OrchestratorModel {
                 let Some(entry) = names.get_mut(open) else {
                     return false;
                 };
+                let before = entry.candidates.len();
                 entry.candidates.retain(|candidate| *candidate != key);
-                if let [last] = entry.candidates.as_slice() {
-                    known.push((*last, open.clone()));
+                if *open == name && entry.candidates.len() < before {
+                    entry.asks = entry.asks.saturating_sub(1);
                 }
-                entry.candidates.len() > 1
+                let last = entry.candidates.len() <= entry.asks;
+                if entry.asks == 0 || last {
+                    let rest = std::mem::take(&mut entry.candidates);
+                    let all = rest.into_iter().filter(|_| last);
+                    known.extend(all.map(|key| (key, open.clone())));
+                    entry.asks = 0;
+                    return false;
+                }
+                true
             });
         }
     }
 
     /// One of several sessions asked for a worker session.
-    pub(super) fn leave_open(&mut self, process: Tgid, name: &Id, candidates: Vec<SessionKey>) {
+    pub(super) fn leave_open(
+        &mut self,
+        process: Tgid,
+        name: &Id,
+        candidates: Vec<SessionKey>,
+        at: KtimeNs,
+    ) {
         let Some(orchestrator) = self.processes.get_mut(&process) else {
             return;
         };
         let fits = candidates.len() <= MAX_OWNERS && orchestrator.open_names.len() < MAX_UNDECIDED;
         if fits && let Some(entry) = orchestrator.name_entry(name) {
-            entry.candidates.clone_from(&candidates);
-            orchestrator.open_names.insert(name.clone());
+            for key in &candidates {
+                if !entry.candidates.contains(key) && entry.candidates.len() < MAX_OWNERS {
+                    entry.candidates.push(*key);
+                }
+            }
+            entry.asks += 1;
+            let all = entry.asks >= entry.candidates.len();
+            if all {
+                // Each of them asked for the one name they share.
+                let keys = std::mem::take(&mut entry.candidates);
+                entry.asks = 0;
+                orchestrator.open_names.remove(name);
+                for key in keys {
+                    self.bind(process, key, name, at);
+                }
+            } else {
+                orchestrator.open_names.insert(name.clone());
+            }
         }
         for key in candidates {
             self.doubt_cause(key);
@@ -173,7 +204,6 @@ impl OrchestratorModel {
             metrics.probe.state_refused.with(&["session_name"]).inc();
             return;
         };
-        entry.candidates.clear();
         if !entry.owners.contains(&key) && entry.owners.len() < MAX_OWNERS {
             entry.owners.push(key);
         }
@@ -183,6 +213,5 @@ impl OrchestratorModel {
         if !session.names.contains(name) && session.names.len() < MAX_NAMES_PER_SESSION {
             session.names.push(name.clone());
         }
-        orchestrator.open_names.remove(name);
     }
 }

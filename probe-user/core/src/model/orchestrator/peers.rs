@@ -2,7 +2,7 @@
 //!
 //! An address is a worker's where a watched worker accepted a connection on that port, or where the
 //! voice system's own gRPC was spoken before. The process behind it is known where both ends of a
-//! connection are watched: each end's own address is the other's peer.
+//! connection are watched: the server's peer is the client's own address.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -11,8 +11,9 @@ use super::bounds::MAX_ADDRESSES;
 use crate::interpret::Id;
 use crate::record::{Address, ConnectionId, Opened, Side, Tgid};
 
-/// Own address and peer's, as the server's end has them.
-type Ends = (SocketAddr, SocketAddr);
+/// The server's port and the client's own address. A server's own address is the one it listens on,
+/// often a wildcard, so only its port tells.
+type Ends = (u16, SocketAddr);
 
 /// A watched end of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +30,8 @@ impl End {
     fn ends(&self) -> Option<Ends> {
         let (local, peer) = self.local.zip(self.peer)?;
         Some(match self.side {
-            Side::Server => (local, peer),
-            Side::Client => (peer, local),
+            Side::Server => (local.port(), peer),
+            Side::Client => (peer.port(), local),
         })
     }
 }

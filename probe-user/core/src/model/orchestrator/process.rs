@@ -35,8 +35,10 @@ pub(super) struct Orchestrator {
 pub(super) struct Name {
     /// Sessions that use it.
     pub(super) owners: Vec<SessionKey>,
-    /// One of these asked for it.
+    /// Some of these asked for it.
     pub(super) candidates: Vec<SessionKey>,
+    /// How many of them did.
+    pub(super) asks: usize,
     /// Model that was asked for.
     pub(super) model: Option<Id>,
     /// It is in line to be forgotten once nobody uses it.

@@ -242,10 +242,17 @@ impl Utterances {
         });
     }
 
-    /// The client or the orchestrator gave up what is being spoken: no more text of it comes.
+    /// The client gave up all that it asked for: no more text of it comes.
     pub(super) fn interrupt(&mut self) {
         for utterance in &mut self.queue {
             utterance.open = false;
+        }
+    }
+
+    /// The orchestrator gave up what is being spoken; what it was asked for since goes on.
+    pub(super) fn interrupt_spoken(&mut self) {
+        for utterance in &mut self.queue {
+            utterance.open &= utterance.streams.is_empty() && !utterance.speaking;
         }
     }
 

@@ -128,6 +128,22 @@ impl Stream {
         self.model.as_ref().map_or(UNKNOWN, Id::as_str)
     }
 
+    /// Before its first frame: worker, model, and since when its first text waits.
+    pub(in crate::model) fn waits_for_model(&self) -> Option<(Id, Id, KtimeNs)> {
+        match (self.first_text, self.first_frame) {
+            (Moment::At(asked), Moment::NotYet) => {
+                Some((self.worker.clone(), self.model.clone()?, asked))
+            }
+            _ => None,
+        }
+    }
+
+    /// Its worker has another name: the series are looked up anew.
+    pub(in crate::model) fn rename(&mut self, worker: Id) {
+        self.worker = worker;
+        self.handles = Handles::default();
+    }
+
     /// Whether `emit` needs a handle first.
     pub(in crate::model) fn lacks_counter(&self) -> bool {
         self.handles.emitted.is_none()

@@ -5,6 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::record::{FileChange, FileEvent, FileId};
 
 const METHODS: [MethodRole; 8] = [
     MethodRole::StartSession,
@@ -43,6 +44,7 @@ enum Act {
     End(CallEnd),
     Close,
     Tick,
+    File(FileChange),
 }
 
 fn value() -> impl Strategy<Value = Value> {
@@ -78,6 +80,16 @@ fn origin() -> impl Strategy<Value = Origin> {
     prop_oneof![Just(Origin::Client), Just(Origin::Server)]
 }
 
+fn file() -> impl Strategy<Value = FileChange> {
+    prop_oneof![
+        ("[ab]?", 0..4_u32).prop_map(|(model, path)| FileChange::Opened { model, path }),
+        any::<u64>().prop_map(|bytes| FileChange::Read { bytes }),
+        any::<u64>().prop_map(|bytes| FileChange::Mapped { bytes }),
+        Just(FileChange::Unmapped),
+        Just(FileChange::Closed),
+    ]
+}
+
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         3 => prop::sample::select(METHODS.to_vec()).prop_map(Act::Open),
@@ -95,6 +107,7 @@ fn act() -> impl Strategy<Value = Act> {
         .prop_map(Act::End),
         1 => Just(Act::Close),
         1 => Just(Act::Tick),
+        3 => file().prop_map(Act::File),
     ]
 }
 
@@ -126,6 +139,12 @@ proptest! {
                 Act::End(end) => world.feed(&flow::Event::CallEnded { call, at, end: *end }),
                 Act::Close => world.model.handle_connection_closed(call.connection, at),
                 Act::Tick => world.model.handle_tick(at),
+                Act::File(change) => world.model.handle_file(&FileEvent {
+                    file: FileId(u64::from(*n)),
+                    tgid: Tgid(7),
+                    at,
+                    change: change.clone(),
+                }),
             }
             prop_assert!(world.model.streams().count() <= 6);
         }
@@ -142,5 +161,6 @@ proptest! {
         );
         world.model.handle_process_ended(Tgid(7), KtimeNs(u64::MAX));
         prop_assert_eq!(world.families_with("worker", "w"), Vec::<String>::new());
+        prop_assert!(world.model.files.is_empty());
     }
 }

@@ -2,10 +2,12 @@
 
 mod bounds;
 mod control;
+mod files;
 mod gpu;
 mod hostile;
 mod loss;
 mod models;
+mod rename;
 mod sessions;
 mod streams;
 

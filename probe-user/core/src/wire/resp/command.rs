@@ -37,6 +37,7 @@ commands! {
     Get "GET",
     Set "SET",
     SetEx "SETEX",
+    PSetEx "PSETEX",
     SetNx "SETNX",
     GetDel "GETDEL",
     GetEx "GETEX",

@@ -290,3 +290,122 @@ proptest! {
         }
     }
 }
+
+/// The registrations of requests, however their bytes are cut; nothing of them may be kept.
+fn registrations(bytes: &[u8]) -> Vec<Registration> {
+    let told = |pushes: &[&[u8]]| {
+        let mut parser = Parser::requests();
+        let mut told = Vec::new();
+        for push in pushes {
+            let mut position = 0;
+            while let Some(step) = parser.step(&push[position..]) {
+                position += step.used;
+                if matches!(step.part, Part::Request(_)) {
+                    told.extend(parser.take_registration());
+                }
+            }
+        }
+        told
+    };
+    let whole = told(&[bytes]);
+    for cut in 0..bytes.len() {
+        let (first, second) = bytes.split_at(cut);
+        assert_eq!(told(&[first, second]), whole, "cut at {cut}");
+    }
+    whole
+}
+
+fn words(words: &[&str]) -> Vec<u8> {
+    let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        bytes.extend(format!("${}\r\n{word}\r\n", word.len()).into_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn registration_is_told_in_each_way_a_worker_may_write_it() {
+    let json = r#"{"name":"tts-cosy@0","addr":"grpc://localhost:7001","metrics":{"addr":1}}"#;
+    let expected = Registration {
+        name: "tts-cosy@0".to_owned(),
+        address: Some("grpc://localhost:7001".to_owned()),
+    };
+    for request in [
+        words(&["SETEX", "worker:tts-cosy@0", "30", json]),
+        words(&["psetex", "worker:tts-cosy@0", "30000", json]),
+        words(&["SET", "worker:tts-cosy@0", json, "EX", "30"]),
+        words(&[
+            "HSET",
+            "worker:tts-cosy@0",
+            "name",
+            "addr",
+            "addr",
+            "grpc://localhost:7001",
+            "address",
+            "no",
+        ]),
+    ] {
+        assert_eq!(registrations(&request), std::slice::from_ref(&expected));
+        let (_, kept) = run(Parser::requests(), &[&request]);
+        let kept = String::from_utf8_lossy(&kept);
+        assert!(!kept.contains("tts") && !kept.contains("7001"), "{kept}");
+    }
+}
+
+#[test]
+fn registration_without_an_address_has_none() {
+    let expected = Registration {
+        name: "a".to_owned(),
+        address: None,
+    };
+    for request in [
+        words(&["SETEX", "worker:a", "30", "[]"]),
+        words(&["SET", "worker:a", ""]),
+        words(&["HSET", "worker:a", "addr"]),
+    ] {
+        assert_eq!(registrations(&request), std::slice::from_ref(&expected));
+    }
+}
+
+#[test]
+fn other_requests_register_nobody() {
+    let long = format!("worker:{}", "a".repeat(129));
+    for request in [
+        words(&["GET", "worker:a"]),
+        words(&["SETEX", "routing:affinity:a", "30", "worker:a"]),
+        words(&["SET", "worker:", "{}"]),
+        words(&["SET", "worker:a\nb", "{}"]),
+        words(&["SET", "Worker:a", "{}"]),
+        words(&["SET", &long, "{}"]),
+        words(&["DEL", "worker:a"]),
+    ] {
+        let text = String::from_utf8_lossy(&request).into_owned();
+        assert_eq!(registrations(&request), [], "{text}");
+    }
+    let pair = [
+        words(&["SET", "worker:a", "{}"]),
+        words(&["SET", "b", "{}"]),
+    ]
+    .concat();
+    assert_eq!(registrations(&pair).len(), 1);
+}
+
+#[test]
+fn registration_with_a_hole_in_it_tells_what_is_left() {
+    let mut parser = Parser::requests();
+    let feed = |parser: &mut Parser, bytes: &[u8]| {
+        let mut position = 0;
+        while let Some(step) = parser.step(&bytes[position..]) {
+            position += step.used;
+        }
+    };
+    feed(&mut parser, b"*3\r\n$3\r\nSET\r\n$8\r\nworker:a\r\n$14\r\n");
+    parser.hole(5, GapReason::Elided);
+    feed(&mut parser, b"\"addr\":\"a\"\r\n");
+    let told = parser.take_registration();
+    assert_eq!(told.and_then(|told| told.address), None);
+    feed(&mut parser, b"*3\r\n$3\r\nSET\r\n$8\r\nwork");
+    parser.hole(4, GapReason::Elided);
+    feed(&mut parser, b"\r\n$2\r\n{}\r\n");
+    assert_eq!(parser.take_registration(), None);
+}

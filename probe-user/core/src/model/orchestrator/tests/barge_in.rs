@@ -233,3 +233,12 @@ fn next_utterances_audio_ends_an_interruption() {
     world.frame(3, 150.0, 1);
     assert_eq!(world.barge_in("control"), (1, 20.0));
 }
+
+#[test]
+fn reset_that_no_audio_follows_takes_no_time() {
+    let mut world = speaking(World::with_worker());
+    world.command(1, 100.0, Command::Stop);
+    world.done(1, 100.5, CANCELLED);
+    world.at_worker(1, 101.0, What::StreamEnded(CANCELLED));
+    assert_eq!(world.barge_in("control"), (1, 0.0));
+}

@@ -222,3 +222,47 @@ fn client_that_never_says_which_text_is_the_last_has_an_utterance_per_answer() {
     }
     assert_eq!(world.fal("m"), (3, 150.0));
 }
+
+#[test]
+fn clients_who_all_asked_for_the_name_they_share_need_not_be_told_apart() {
+    let mut world = World::new();
+    world.connect(1, 0.0, "ws-1");
+    world.connect(2, 0.1, "ws-2");
+    world.ask(1.0, "default", "m");
+    assert_eq!(world.started("m"), 0.0);
+    world.ask(1.1, "default", "m");
+    assert_eq!(world.started("m"), 2.0);
+    // Another one, and who asked for it is plain.
+    world.connect(3, 10.0, "ws-3");
+    world.ask(11.0, "default", "m");
+    assert_eq!(world.started("m"), 3.0);
+}
+
+#[test]
+fn client_who_is_bound_settles_a_name_that_only_one_asked_for() {
+    let mut world = World::new();
+    world.connect(1, 0.0, "ws-1");
+    world.connect(2, 0.1, "ws-2");
+    world.ask(1.0, "grpc-a", "m");
+    world.text(2, 2.0, true);
+    world.speak(1, 3.0, "grpc-a");
+    assert_eq!(world.started("m"), 1.0, "the other one asked for nothing");
+    world.tick(60_000.0);
+    assert_eq!(world.started("m"), 1.0);
+    assert_eq!(world.started("unknown"), 1.0);
+}
+
+#[test]
+fn end_of_a_shared_worker_session_ends_no_other_client() {
+    let mut world = World::new();
+    world.connect(1, 0.0, "ws-1");
+    world.ask(1.0, "default", "m");
+    world.connect(2, 10.0, "ws-2");
+    world.ask(11.0, "default", "m");
+    world.end(1, 20.0, ConnectionEnd::PeerClosed);
+    world.ask_end(21.0, "default");
+    assert_eq!(world.active("m"), Some(1.0));
+    assert_eq!(world.sum("orchestrator_sessions_ended_total"), 1.0);
+    world.ask_end(30.0, "default");
+    assert_eq!(world.ended("m", "normal"), 1.0);
+}

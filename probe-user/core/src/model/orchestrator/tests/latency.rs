@@ -150,3 +150,21 @@ fn end_marker_without_audio_ends_the_utterance_and_is_no_drop() {
     assert_eq!(world.fal("m"), (2, 100.0));
     assert_eq!(world.sum("worker_audio_frame_drops_total"), 0.0);
 }
+
+#[test]
+fn text_that_goes_on_while_the_one_before_is_interrupted_stays_one_utterance() {
+    let mut world = world();
+    world.text(1, 100.0, true);
+    world.speak(1, 101.0, "ws-1");
+    world.relay(1, 1, 149.5, 1);
+    world.text(1, 200.0, false);
+    world.control((201.0, 202.0), "ws-1", Command::Pause);
+    world.control((202.5, 203.0), "ws-1", Command::Stop);
+    world.done(1, 204.0, OK);
+    world.chunk(3, 205.0, "ws-1", false);
+    world.text(1, 260.0, true);
+    world.chunk(3, 261.0, "ws-1", true);
+    world.relay(3, 1, 299.5, 1);
+    assert_eq!(world.fal("m"), (2, 150.0));
+    assert_eq!(world.e2e("websocket"), (2, 90.0));
+}

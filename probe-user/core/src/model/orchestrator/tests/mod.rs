@@ -98,9 +98,11 @@ impl World {
             .handle_process(&process(WORKER, Role::Worker, "tts@0"));
         let ours = "127.0.0.1:50000".parse().unwrap();
         let theirs = "127.0.0.1:7001".parse().unwrap();
+        // A dual-stack server that listens on every address.
+        let listening = "[::]:7001".parse().unwrap();
         for (connection, tgid, side, local, peer) in [
             (CHANNEL, ORCHESTRATOR, Side::Client, ours, theirs),
-            (WORKER_END, WORKER, Side::Server, theirs, ours),
+            (WORKER_END, WORKER, Side::Server, listening, ours),
         ] {
             world.model.handle_opened(&Opened {
                 connection: ConnectionId(connection),

@@ -11,6 +11,7 @@ use crate::wire::resp::command::Command;
 use crate::wire::resp::part::{
     Element, ErrorWord, Fate, Loss, Part, Reply, Request, RequestOption, Step,
 };
+use crate::wire::resp::registration::{Collector, Piece, Registration};
 use crate::wire::resp::word::Word;
 
 /// Values within values that are followed. Redis' own replies nest at most nine deep (clients give
@@ -46,6 +47,7 @@ pub struct Parser {
     line_bytes: u32,
     word: Word,
     command: Command,
+    registration: Collector,
     names_reply: bool,
     option: Option<RequestOption>,
     element: Option<Element>,
@@ -97,6 +99,8 @@ enum Slot {
     Name,
     Option,
     Element,
+    /// Of a request that may register a worker.
+    Registration(Piece),
 }
 
 impl Parser {
@@ -122,11 +126,17 @@ impl Parser {
             line_bytes: 0,
             word: Word::default(),
             command: Command::Other,
+            registration: Collector::default(),
             names_reply: false,
             option: None,
             element: None,
             error: ErrorWord::Other,
         }
+    }
+
+    /// Whether the request that was just complete registers a worker, and which.
+    pub fn take_registration(&mut self) -> Option<Registration> {
+        self.registration.take()
     }
 
     /// Gives the framing up: it is to be searched for.
@@ -195,6 +205,9 @@ impl Parser {
                     return self.lost(Loss::Hole);
                 }
                 self.word.spoil();
+                if let Slot::Registration(piece) = self.slot() {
+                    self.registration.spoil(piece);
+                }
                 self.advance_bulk(left - length);
                 Part::Nothing
             }
@@ -222,6 +235,7 @@ impl Parser {
             self.outermost = byte;
             self.index = 0;
             self.command = Command::Other;
+            self.registration = Collector::default();
             self.names_reply = false;
             self.option = None;
             self.element = None;
@@ -394,6 +408,10 @@ impl Parser {
             (true, 1 | 2) if matches!(self.command, Command::Client | Command::Hello) => {
                 Slot::Option
             }
+            (true, index) => match Piece::of(self.command, index) {
+                Some(piece) => Slot::Registration(piece),
+                None => Slot::Content,
+            },
             (false, 0) if outer && self.kind == b'$' => match self.outermost {
                 b'*' | b'>' => Slot::Element,
                 _ => Slot::Content,

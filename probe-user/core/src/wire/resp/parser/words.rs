@@ -9,6 +9,10 @@ impl Parser {
     pub(super) fn collect(&mut self, run: &[u8], complete: bool) -> Fate {
         let list: &[&str] = match self.slot() {
             Slot::Content => return Fate::Drop,
+            Slot::Registration(piece) => {
+                self.registration.push(piece, run);
+                return Fate::Drop;
+            }
             Slot::Name => Command::NAMES,
             Slot::Option => &["REPLY", "ON", "OFF", "SKIP", "2", "3"],
             Slot::Element => Element::NAMES,
@@ -26,6 +30,7 @@ impl Parser {
         let word = self.word.get();
         match (self.slot(), word) {
             (Slot::Name, word) => self.command = Command::from_name(word.unwrap_or_default()),
+            (Slot::Registration(piece), _) => self.registration.finish(piece),
             (Slot::Element, Some(word)) => self.element = Element::from_name(word),
             (Slot::Option, Some(word)) => match (self.command, self.index, word) {
                 (Command::Hello, 1, b"2") => self.option = Some(RequestOption::Resp2),

@@ -1,18 +1,15 @@
-//! The unix socket that switches faults; see [`super::faults`] for the commands.
+//! The unix socket that switches the faults of a running program: one command per line, one answer
+//! per line.
 
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::engine::Engine;
-use super::faults::Fault;
-use crate::clock::monotonic_ns;
-use crate::truth::Event;
+use crate::truth::{Event, Truth};
 
 /// Longest line of the fault protocol, in bytes: a command, two numbers and a session name.
 const MAX_LINE_BYTES: u64 = 512;
@@ -28,18 +25,27 @@ pub(crate) fn open(path: &Path) -> anyhow::Result<UnixListener> {
     UnixListener::bind(path).with_context(|| format!("open the fault socket {}", path.display()))
 }
 
-/// Obeys every connection, one at a time.
-pub(crate) async fn serve(listener: UnixListener, engine: Arc<Engine>) {
+/// Hears every connection, one at a time: each line that is a command is recorded, answered with
+/// `ok` and then obeyed.
+pub(crate) async fn serve<F>(listener: UnixListener, truth: Truth, obey: impl Fn(F))
+where
+    F: std::str::FromStr,
+    F::Err: std::fmt::Display,
+{
     loop {
         match listener.accept().await {
             // A connection that breaks has said all it will say.
-            Ok((connection, _)) => drop(obey(connection, &engine).await),
+            Ok((connection, _)) => drop(hear(connection, &truth, &obey).await),
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
 }
 
-async fn obey(connection: UnixStream, engine: &Engine) -> std::io::Result<()> {
+async fn hear<F>(connection: UnixStream, truth: &Truth, obey: &impl Fn(F)) -> std::io::Result<()>
+where
+    F: std::str::FromStr,
+    F::Err: std::fmt::Display,
+{
     let (from, mut to) = connection.into_split();
     let mut from = BufReader::new(from);
     loop {
@@ -53,37 +59,17 @@ async fn obey(connection: UnixStream, engine: &Engine) -> std::io::Result<()> {
             return Ok(());
         }
         let line = line.trim();
-        match line.parse::<Fault>() {
+        let answer = match line.parse::<F>() {
             Ok(fault) => {
-                engine.truth.record(Event::Fault {
+                truth.record(Event::Fault {
                     line: line.to_owned(),
                 });
                 to.write_all(b"ok\n").await?;
-                switch(&fault, engine);
+                obey(fault);
+                continue;
             }
-            Err(error) => to.write_all(format!("error: {error}\n").as_bytes()).await?,
-        }
-    }
-}
-
-fn switch(fault: &Fault, engine: &Engine) {
-    engine.faults.switch(fault);
-    match *fault {
-        Fault::Burn { threads, ns } => {
-            let until_ns = monotonic_ns().saturating_add(ns);
-            for _ in 0..threads {
-                std::thread::spawn(move || {
-                    while monotonic_ns() < until_ns {
-                        std::hint::spin_loop();
-                    }
-                });
-            }
-        }
-        Fault::Abort => {
-            // What is lost with the file does not change that the process must go.
-            drop(engine.truth.finish());
-            std::process::abort();
-        }
-        _ => {}
+            Err(error) => format!("error: {error}\n"),
+        };
+        to.write_all(answer.as_bytes()).await?;
     }
 }

@@ -1,0 +1,78 @@
+//! The agent's settings, and the GPU that the stand-in NVML plays.
+
+use std::collections::BTreeMap;
+
+use crate::truth::{Figure, Row};
+
+/// Workers by their label `worker`, with their adapter and how they hand audio out.
+pub(super) const WORKERS: [(&str, &str, &str); 2] = [
+    ("tts-paced@0", "paced", "paced"),
+    ("tts-burst@0", "burst", "burst"),
+];
+
+/// The agent's settings; everything else has its default.
+pub(super) fn agent(redis_port: &str) -> String {
+    let mut text = format!(
+        "[models]\nresident_cap = 2\n\n\
+         [[target]]\nrole = \"orchestrator\"\ncmdline = 'voicelab orchestrator|ws_orchestrator\\.py'\n\n\
+         [[target]]\nrole = \"redis\"\ncmdline = 'redis-server .*:{redis_port}'\n"
+    );
+    for (name, adapter, _) in WORKERS {
+        text.push_str("\n[[target]]\nrole = \"worker\"\nname = \"");
+        text.push_str(name);
+        text.push_str("\"\ncmdline = 'voicelab worker .*--adapter ");
+        text.push_str(adapter);
+        text.push_str("'\n");
+    }
+    text + HOOKS
+}
+
+/// The functions of the voicelab's shared object, and how its orchestrator takes their results.
+const HOOKS: &str = r#"
+[[hook]]
+name = "vad"
+preset = "webrtcvad"
+library = '/libvad_hook\.so$'
+symbol = "voicelab_vad_process"
+min_positive_results = 3
+min_negative_results = 10
+reset = ""
+
+[[hook]]
+name = "asr"
+preset = "asr"
+library = '/libvad_hook\.so$'
+symbol = "voicelab_asr_transcribe"
+model = "openai/whisper-small"
+"#;
+
+/// One GPU with readings that do not change, without processes.
+pub(super) const GPU: &str = r#"driver = "550.54.15"
+
+[[gpu]]
+uuid = "GPU-5a1e0c1d-0000-4000-8000-0000000000ac"
+name = "stand-in GPU"
+pci_bus_id = "00000000:07:00.0"
+
+[gpu.readings]
+memory_total_bytes = 85899345920
+memory_used_bytes = 21474836480
+utilization_percent = 40
+temperature_celsius = 54
+power_milliwatts = 187500
+power_limit_milliwatts = 400000
+"#;
+
+/// What the GPU says.
+pub(super) fn gpu_rows() -> Vec<Row> {
+    let row = |metric: &str, value| Row {
+        metric: metric.to_owned(),
+        labels: BTreeMap::from([("gpu_id".to_owned(), "0".to_owned())]),
+        reading: Figure::Value(value),
+    };
+    vec![
+        row("worker_gpu_memory_total_bytes", 85_899_345_920.0),
+        row("worker_gpu_temperature_celsius", 54.0),
+        row("worker_gpu_power_watts", 187.5),
+    ]
+}
