@@ -312,6 +312,7 @@ impl Pipeline {
             to.clone_into(&mut process.name);
         }
         self.model.handle_renamed(from, to, at);
+        self.orchestrator.handle_renamed(from, to);
     }
 
     fn handle_tick(&mut self, at: KtimeNs, mut tap: Option<&mut dyn Tap>) {

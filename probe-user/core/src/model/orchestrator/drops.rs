@@ -78,6 +78,20 @@ impl OrchestratorModel {
         }
     }
 
+    /// A worker has another name: what is dropped from now on counts under it.
+    pub fn handle_renamed(&mut self, from: &str, to: &str) {
+        let is_old = |name: &Id| name.as_str() == from;
+        let Some(to) = Id::new(to) else {
+            return;
+        };
+        self.peers.rename_worker(from, &to);
+        for stream in self.streams.values_mut() {
+            if stream.worker.as_ref().is_some_and(is_old) {
+                stream.worker = Some(to.clone());
+            }
+        }
+    }
+
     fn add_drops(&self, stream: &Stream, reason: &str, frames: u64) {
         if frames > 0 {
             let worker = stream.worker.as_ref().map_or(UNKNOWN, Id::as_str);

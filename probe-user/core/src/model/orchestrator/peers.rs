@@ -56,6 +56,15 @@ impl Peers {
         };
     }
 
+    /// A worker has another name.
+    pub(super) fn rename_worker(&mut self, from: &str, to: &Id) {
+        for name in self.workers.values_mut() {
+            if name.as_str() == from {
+                name.clone_from(to);
+            }
+        }
+    }
+
     /// A process ended.
     pub(super) fn forget_process(&mut self, tgid: Tgid) {
         self.workers.remove(&tgid);
