@@ -15,7 +15,7 @@
 //!   has model `unknown`.
 //! - A PAUSE, RESUME or STOP concerns the streams of its session that are open when it arrives.
 //! - A model that is loaded without a `LoadModel` (by first use, at start-up) is a load where its weights
-//!   files are seen ([`file_loads`] says how). On the wire nothing tells it from a model that was
+//!   files are seen (`file_loads` says how). On the wire nothing tells it from a model that was
 //!   there; without files it shows in the resident count with the worker's next list.
 //! - A load that `LoadModel` asked for counts once, whether or not files tell of it too. Its duration
 //!   is the worker's own figure, else what the files tell, else the call's time.

@@ -1,0 +1,136 @@
+use super::*;
+
+/// A chunk record as the kernel side writes it.
+fn chunk_bytes(length: u32, captured: u32, flags: u16, direction: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    bytes.extend(kind::CHUNK.to_ne_bytes());
+    bytes.extend(flags.to_ne_bytes());
+    bytes.extend((64 + payload.len() as u32).to_ne_bytes());
+    bytes.extend(900_u64.to_ne_bytes());
+    bytes.extend(10_u32.to_ne_bytes());
+    bytes.extend(11_u32.to_ne_bytes());
+    bytes.extend(77_u64.to_ne_bytes());
+    bytes.extend(4096_u64.to_ne_bytes());
+    bytes.extend(850_u64.to_ne_bytes());
+    bytes.extend(length.to_ne_bytes());
+    bytes.extend(captured.to_ne_bytes());
+    bytes.extend(5_i32.to_ne_bytes());
+    bytes.extend([direction, 8, 0, 0]);
+    bytes.extend(payload);
+    bytes
+}
+
+#[test]
+fn chunk_with_all_bytes_has_no_hole() {
+    let bytes = chunk_bytes(3, 3, 0, 0, b"abc");
+    let Ok(KernelRecord::Chunk { chunk, tgid, fd }) = parse(&bytes) else {
+        panic!("no chunk")
+    };
+    assert_eq!((tgid, fd, chunk.tid), (Tgid(10), 5, 11));
+    assert_eq!((chunk.connection, chunk.offset), (ConnectionId(77), 4096));
+    assert_eq!((chunk.enter, chunk.exit), (KtimeNs(850), KtimeNs(900)));
+    assert_eq!(chunk.at(), KtimeNs(850), "a send counts from its entry");
+    assert_eq!(&*chunk.bytes, b"abc");
+    assert!(chunk.holes.is_empty());
+}
+
+#[test]
+fn chunk_cut_by_the_capture_limit_ends_in_a_hole() {
+    let bytes = chunk_bytes(1000, 3, flag::CAPTURE_LIMIT, 1, b"abc");
+    let Ok(KernelRecord::Chunk { chunk, .. }) = parse(&bytes) else {
+        panic!("no chunk")
+    };
+    assert_eq!(chunk.at(), KtimeNs(900), "a receive counts from its return");
+    let hole = Hole {
+        at: 3,
+        length: 997,
+        reason: GapReason::CaptureLimit,
+    };
+    assert_eq!(chunk.holes.as_ref(), [hole]);
+}
+
+/// A record of a hooked call as the kernel side writes it.
+fn hook_bytes(event: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    bytes.extend(kind::HOOK.to_ne_bytes());
+    bytes.extend(0_u16.to_ne_bytes());
+    bytes.extend(56_u32.to_ne_bytes());
+    bytes.extend(900_u64.to_ne_bytes());
+    bytes.extend(10_u32.to_ne_bytes());
+    bytes.extend(11_u32.to_ne_bytes());
+    for value in [850_u64, 0x7f00, 1] {
+        bytes.extend(value.to_ne_bytes());
+    }
+    bytes.extend(3_u32.to_ne_bytes());
+    bytes.extend(event.to_ne_bytes());
+    bytes
+}
+
+#[test]
+fn hooked_call_is_read_and_cut_or_unknown_ones_are_errors() {
+    let bytes = hook_bytes(hook_event::RETURNED);
+    let call = HookCall {
+        hook: HookId::default(),
+        tgid: Tgid(10),
+        tid: 11,
+        enter: KtimeNs(850),
+        exit: KtimeNs(900),
+        instance: 0x7f00,
+        event: HookEvent::Returned(1),
+    };
+    let expected = KernelRecord::Hooked {
+        attachment: 3,
+        call,
+    };
+    assert_eq!(parse(&bytes), Ok(expected));
+    for cut in 0..bytes.len() {
+        assert_eq!(parse(&bytes[..cut]), Err(RecordError::TooShort));
+    }
+    assert_eq!(parse(&hook_bytes(9)), Err(RecordError::Unknown));
+}
+
+#[test]
+fn hostile_records_are_errors() {
+    let good = chunk_bytes(3, 3, 0, 0, b"abc");
+    for cut in 0..good.len() {
+        assert_eq!(
+            parse(&good[..cut]),
+            Err(RecordError::TooShort),
+            "cut at {cut}"
+        );
+    }
+    let mut longer = good.clone();
+    longer[4..8].copy_from_slice(&u32::MAX.to_ne_bytes());
+    assert_eq!(parse(&longer), Err(RecordError::TooShort));
+    let mut unknown = good;
+    unknown[0] = 200;
+    assert_eq!(parse(&unknown), Err(RecordError::Unknown));
+    assert_eq!(
+        parse(&chunk_bytes(3, 3, 0, 9, b"abc")),
+        Err(RecordError::Unknown)
+    );
+    assert_eq!(
+        parse(&chunk_bytes(1, 3, 0, 0, b"abc")),
+        Err(RecordError::Unknown)
+    );
+}
+
+#[test]
+fn addresses_are_canonical() {
+    let v4 = [2, 0, 0x1b, 0x59, 127, 0, 0, 1];
+    let expected = Address::Inet("127.0.0.1:7001".parse().unwrap());
+    assert_eq!(socket_address(&v4), Some(expected.clone()));
+    let mut mapped = vec![10, 0, 0x1b, 0x59, 0, 0, 0, 0];
+    mapped.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1]);
+    assert_eq!(socket_address(&mapped), Some(expected));
+    assert_eq!(
+        socket_address(b"\x01\0/run/x\0junk"),
+        Some(Address::Unix("/run/x".into()))
+    );
+    assert_eq!(
+        socket_address(b"\x01\0\0abc\0\0"),
+        Some(Address::Unix("@abc".into()))
+    );
+    assert_eq!(socket_address(&v4[..6]), None);
+    assert_eq!(socket_address(&[16, 0, 0, 0]), None);
+}
