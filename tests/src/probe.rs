@@ -77,6 +77,11 @@ impl Probe {
         self.process.pid()
     }
 
+    /// Where it serves its metrics.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// What it logged until now.
     pub fn log(&self) -> String {
         read(&self.stderr)

@@ -48,11 +48,18 @@ pub(crate) fn agent(workspace: &Workspace) -> Result<()> {
     )
 }
 
-/// The voice system and the stand-in NVML that tests and the demo watch, in release form. Apart from
-/// the agent, whose features they must not change.
+/// Packages that tests and the demo watch: the voice system, the library it calls, and the stand-in
+/// NVML.
+const PEERS: [&str; 3] = ["voicelab", "vad-hook", "fake-nvml"];
+
+/// What tests and the demo watch, in release form. Apart from the agent, whose features it must not
+/// change.
 pub(crate) fn peers(workspace: &Workspace) -> Result<()> {
     let mut cargo = workspace.cargo();
-    cargo.args(["build", "--release", "-p", "voicelab", "-p", "fake-nvml"]);
+    cargo.args(["build", "--release"]);
+    for package in PEERS {
+        cargo.args(["-p", package]);
+    }
     step::run("voicelab", &mut cargo)
 }
 

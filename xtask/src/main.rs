@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, reason = "a task tells a person what it does")]
 
+mod accuracy;
 mod bench;
 mod build;
 mod demo;
@@ -52,6 +53,11 @@ enum Task {
         /// The level; all of them when none is named.
         level: Option<test::Level>,
     },
+    /// Compare what voxprobe exports with what the watched processes say they did.
+    Accuracy {
+        /// Scenes to play; all of them when none is named.
+        scenes: Vec<String>,
+    },
     /// Measure what voxprobe costs: watched and unwatched processes, the host, itself.
     Bench {
         /// Times that each condition is measured; fewer than 15 tell little on a shared machine.
@@ -77,6 +83,7 @@ fn main() -> ExitCode {
         Task::Build { ebpf_only } => build::task(&workspace, ebpf_only).map(|()| true),
         Task::Lint => lint::task(&workspace).map(|()| true),
         Task::Test { level } => test::task(&workspace, level),
+        Task::Accuracy { scenes } => accuracy::task(&workspace, &scenes),
         Task::Bench { repetitions } => bench::task(&workspace, repetitions).map(|()| true),
         Task::Demo { duration, record } => {
             demo::task(&workspace, duration, record.as_deref()).map(|()| true)

@@ -1,8 +1,10 @@
-//! Tools of other projects that host tests compare with: bpftool, promtool and Redis.
+//! Tools of other projects that host and config tests compare with or run: bpftool, Prometheus,
+//! Alertmanager and Redis.
 
 use std::env;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -21,24 +23,50 @@ struct Tool {
     /// Where the executable lies in the package, for one that is unpacked and not installed:
     /// installing it would start a server.
     unpacked: Option<&'static str>,
+    /// Files of that package that it reads, under `usr/`: kept in the same place under `tools/`.
+    reads: &'static [&'static str],
 }
 
-const TOOLS: [Tool; 3] = [
+const TOOLS: [Tool; 6] = [
     Tool {
         name: "bpftool",
         package: "bpftool",
         unpacked: None,
+        reads: &[],
+    },
+    Tool {
+        name: "prometheus",
+        package: "prometheus",
+        unpacked: Some("usr/bin/prometheus"),
+        reads: &[],
     },
     Tool {
         name: "promtool",
         package: "prometheus",
         unpacked: Some("usr/bin/promtool"),
+        reads: &[],
+    },
+    Tool {
+        name: "prometheus-alertmanager",
+        package: "prometheus-alertmanager",
+        unpacked: Some("usr/bin/prometheus-alertmanager"),
+        reads: &[
+            "share/prometheus/alertmanager/default.tmpl",
+            "share/prometheus/alertmanager/email.tmpl",
+        ],
+    },
+    Tool {
+        name: "amtool",
+        package: "prometheus-alertmanager",
+        unpacked: Some("usr/bin/amtool"),
+        reads: &[],
     },
     // The server itself, under another name, with its client and its benchmark; no service.
     Tool {
         name: "redis-check-rdb",
         package: "redis-tools",
         unpacked: None,
+        reads: &[],
     },
 ];
 
@@ -81,15 +109,36 @@ pub(crate) fn check(workspace: &Workspace) -> bool {
 
 fn fetch(workspace: &Workspace, tool: &Tool) -> Result<()> {
     let installer = Facts::gather(workspace).installer;
-    let Some(unpacked) = tool.unpacked else {
+    if tool.unpacked.is_none() {
         return packages::install(installer, &[tool.package]);
-    };
+    }
     let directory = workspace.target("tools").join(tool.package);
     packages::unpack(installer, tool.package, &directory)?;
-    let (from, to) = (directory.join(unpacked), workspace.tools().join(tool.name));
-    std::fs::create_dir_all(workspace.tools()).context("create the tools directory")?;
-    std::fs::rename(&from, &to).with_context(|| format!("move {}", from.display()))?;
-    std::fs::remove_dir_all(&directory).with_context(|| format!("remove {}", directory.display()))
+    keep(workspace, tool.package, &directory)?;
+    fs::remove_dir_all(&directory).with_context(|| format!("remove {}", directory.display()))
+}
+
+/// Moves every tool of an unpacked package, and what it reads, to where they are looked for.
+fn keep(workspace: &Workspace, package: &str, unpacked: &Path) -> Result<()> {
+    for tool in TOOLS.iter().filter(|tool| tool.package == package) {
+        if let Some(program) = tool.unpacked {
+            place(&unpacked.join(program), &workspace.tools().join(tool.name))?;
+        }
+        for file in tool.reads {
+            place(
+                &unpacked.join("usr").join(file),
+                &workspace.target("tools").join(file),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn place(from: &Path, to: &Path) -> Result<()> {
+    if let Some(directory) = to.parent() {
+        fs::create_dir_all(directory).with_context(|| format!("create {}", directory.display()))?;
+    }
+    fs::rename(from, to).with_context(|| format!("move {}", from.display()))
 }
 
 /// System tools are often outside of an ordinary user's `PATH`.
@@ -109,14 +158,36 @@ mod tests {
     fn tool_in_the_workspace_is_found_first() {
         let root = tempfile::tempdir().expect("temporary directory");
         let workspace = Workspace::at(root.path());
-        std::fs::create_dir_all(workspace.tools()).expect("directory");
-        std::fs::write(workspace.tools().join("sh"), "").expect("file");
+        fs::create_dir_all(workspace.tools()).expect("directory");
+        fs::write(workspace.tools().join("sh"), "").expect("file");
         assert_eq!(find(&workspace, "sh"), Some(workspace.tools().join("sh")));
     }
 
     #[test]
+    fn every_tool_of_an_unpacked_package_is_kept_with_what_it_reads() {
+        let root = tempfile::tempdir().expect("temporary directory");
+        let workspace = Workspace::at(root.path());
+        let unpacked = root.path().join("unpacked");
+        for (folder, file) in [
+            ("usr/bin", "prometheus-alertmanager"),
+            ("usr/bin", "amtool"),
+            ("usr/share/prometheus/alertmanager", "default.tmpl"),
+            ("usr/share/prometheus/alertmanager", "email.tmpl"),
+        ] {
+            fs::create_dir_all(unpacked.join(folder)).expect("directory");
+            fs::write(unpacked.join(folder).join(file), "").expect("file");
+        }
+        keep(&workspace, "prometheus-alertmanager", &unpacked).expect("kept");
+        assert!(workspace.tools().join("amtool").exists());
+        assert!(workspace.tools().join("prometheus-alertmanager").exists());
+        let templates = workspace.target("tools/share/prometheus/alertmanager");
+        assert!(templates.join("default.tmpl").exists());
+        assert!(!workspace.tools().join("promtool").exists());
+    }
+
+    #[test]
     fn absent_tool_is_not_found() {
-        let workspace = Workspace::at(std::path::Path::new("/nonexistent"));
+        let workspace = Workspace::at(Path::new("/nonexistent"));
         assert_eq!(find(&workspace, "voxprobe-no-such-tool"), None);
     }
 }

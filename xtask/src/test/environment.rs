@@ -36,6 +36,10 @@ impl Environment {
                 "VOXPROBE_VOICELAB",
                 workspace.release("voicelab").into_os_string(),
             ),
+            (
+                "VOXPROBE_VAD_HOOK",
+                workspace.release("libvad_hook.so").into_os_string(),
+            ),
         ]);
         environment
     }

@@ -4,7 +4,7 @@
 //! a line `skipped: REASON`, or it appends a line `level<TAB>test<TAB>reason` to the file that
 //! `VOXPROBE_SKIPS` names. Either is counted as skipped and not as passed; both together count once.
 //!
-//! Environment of the host and compat tests:
+//! Environment of the host, compat and config tests:
 //!
 //! | variable | value |
 //! |---|---|
@@ -46,6 +46,8 @@ pub(crate) enum Level {
     Host,
     /// Peers in other languages.
     Compat,
+    /// The files in `config/`, run by the programs that they are for.
+    Config,
 }
 
 impl Level {
@@ -54,30 +56,35 @@ impl Level {
             Self::Unit => "unit",
             Self::Host => "host",
             Self::Compat => "compat",
+            Self::Config => "config",
         }
     }
 }
 
 /// Packages whose tests need nothing of the machine.
-const UNIT_PACKAGES: [&str; 7] = [
+const UNIT_PACKAGES: [&str; 9] = [
     "probe-abi",
     "probe-core",
     "probe-user",
     "xtask",
     "fake-nvml",
     "voicelab",
+    "vad-hook",
+    "accuracy",
     "overhead",
 ];
+
+/// Levels that test the whole: they need the agent and its peers, built.
+const WHOLE: [Level; 3] = [Level::Host, Level::Compat, Level::Config];
 
 /// The whole task; tells whether every test passed.
 pub(crate) fn task(workspace: &Workspace, level: Option<Level>) -> Result<bool> {
     let runs = |wanted: Level| level.is_none_or(|level| level == wanted);
-    let privileged = runs(Level::Host) || runs(Level::Compat);
+    let privileged = WHOLE.into_iter().any(runs);
     if privileged {
         // First, so that what embeds the eBPF object is compiled once and not once more after it.
-        let toolchain = setup::toolchain(workspace).context(
-            "prepare the host and compat tests (`cargo xtask test unit` needs no setup)",
-        )?;
+        let toolchain = setup::toolchain(workspace)
+            .context("prepare the tests of the whole (`cargo xtask test unit` needs no setup)")?;
         setup::test_tools(workspace);
         build::ebpf(workspace, &toolchain)?;
     }
@@ -101,7 +108,7 @@ pub(crate) fn task(workspace: &Workspace, level: Option<Level>) -> Result<bool> 
         build::agent(workspace)?;
         build::peers(workspace)?;
     }
-    for level in [Level::Host, Level::Compat] {
+    for level in WHOLE {
         if runs(level) {
             let mut cargo = workspace.cargo();
             cargo.args([
@@ -120,6 +127,13 @@ pub(crate) fn task(workspace: &Workspace, level: Option<Level>) -> Result<bool> 
     }
     println!("\n{summary}");
     Ok(summary.passed())
+}
+
+/// Tells a program what the tests of the whole are told: where everything that was built is.
+pub(crate) fn tell(workspace: &Workspace, command: &mut Command) -> Result<()> {
+    let skips = SkipFile::create(&workspace.target("test/skips.tsv"))?;
+    Environment::release(workspace, &skips).apply(command);
+    Ok(())
 }
 
 /// Runs one level; its output streams through and is read on the way.

@@ -46,6 +46,30 @@ pub enum Event<'a> {
         /// Its method.
         method: Method,
     },
+    /// The method of an open call, unknown so far, was told by what it says and how. What it said
+    /// before is not told again.
+    MethodInferred {
+        /// Which.
+        call: CallId,
+        /// When.
+        at: KtimeNs,
+        /// Its method.
+        method: MethodRole,
+    },
+    /// The method of an open call was wrong: it is unknown again.
+    MethodContradicted {
+        /// Which.
+        call: CallId,
+        /// When.
+        at: KtimeNs,
+    },
+    /// Another call, whose method is not known, may have been a command for what is streamed here.
+    MaybeCommanded {
+        /// The stream.
+        call: CallId,
+        /// When.
+        at: KtimeNs,
+    },
     /// One complete gRPC message.
     Message {
         /// Of which call.

@@ -82,7 +82,7 @@ impl Half {
         match found {
             Some(_) => {
                 if at_preface {
-                    self.table = hpack::Decoder::new(headers::is_wanted);
+                    self.table.restart();
                 }
                 self.framer.resume(at_preface);
                 sink.problem(Problem::Resynchronised);
@@ -366,6 +366,7 @@ fn part_headers_lost(
 ) {
     sink.problem(Problem::BadHeaderBlock);
     tables.own.forget();
+    calls.headers_lost(origin);
     if let Some(stream) = stream {
         calls.headers(origin, stream, end_stream, &Headers::UNREADABLE, at, sink);
     }

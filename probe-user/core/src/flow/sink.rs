@@ -1,6 +1,6 @@
 //! Where a connection's parser puts what it finds.
 
-use super::{Event, Exchange};
+use super::{Event, Exchange, InferenceState};
 use crate::record::WebSocketEvent;
 use crate::wire::hpack::Literal;
 use crate::wire::resp::Registration;
@@ -13,6 +13,11 @@ pub trait Sink {
     /// Something became of a Redis command.
     fn redis(&mut self, exchange: Exchange) {
         let _ = exchange;
+    }
+
+    /// Something became of a header table entry that hides a method.
+    fn inferred(&mut self, state: InferenceState) {
+        let _ = state;
     }
 
     /// Something happened on a WebSocket connection. A capture holds it as it is, and none of the
@@ -33,8 +38,8 @@ pub trait Sink {
     fn keep(&mut self, start: usize, end: usize);
 
     /// In a capture the bytes from `start` on are to be replaced by these: they are the value of a
-    /// header that is not gRPC's own (a token, a cookie). Comes before the `keep` whose range
-    /// holds them. The replacement changes no event. Values of a header block that arrives over
+    /// header that is not gRPC's own (a token, a cookie), or what may be an identifier or a message
+    /// in a call whose method is not known. Comes before the `keep` whose range holds them. The replacement changes no event. Values of a header block that arrives over
     /// several pushes are masked only where they lie in its last one.
     fn mask(&mut self, start: usize, replacement: &[u8]) {
         let _ = (start, replacement);
@@ -153,6 +158,13 @@ impl<'a> Keeper<'a> {
             && self.tells
         {
             self.sink.mask(start + place, &secret.masked(block));
+        }
+    }
+
+    /// Puts other bytes in the place of those from `start` of the slice on.
+    pub(super) fn replace(&mut self, start: usize, bytes: &[u8]) {
+        if self.tells {
+            self.sink.mask(start, bytes);
         }
     }
 

@@ -42,6 +42,8 @@ pub enum What {
     Frame(AudioFrame),
     /// Messages from the server were lost: frames may have been among them.
     FramesLost,
+    /// A call that could not be read may have been a command for the stream's session.
+    MaybeCommanded,
     /// The stream is over.
     StreamEnded(CallEnd),
 

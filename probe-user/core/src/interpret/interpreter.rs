@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::call::Call;
-use super::{Command, Event};
-use crate::flow::{self, CallId, Method};
-use crate::profile::Profile;
+use super::{Command, Event, What};
+use crate::flow::{self, CallEnd, CallId, Method};
+use crate::profile::{MethodRole, Profile};
 use crate::record::{KtimeNs, Process, Side};
 
 /// Calls open at once that are interpreted. 100 connections with 100 concurrent streams each
@@ -75,6 +75,21 @@ impl Interpreter {
                     emit(opened);
                 }
             }
+            flow::Event::MethodInferred { method, .. } => {
+                if let Some(opened) = self.name(call, *method, side).and_then(Call::opened) {
+                    emit(opened);
+                }
+            }
+            flow::Event::MaybeCommanded { .. } => {
+                if self.calls.contains_key(&call) {
+                    emit(What::MaybeCommanded);
+                }
+            }
+            flow::Event::MethodContradicted { .. } => {
+                if let Some(mut open) = self.calls.remove(&call) {
+                    open.handle_end(CallEnd::Unknown, &mut emit);
+                }
+            }
             flow::Event::Message {
                 origin, message, ..
             } => {
@@ -123,6 +138,11 @@ impl Interpreter {
             }
         };
         self.counts.known += 1;
+        self.name(id, role, side)
+    }
+
+    /// Follows a call of this method from now on.
+    fn name(&mut self, id: CallId, role: MethodRole, side: Side) -> Option<&Call> {
         let full = self.calls.len() >= MAX_CALLS;
         match self.calls.entry(id) {
             // The same stream cannot start twice (RFC 9113, 5.1.1): the first start stands.
@@ -139,6 +159,9 @@ impl Interpreter {
 fn place(event: &flow::Event<'_>) -> (CallId, KtimeNs) {
     match event {
         flow::Event::CallStarted { call, at, .. }
+        | flow::Event::MethodInferred { call, at, .. }
+        | flow::Event::MethodContradicted { call, at }
+        | flow::Event::MaybeCommanded { call, at }
         | flow::Event::Message { call, at, .. }
         | flow::Event::MessagesLost { call, at, .. }
         | flow::Event::RequestsEnded { call, at }

@@ -382,6 +382,78 @@ fn control_refused_by_status_is_answered_without_success() {
     );
 }
 
+/// Text that does not say that it is the last.
+const TEXT: What = What::Text {
+    is_final: Some(false),
+};
+
+/// What a stream says that is named while it is open; the calls counted.
+fn named_late(then: flow::Event<'_>) -> (Vec<What>, Counts) {
+    let mut interpreter = Interpreter::new(&crate::profile::Profile::builtin());
+    let mut out = Vec::new();
+    let (call, at) = (call(1), KtimeNs(5));
+    let chunk = intact(vec![text(FieldRole::SessionId, "s")]);
+    let said = |origin, message| flow::Event::Message {
+        call,
+        at,
+        origin,
+        message,
+    };
+    for event in [
+        flow::Event::CallStarted {
+            call,
+            at,
+            method: Method::Unknown,
+        },
+        said(Origin::Client, &chunk),
+        flow::Event::MethodInferred {
+            call,
+            at,
+            method: MethodRole::Synthesize,
+        },
+        said(Origin::Client, &chunk),
+        then,
+        said(Origin::Client, &chunk),
+    ] {
+        interpreter.handle(&worker(), Side::Server, &event, &mut out);
+    }
+    let counts = interpreter.counts();
+    (out.into_iter().map(|event| event.what).collect(), counts)
+}
+
+#[test]
+fn stream_named_while_open_counts_from_then_on_and_as_one_call() {
+    let lost = flow::Event::MessagesLost {
+        call: call(1),
+        at: KtimeNs(6),
+        origin: Origin::Server,
+    };
+    let session = Id::new("s").unwrap();
+    let (what, counts) = named_late(lost);
+    assert_eq!(
+        what,
+        [
+            What::StreamOpened,
+            What::StreamSession(session),
+            TEXT,
+            What::FramesLost,
+            TEXT,
+        ]
+    );
+    assert_eq!((counts.known, counts.unknown), (0, 1));
+}
+
+#[test]
+fn stream_whose_method_was_wrong_ends_as_unknown() {
+    let wrong = flow::Event::MethodContradicted {
+        call: call(1),
+        at: KtimeNs(6),
+    };
+    let (what, _) = named_late(wrong);
+    assert_eq!(what.last(), Some(&What::StreamEnded(CallEnd::Unknown)));
+    assert_eq!(what.len(), 4);
+}
+
 #[test]
 fn session_calls_at_the_clients_end_tell_what_was_asked_and_refused() {
     let mut interpreter = Interpreter::new(&crate::profile::Profile::builtin());

@@ -23,6 +23,8 @@ pub struct ProbeMetrics {
     pub connections: Family<Gauge>,
     /// `voxprobe_flow_calls_total`: method (known, other, unknown).
     pub flow_calls: Family<IntCounter>,
+    /// `voxprobe_inferred_methods_total`: `state`.
+    pub inferred_methods: Family<IntCounter>,
     /// `voxprobe_series_overflow_total`: `metric`.
     pub series_overflow: Family<IntCounter>,
     /// `voxprobe_observations_skipped_total`: `measure`, `reason`.
@@ -43,6 +45,7 @@ impl ProbeMetrics {
             wire_problems: builder.family(&entry::WIRE_PROBLEMS),
             connections: builder.family(&entry::CONNECTIONS),
             flow_calls: builder.family(&entry::FLOW_CALLS),
+            inferred_methods: builder.family(&entry::INFERRED_METHODS),
             series_overflow,
             observations_skipped: builder.family(&entry::OBSERVATIONS_SKIPPED),
             state_refused: builder.family(&entry::STATE_REFUSED),

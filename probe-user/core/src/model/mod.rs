@@ -202,6 +202,11 @@ impl Model {
             What::StreamSession(session) => self.name_stream(call, session),
             What::TextLost => self.handle_text_lost(call),
             What::FramesLost => self.handle_frames_lost(call, SkipReason::Lost),
+            What::MaybeCommanded => {
+                if let Some(stream) = self.streams.get_mut(&call) {
+                    stream.handle_unread_command();
+                }
+            }
             What::StreamEnded(end) => self.end_stream(call, at, *end),
             what => {
                 if let Some(worker) = self.processes.get(&event.process).cloned() {
@@ -306,6 +311,7 @@ impl Model {
             | What::TextLost
             | What::Frame(_)
             | What::FramesLost
+            | What::MaybeCommanded
             | What::StreamEnded(_) => {}
         }
     }

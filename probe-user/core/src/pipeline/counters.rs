@@ -4,7 +4,7 @@ use prometheus::{Gauge, IntCounter};
 
 use super::connection::Connection;
 use crate::{
-    flow::Problem,
+    flow::{InferenceState, Problem},
     interpret,
     metrics::{Metrics, ProbeMetrics},
     record::{Direction, GapReason, Joined, Piece, Record},
@@ -61,6 +61,7 @@ pub(super) struct Counters {
     bytes: [IntCounter; 2],
     gaps: [(IntCounter, IntCounter); GapReason::ALL.len()],
     problems: [IntCounter; Problem::ALL.len()],
+    inferred: [IntCounter; InferenceState::ALL.len()],
 }
 
 impl Counters {
@@ -77,6 +78,8 @@ impl Counters {
                 )
             }),
             problems: Problem::ALL.map(|problem| probe.wire_problems.with(&[problem.as_str()])),
+            inferred: InferenceState::ALL
+                .map(|state| probe.inferred_methods.with(&[state.as_str()])),
             probe,
         }
     }
@@ -118,6 +121,13 @@ impl Counters {
     pub(super) fn problem(&self, problem: Problem) {
         let index = Problem::ALL.iter().position(|other| *other == problem);
         if let Some(counter) = index.and_then(|index| self.problems.get(index)) {
+            counter.inc();
+        }
+    }
+
+    pub(super) fn inferred(&self, state: InferenceState) {
+        let index = InferenceState::ALL.iter().position(|other| *other == state);
+        if let Some(counter) = index.and_then(|index| self.inferred.get(index)) {
             counter.inc();
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Counters, Stage, elide::Elided};
 use crate::{
-    flow::{Event, Exchange, Problem, Sink},
+    flow::{Event, Exchange, InferenceState, Problem, Sink},
     interpret::{self, Interpreter},
     record::{Process, Side, WebSocketEvent},
     wire::resp::Registration,
@@ -69,6 +69,10 @@ impl Sink for FlowSink<'_, '_> {
         if let Some(elided) = &mut self.elided {
             elided.mask(start, replacement);
         }
+    }
+
+    fn inferred(&mut self, state: InferenceState) {
+        self.counters.inferred(state);
     }
 
     fn problem(&mut self, problem: Problem) {

@@ -54,6 +54,8 @@ pub enum FieldRole {
     ResidentModel,
     /// Most sessions at once (integer).
     MaxSessions,
+    /// When the message was written, in milliseconds since 1970 (integer).
+    TimestampMs,
     /// Described, but of no use here: skipped.
     None,
 }
@@ -93,7 +95,7 @@ impl MethodRole {
 
 impl FieldRole {
     /// All roles that a profile can name.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::SessionId,
         Self::ModelId,
         Self::Text,
@@ -109,6 +111,7 @@ impl FieldRole {
         Self::Loaded,
         Self::ResidentModel,
         Self::MaxSessions,
+        Self::TimestampMs,
     ];
 
     /// As written in a profile.
@@ -129,6 +132,7 @@ impl FieldRole {
             Self::Loaded => "loaded",
             Self::ResidentModel => "resident_model",
             Self::MaxSessions => "max_sessions",
+            Self::TimestampMs => "timestamp_ms",
             Self::None => "none",
         }
     }

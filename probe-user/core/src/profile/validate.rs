@@ -213,7 +213,8 @@ fn check_type(
         | FieldRole::Sequence
         | FieldRole::Command
         | FieldRole::LoadDurationMs
-        | FieldRole::MaxSessions => (kind.is_integer(), "integer or enum"),
+        | FieldRole::MaxSessions
+        | FieldRole::TimestampMs => (kind.is_integer(), "integer or enum"),
     };
     if fits {
         return Ok(());

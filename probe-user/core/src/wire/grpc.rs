@@ -7,6 +7,9 @@
 //! then name the rest of its length, which bytes from the middle of a message do with a chance of
 //! about 2^-39. That is how grpc-core sends speech.
 
+use std::sync::Arc;
+
+use super::protobuf::{Looks, Shape};
 use super::{Message, protobuf};
 use crate::profile::{MessageIndex, Profile};
 
@@ -131,11 +134,22 @@ impl Deframer {
         }
     }
 
-    /// Consumes a run of `input`, which must not be empty. Messages are read as `schema` says.
+    /// The shape of the message just given, where it was recorded.
+    pub fn shape(&self) -> Option<&Shape> {
+        self.decoder.shape()
+    }
+
+    /// What stands in a capture for the run just consumed, where that is not what was there.
+    pub fn take_masked(&mut self) -> Option<Vec<u8>> {
+        self.decoder.take_masked()
+    }
+
+    /// Consumes a run of `input`, which must not be empty. Messages are read as `schema` says; where
+    /// there are `looks`, their shapes are recorded.
     pub fn step(
         &mut self,
         profile: &Profile,
-        schema: Option<MessageIndex>,
+        (schema, looks): (Option<MessageIndex>, Option<&Arc<Looks>>),
         input: &[u8],
     ) -> Run<'_> {
         match self.state {
@@ -154,7 +168,7 @@ impl Deframer {
                     return Run {
                         used: PREFIX_BYTES,
                         keep: true,
-                        outcome: self.prefix(schema, prefix),
+                        outcome: self.prefix((schema, looks), prefix),
                     };
                 }
                 self.state = UNFRAMED;
@@ -178,7 +192,7 @@ impl Deframer {
                     };
                     Outcome::Nothing
                 } else {
-                    self.prefix(schema, octets)
+                    self.prefix((schema, looks), octets)
                 };
                 Run {
                     used,
@@ -218,7 +232,11 @@ impl Deframer {
         }
     }
 
-    fn prefix(&mut self, schema: Option<MessageIndex>, octets: [u8; PREFIX_BYTES]) -> Outcome<'_> {
+    fn prefix(
+        &mut self,
+        (schema, looks): (Option<MessageIndex>, Option<&Arc<Looks>>),
+        octets: [u8; PREFIX_BYTES],
+    ) -> Outcome<'_> {
         let [flag, length @ ..] = octets;
         let length = u32::from_be_bytes(length);
         if flag > 1 || length > MAX_MESSAGE_BYTES {
@@ -226,6 +244,9 @@ impl Deframer {
             return Outcome::Lost(LossCause::BadPrefix);
         }
         self.decoder.start(schema, length);
+        if let Some(looks) = looks {
+            self.decoder.record(Arc::clone(looks));
+        }
         if flag == 1 {
             self.decoder.skip();
         }

@@ -2,5 +2,5 @@
 
 mod behaviour;
 mod hostile;
-mod peer;
+pub(super) mod peer;
 mod replay;

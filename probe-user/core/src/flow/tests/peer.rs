@@ -7,27 +7,27 @@ use crate::profile::Profile;
 use crate::record::{ConnectionId, Direction, GapReason, Joined, KtimeNs, Side};
 use crate::wire::http2::{PREFACE, flag, kind};
 
-pub(super) const CONNECTION: ConnectionId = ConnectionId(7);
+pub(in crate::flow) const CONNECTION: ConnectionId = ConnectionId(7);
 
 /// What an audio payload is made of: must never be kept.
-pub(super) const AUDIO: u8 = 0xa5;
+pub(in crate::flow) const AUDIO: u8 = 0xa5;
 
 /// The text to speak: must never be kept.
-pub(super) const TEXT: &[u8] = b"speak THIS";
+pub(in crate::flow) const TEXT: &[u8] = b"speak THIS";
 
 /// Metadata of the application: must never be kept either.
-pub(super) const TOKEN: &[u8] = b"Bearer SECRET";
+pub(in crate::flow) const TOKEN: &[u8] = b"Bearer SECRET";
 
 /// One write of one peer.
 #[derive(Clone, Debug)]
-pub(super) struct Push {
-    pub(super) from: Direction,
-    pub(super) bytes: Vec<u8>,
+pub(in crate::flow) struct Push {
+    pub(in crate::flow) from: Direction,
+    pub(in crate::flow) bytes: Vec<u8>,
 }
 
 /// A client and a server with their header tables; the client is the watched process.
 #[derive(Default)]
-pub(super) struct Peers {
+pub(in crate::flow) struct Peers {
     client: Encoder,
     server: Encoder,
 }
@@ -69,7 +69,7 @@ impl Encoder {
     }
 }
 
-pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(in crate::flow) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
     bytes.extend([kind, flags]);
     bytes.extend(stream.to_be_bytes());
@@ -77,18 +77,18 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     bytes
 }
 
-pub(super) fn message(body: &[u8]) -> Vec<u8> {
+pub(in crate::flow) fn message(body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0];
     bytes.extend((body.len() as u32).to_be_bytes());
     bytes.extend(body);
     bytes
 }
 
-pub(super) fn data(stream: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+pub(in crate::flow) fn data(stream: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
     frame(kind::DATA, flags, stream, payload)
 }
 
-pub(super) fn audio_frame(sequence: u8, bytes: usize) -> Vec<u8> {
+pub(in crate::flow) fn audio_frame(sequence: u8, bytes: usize) -> Vec<u8> {
     let mut body = b"\x0a\x02s1\x12".to_vec();
     body.extend(loona_hpack::encoder::encode_integer(bytes, 7));
     body.extend(std::iter::repeat_n(AUDIO, bytes));
@@ -96,7 +96,7 @@ pub(super) fn audio_frame(sequence: u8, bytes: usize) -> Vec<u8> {
     message(&body)
 }
 
-pub(super) fn text_chunk() -> Vec<u8> {
+pub(in crate::flow) fn text_chunk() -> Vec<u8> {
     let mut body = b"\x0a\x02s1\x12".to_vec();
     body.push(TEXT.len() as u8);
     body.extend(TEXT);
@@ -104,7 +104,7 @@ pub(super) fn text_chunk() -> Vec<u8> {
     message(&body)
 }
 
-pub(super) fn settings() -> Vec<u8> {
+pub(in crate::flow) fn settings() -> Vec<u8> {
     frame(
         kind::SETTINGS,
         0,
@@ -113,12 +113,12 @@ pub(super) fn settings() -> Vec<u8> {
     )
 }
 
-pub(super) fn ping() -> Vec<u8> {
+pub(in crate::flow) fn ping() -> Vec<u8> {
     frame(kind::PING, 0, 0, b"12345678")
 }
 
 impl Peers {
-    pub(super) fn request_block(&mut self, method: &str) -> Vec<u8> {
+    pub(in crate::flow) fn request_block(&mut self, method: &str) -> Vec<u8> {
         let path = format!("/tts.TTSService/{method}");
         self.client.encode(&[
             (&b":method"[..], &b"POST"[..]),
@@ -131,12 +131,12 @@ impl Peers {
         ])
     }
 
-    pub(super) fn request(&mut self, stream: u32, method: &str) -> Vec<u8> {
+    pub(in crate::flow) fn request(&mut self, stream: u32, method: &str) -> Vec<u8> {
         let block = self.request_block(method);
         frame(kind::HEADERS, flag::END_HEADERS, stream, &block)
     }
 
-    pub(super) fn response(&mut self, stream: u32) -> Vec<u8> {
+    pub(in crate::flow) fn response(&mut self, stream: u32) -> Vec<u8> {
         let block = self.server.encode(&[
             (&b":status"[..], &b"200"[..]),
             (b"content-type", b"application/grpc"),
@@ -144,7 +144,7 @@ impl Peers {
         frame(kind::HEADERS, flag::END_HEADERS, stream, &block)
     }
 
-    pub(super) fn trailers(&mut self, stream: u32, status: &str) -> Vec<u8> {
+    pub(in crate::flow) fn trailers(&mut self, stream: u32, status: &str) -> Vec<u8> {
         let block = self.server.encode(&[
             (&b"grpc-status"[..], status.as_bytes()),
             (b"grpc-message", b""),
@@ -154,7 +154,7 @@ impl Peers {
     }
 
     /// A connection with three calls: a session is opened, speech streams, a pause comes in between.
-    pub(super) fn conversation() -> Vec<Push> {
+    pub(in crate::flow) fn conversation() -> Vec<Push> {
         let mut peers = Self::default();
         let mut pushes = Vec::new();
         let mut sent = |bytes: Vec<Vec<u8>>| {
@@ -220,11 +220,11 @@ impl Peers {
 
 /// Writes down what is seen.
 #[derive(Default)]
-pub(super) struct Notes {
-    pub(super) events: Vec<String>,
-    pub(super) problems: Vec<Problem>,
-    pub(super) kept: Vec<(usize, usize)>,
-    pub(super) masks: Vec<(usize, Vec<u8>)>,
+pub(in crate::flow) struct Notes {
+    pub(in crate::flow) events: Vec<String>,
+    pub(in crate::flow) problems: Vec<Problem>,
+    pub(in crate::flow) kept: Vec<(usize, usize)>,
+    pub(in crate::flow) masks: Vec<(usize, Vec<u8>)>,
 }
 
 impl Sink for Notes {
@@ -248,21 +248,21 @@ impl Sink for Notes {
 }
 
 /// A connection under test, with its notes.
-pub(super) struct Watched {
+pub(in crate::flow) struct Watched {
     connection: Http2Connection,
-    pub(super) notes: Notes,
-    pub(super) at: u64,
+    pub(in crate::flow) notes: Notes,
+    pub(in crate::flow) at: u64,
 }
 
 /// What a capture holds of one push.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Piece {
+pub(in crate::flow) enum Piece {
     Bytes(Vec<u8>),
     Hole(u64, GapReason),
 }
 
 impl Watched {
-    pub(super) fn new(joined: Joined) -> Self {
+    pub(in crate::flow) fn new(joined: Joined) -> Self {
         static PROFILE: LazyLock<Arc<Profile>> = LazyLock::new(|| Arc::new(Profile::builtin()));
         let profile = Arc::clone(&PROFILE);
         Self {
@@ -273,7 +273,7 @@ impl Watched {
     }
 
     /// Gives bytes; returns what a capture would hold of them.
-    pub(super) fn bytes(&mut self, from: Direction, bytes: &[u8]) -> Vec<Piece> {
+    pub(in crate::flow) fn bytes(&mut self, from: Direction, bytes: &[u8]) -> Vec<Piece> {
         self.notes.kept.clear();
         let at = KtimeNs(self.at);
         self.connection
@@ -297,13 +297,13 @@ impl Watched {
         pieces
     }
 
-    pub(super) fn hole(&mut self, from: Direction, length: u64, reason: GapReason) {
+    pub(in crate::flow) fn hole(&mut self, from: Direction, length: u64, reason: GapReason) {
         let at = KtimeNs(self.at);
         self.connection
             .handle_hole(from, at, length, reason, &mut self.notes);
     }
 
-    pub(super) fn pieces(&mut self, from: Direction, pieces: &[Piece]) {
+    pub(in crate::flow) fn pieces(&mut self, from: Direction, pieces: &[Piece]) {
         for piece in pieces {
             match piece {
                 Piece::Bytes(bytes) => {
@@ -314,23 +314,23 @@ impl Watched {
         }
     }
 
-    pub(super) fn half_close(&mut self, from: Direction) {
+    pub(in crate::flow) fn half_close(&mut self, from: Direction) {
         let at = KtimeNs(self.at);
         self.connection
             .handle_half_closed(from, at, &mut self.notes);
     }
 
-    pub(super) fn close(&mut self) {
+    pub(in crate::flow) fn close(&mut self) {
         self.connection
             .handle_closed(KtimeNs(self.at), &mut self.notes);
     }
 
-    pub(super) fn open_calls(&self) -> usize {
+    pub(in crate::flow) fn open_calls(&self) -> usize {
         self.connection.open_calls()
     }
 
     /// The events since last asked, one line each.
-    pub(super) fn take(&mut self) -> Vec<String> {
+    pub(in crate::flow) fn take(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes.events)
     }
 }

@@ -59,6 +59,14 @@ pub const FLOW_CALLS: Entry = counter(
     None,
 );
 
+/// Methods told without their path.
+pub const INFERRED_METHODS: Entry = counter(
+    "voxprobe_inferred_methods_total",
+    "Header table entries that hide a method's path, by what became of them: named by what their calls say (inferred), by that and paths written out later (revealed), named and then contradicted, or let go without a name because several methods (ambiguous) or none (unlisted) fit.",
+    &["state"],
+    None,
+);
+
 /// Label values beyond their bound.
 pub const SERIES_OVERFLOW: Entry = counter(
     "voxprobe_series_overflow_total",
@@ -100,6 +108,7 @@ pub const ALL: &[&Entry] = &[
     &WIRE_PROBLEMS,
     &CONNECTIONS,
     &FLOW_CALLS,
+    &INFERRED_METHODS,
     &SERIES_OVERFLOW,
     &OBSERVATIONS_SKIPPED,
     &STATE_REFUSED,

@@ -20,7 +20,7 @@ impl OrchestratorModel {
             What::FramesLost => self.lose_frames(call, SkipReason::Lost),
             What::Text { is_final } => self.send_text(call, at, *is_final),
             What::TextEnded => self.end_text(call),
-            What::TextLost => {
+            What::TextLost | What::MaybeCommanded => {
                 if let Some(stream) = self.streams.get_mut(&call) {
                     stream.lost = true;
                 }

@@ -2,7 +2,8 @@
 //!
 //! Takes complete header blocks of one direction in order; gives their fields. A field whose table
 //! entry was inserted before the observer joined (or inside a gap) is [`Text::Unknown`], and
-//! decoding goes on. Values that nobody asked for are measured and not stored.
+//! decoding goes on; [`Field::entry`] tells which fields came from the same entry. Values that nobody
+//! asked for are measured and not stored.
 
 mod huffman;
 mod integer;
@@ -12,6 +13,7 @@ mod table;
 use std::borrow::Cow;
 
 use static_table::STATIC_ENTRIES;
+pub use table::EntryId;
 use table::{Entry, Found, Stored, Table};
 
 /// Longest name or wanted value in bytes, as encoded. Paths and status names are far shorter; gRPC peers refuse
@@ -109,6 +111,8 @@ pub struct Field<'a> {
     pub value: Text<'a>,
     /// Where its value is written out in the block; `None` where an index stands for it.
     pub literal: Option<Literal>,
+    /// The entry of the dynamic table that an index stands for, or that the literal made.
+    pub entry: Option<EntryId>,
 }
 
 /// A string written out in a header block.
@@ -159,6 +163,11 @@ impl Decoder {
             name: Vec::new(),
             value: Vec::new(),
         }
+    }
+
+    /// The encoder starts a new connection, or is seen from its first block after all.
+    pub fn restart(&mut self) {
+        self.table.restart();
     }
 
     /// Header blocks were missed: what is in the table is unknown from now on.
@@ -222,18 +231,20 @@ impl Decoder {
         index: u32,
         count: &mut impl FnMut(Field<'_>) -> Result<(), HpackError>,
     ) -> Result<(), HpackError> {
-        let (name, value) = if let Some((name, value)) = static_table::entry(index) {
-            (Text::Known(name), Text::Known(value))
+        let (name, value, entry) = if let Some((name, value)) = static_table::entry(index) {
+            (Text::Known(name), Text::Known(value), None)
         } else {
+            let id = Some(self.table.id(index.saturating_sub(STATIC_ENTRIES + 1)));
             match self.dynamic(index)? {
-                Found::Entry(entry) => ((&entry.name).into(), (&entry.value).into()),
-                Found::Unknown => (Text::Unknown, Text::Unknown),
+                Found::Entry(entry) => ((&entry.name).into(), (&entry.value).into(), id),
+                Found::Unknown => (Text::Unknown, Text::Unknown, id),
             }
         };
         count(Field {
             name,
             value,
             literal: None,
+            entry,
         })
     }
 
@@ -284,19 +295,26 @@ impl Decoder {
             length: octets,
             huffman,
         };
-        count(Field {
+        let told = Field {
             name: (&name).into(),
             value,
             literal: Some(literal),
-        })?;
+            entry: None,
+        };
         if prefix == INDEXING_PREFIX_BITS {
-            let value = if keep {
+            let stored = if keep {
                 Stored::Known(Cow::Owned(self.value.clone()))
             } else {
                 Stored::Length(length)
             };
-            self.table.insert(Entry { name, value });
-        } else if let Stored::Known(Cow::Owned(buffer)) = name {
+            let entry = self.table.insert(Entry {
+                name: name.clone(),
+                value: stored,
+            });
+            return count(Field { entry, ..told });
+        }
+        count(told)?;
+        if let Stored::Known(Cow::Owned(buffer)) = name {
             self.name = buffer;
         }
         Ok(())

@@ -4,7 +4,9 @@
 //! after a gap) are found at the right indices whatever lies behind them. Invariant: the known
 //! entries are the newest entries of the encoder's table, in order, possibly followed by some that
 //! the encoder has evicted already. Those are never referred to, so keeping them is harmless, and
-//! an entry whose exact size is unknown may be counted as smaller than it is.
+//! an entry whose exact size is unknown may be counted as smaller than it is. An entry that only the
+//! probe believes to be in (it was too large for the encoder's table, which it emptied) is harmless
+//! for the same reason.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -64,6 +66,18 @@ pub(super) enum Found<'a> {
     Unknown,
 }
 
+/// One insertion into a dynamic table: the same for every reference to the entry, whatever was
+/// inserted since, and never given to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryId {
+    /// How often the table was forgotten or started anew. References of different epochs cannot be
+    /// compared: nobody knows how many insertions lie between them.
+    pub epoch: u32,
+    /// Insertions that the observer saw in this epoch before it; negative for an entry from before,
+    /// where -1 is the newest of them.
+    pub number: i64,
+}
+
 /// The dynamic table of one direction.
 pub(super) struct Table {
     /// Newest first.
@@ -76,6 +90,12 @@ pub(super) struct Table {
     limit: u32,
     /// Whether the encoder's table may go on behind the last known entry.
     tail_unknown: bool,
+    /// Whether the encoder's table may be larger than `max`.
+    clamped: bool,
+    /// See [`EntryId::epoch`].
+    epoch: u32,
+    /// Insertions in this epoch.
+    inserted: i64,
 }
 
 impl Table {
@@ -87,7 +107,19 @@ impl Table {
             max: DEFAULT_TABLE_BYTES,
             limit: DEFAULT_TABLE_BYTES,
             tail_unknown: false,
+            clamped: false,
+            epoch: 0,
+            inserted: 0,
         }
+    }
+
+    /// The encoder starts anew with an empty table.
+    pub(super) fn restart(&mut self) {
+        let epoch = self.epoch.wrapping_add(1);
+        *self = Self {
+            epoch,
+            ..Self::new()
+        };
     }
 
     /// Everything inserted so far becomes unknown, and so do the sizes agreed on.
@@ -97,6 +129,9 @@ impl Table {
         self.max = MAX_TABLE_BYTES;
         self.limit = u32::MAX;
         self.tail_unknown = true;
+        self.clamped = true;
+        self.epoch = self.epoch.wrapping_add(1);
+        self.inserted = 0;
     }
 
     /// The decoding peer allows this size in bytes. The larger of the old and the new bound holds,
@@ -111,6 +146,7 @@ impl Table {
             return Err(HpackError::TableTooLarge);
         }
         self.max = bytes.min(MAX_TABLE_BYTES);
+        self.clamped = bytes > MAX_TABLE_BYTES;
         self.evict(self.max);
         if bytes == 0 {
             self.tail_unknown = false;
@@ -120,13 +156,39 @@ impl Table {
         Ok(())
     }
 
-    /// Adds an entry, evicting the oldest ones (RFC 7541, 4.4).
-    pub(super) fn insert(&mut self, entry: Entry) {
-        let size = entry.size();
+    /// Adds an entry, evicting the oldest ones (RFC 7541, 4.4); `None` where it is too large to be in
+    /// the table.
+    pub(super) fn insert(&mut self, mut entry: Entry) -> Option<EntryId> {
+        let mut size = entry.size();
+        let id = EntryId {
+            epoch: self.epoch,
+            number: self.inserted,
+        };
+        if size > self.max && self.clamped {
+            // It may be in the encoder's table: it takes a place, and what it says is forgotten.
+            self.tail_unknown = true;
+            (entry.name, entry.value) = (Stored::Unknown, Stored::Unknown);
+            size = self.max.min(entry.size());
+            self.entries.clear();
+            self.size = 0;
+        }
         self.evict(self.max.saturating_sub(size));
-        if size <= self.max {
-            self.size += size;
-            self.entries.push_front(entry);
+        if size > self.max {
+            // It emptied the table.
+            self.tail_unknown = false;
+            return None;
+        }
+        self.size += entry.size();
+        self.entries.push_front(entry);
+        self.inserted = self.inserted.saturating_add(1);
+        Some(id)
+    }
+
+    /// Which insertion the position counted from the newest, which is 0, refers to.
+    pub(super) fn id(&self, position: u32) -> EntryId {
+        EntryId {
+            epoch: self.epoch,
+            number: self.inserted - 1 - i64::from(position),
         }
     }
 

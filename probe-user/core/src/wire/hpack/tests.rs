@@ -152,6 +152,58 @@ fn reference_from_before_the_join_is_unknown_and_later_ones_are_right() {
 }
 
 #[test]
+fn entry_keeps_its_identity_as_others_are_inserted() {
+    let mut decoder = everything();
+    decoder.forget();
+    let mut entries = |block: &str| {
+        let mut entries = Vec::new();
+        let field = |field: Field<'_>| entries.push(field.entry.map(|entry| entry.number));
+        decoder.decode(&hex(block), field).unwrap();
+        entries
+    };
+    assert_eq!(entries("be bf 82"), [Some(-1), Some(-2), None]);
+    // Two insertions, one of them with an unknown name, and a literal that is none.
+    assert_eq!(
+        entries("4001 6b01 76 7f 0001 76 0001 6b01 76"),
+        [Some(0), Some(1), None]
+    );
+    assert_eq!(
+        entries("be bf c0 c1"),
+        [Some(1), Some(0), Some(-1), Some(-2)]
+    );
+    decoder.forget();
+    let mut epochs = Vec::new();
+    decoder
+        .decode(&[0xbe], |field| epochs.extend(field.entry))
+        .unwrap();
+    assert_eq!(
+        epochs,
+        [EntryId {
+            epoch: 2,
+            number: -1
+        }]
+    );
+}
+
+#[test]
+fn entry_that_only_a_larger_table_holds_takes_a_place_and_is_unknown() {
+    let mut decoder = Decoder::new(|_| false);
+    decoder.forget();
+    decoder.decode(&hex("4001 6101 76"), |_| {}).unwrap();
+    let value = huffman::encode(&b"a".repeat(70_000));
+    let mut block = hex("4001 62");
+    let mut length = loona_hpack::encoder::encode_integer(value.len(), 7);
+    length[0] |= 0x80;
+    block.extend(length);
+    block.extend(value);
+    block.extend(hex("4001 6301 76"));
+    decoder.decode(&block, |_| {}).unwrap();
+    let fields = decoded(&mut decoder, &[0xbe, 0xbf, 0xc0]).unwrap();
+    let names: Vec<_> = fields.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, [Some("c".to_owned()), None, None]);
+}
+
+#[test]
 fn table_emptied_by_the_encoder_is_known_again() {
     let mut decoder = everything();
     decoder.forget();

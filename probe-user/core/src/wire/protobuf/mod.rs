@@ -3,28 +3,27 @@
 //!
 //! Takes the message's bytes cut anywhere, and holes in them; gives a [`Message`]. Only fields with
 //! a role are kept; of audio, text and remarks only the length. What the profile does not describe
-//! is skipped. Once the message is damaged the rest of it is skipped by its known length.
+//! is skipped. Once the message is damaged the rest of it is skipped by its known length. Where asked
+//! for, the message's [`Shape`] is recorded too: that needs no description.
 
+mod nested;
 mod number;
+mod pseudonym;
+mod record;
+mod shape;
+mod state;
+
+use std::sync::Arc;
 
 use super::{Message, Value};
 use crate::profile::{FieldDescription, FieldKind, FieldRole, MessageIndex, Profile};
-
-/// Deepest nesting of embedded messages and groups that is entered. The profile's own messages need
-/// two; groups of unknown fields may add to it.
-const MAX_DEPTH: usize = 8;
-
-/// Most values kept of one message: a list of 128 models with a group, an id and a flag each.
-const MAX_VALUES: usize = 512;
-
-/// Buffers of text values kept for the next message. A message has one or two as a rule.
-const MAX_SPARE_TEXTS: usize = 8;
-
-/// Most octets of a key: it is a 32-bit varint.
-const MAX_KEY_OCTETS: u32 = 5;
-
-/// Most octets of a varint: 64 bits.
-const MAX_VARINT_OCTETS: u32 = 10;
+pub use number::{fits_fixed32, fits_fixed64, fits_varint};
+pub use pseudonym::Digest;
+pub use shape::{Condition, Content, Look, Looks, Seen, Shape, ShapeField};
+use state::{
+    Field, KEY, Level, MAX_DEPTH, MAX_KEY_OCTETS, MAX_SPARE_TEXTS, MAX_VALUES, MAX_VARINT_OCTETS,
+    State,
+};
 
 /// A run of input that was consumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,62 +46,16 @@ pub struct Decoder {
     /// The text being read.
     text: Vec<u8>,
     spare: Vec<String>,
+    /// The shape, where it is recorded.
+    shape: Shape,
+    looks: Option<Arc<Looks>>,
+    /// Number of the message's own field being read.
+    number: u32,
+    /// The content of that field, which starts with the next byte, is to be looked at.
+    looking: bool,
+    /// What stands for the content just consumed.
+    masked: Option<Vec<u8>>,
 }
-
-/// What the profile says of a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Field {
-    role: FieldRole,
-    kind: FieldKind,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Level {
-    /// Position in the message at which it ends.
-    end: u32,
-    schema: Option<MessageIndex>,
-    /// Field number of the group that this is; 0 for an embedded message.
-    group: u32,
-    /// Whether [`Value::Group`] was given for it.
-    grouped: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-enum State {
-    Key {
-        value: u64,
-        octets: u32,
-    },
-    Varint {
-        wanted: Option<Field>,
-        value: u64,
-        octets: u32,
-    },
-    Fixed {
-        wanted: Option<Field>,
-        value: u64,
-        octets: u32,
-        size: u32,
-    },
-    Length {
-        field: Option<Field>,
-        value: u64,
-        octets: u32,
-    },
-    /// Inside a length-delimited field; `text` is the role under which the content is kept.
-    Content {
-        text: Option<FieldRole>,
-        left: u32,
-    },
-    /// Nothing more is read of this message.
-    #[default]
-    Skip,
-}
-
-const KEY: State = State::Key {
-    value: 0,
-    octets: 0,
-};
 
 impl Decoder {
     /// Starts a message of `length` bytes. Without a schema its structure is walked, and nothing is
@@ -125,10 +78,12 @@ impl Decoder {
             grouped: false,
         });
         self.state = KEY;
+        (self.looks, self.looking, self.masked) = (None, false, None);
     }
 
     /// Nothing more can be read of this message (it is compressed).
     pub fn skip(&mut self) {
+        self.shape.condition = Condition::Partial;
         self.damage();
     }
 
@@ -148,10 +103,15 @@ impl Decoder {
                 if text.is_some() {
                     self.text.extend(input.iter().take(used));
                 }
+                if std::mem::take(&mut self.looking)
+                    && let Some(content) = input.get(..left as usize)
+                {
+                    self.look(profile, content);
+                }
                 self.content(text, left, used as u32);
                 Run {
                     used,
-                    keep: text.is_some(),
+                    keep: text.is_some() || self.masked.is_some(),
                 }
             }
             _ => {
@@ -179,6 +139,7 @@ impl Decoder {
 
     /// The next `length` bytes of the message are missing.
     pub fn hole(&mut self, length: u32) {
+        self.looking = false;
         match self.state {
             State::Content { text, left } if length <= left => {
                 if text.is_some() {
@@ -189,6 +150,7 @@ impl Decoder {
             State::Skip => self.advance(length as usize),
             _ => {
                 self.advance(length as usize);
+                self.shape.condition = Condition::Partial;
                 self.damage();
             }
         }
@@ -229,6 +191,7 @@ impl Decoder {
                 let value = value | (u64::from(octet & 0x7f) << (7 * octets));
                 let octets = octets + 1;
                 if octet & 0x80 == 0 {
+                    self.note(Content::Varint(value));
                     self.number(wanted, value);
                     self.next_field();
                 } else if octets < MAX_VARINT_OCTETS {
@@ -250,6 +213,11 @@ impl Decoder {
                 let value = value | (u64::from(octet) << (8 * octets));
                 let octets = octets + 1;
                 if octets == size {
+                    self.note(if size == 4 {
+                        Content::Fixed32
+                    } else {
+                        Content::Fixed64
+                    });
                     self.number(wanted, value);
                     self.next_field();
                 } else {
@@ -291,6 +259,9 @@ impl Decoder {
             return self.damage();
         }
         let level = self.levels.last().copied();
+        if self.levels.len() == 1 {
+            self.number = number;
+        }
         let field = level
             .and_then(|level| level.schema)
             .and_then(|schema| profile.message(schema))
@@ -330,6 +301,7 @@ impl Decoder {
                 };
             }
             3 => {
+                self.note(Content::Group);
                 let end = level.map_or(0, |level| level.end);
                 self.enter(Level {
                     end,
@@ -380,6 +352,13 @@ impl Decoder {
             return self.damage();
         }
         let length = length as u32;
+        if let Some(looks) = &self.looks
+            && self.levels.len() == 1
+        {
+            self.looking = length > 0 && looks.at(self.number).is_some();
+            self.shape
+                .push(self.number, Content::Bytes(length, Seen::Nothing));
+        }
         let mut kept = None;
         match field {
             Some(Field {
@@ -489,6 +468,9 @@ impl Decoder {
     /// Gives up the rest of the message; groups given so far are closed.
     fn damage(&mut self) {
         self.message.intact = false;
+        if self.shape.condition == Condition::Whole {
+            self.shape.condition = Condition::Malformed;
+        }
         while let Some(level) = self.levels.last().copied() {
             self.leave(level);
         }

@@ -38,6 +38,27 @@ pub(super) fn is_fixed64(kind: FieldKind) -> bool {
     matches!(kind, FieldKind::Fixed64 | FieldKind::Sfixed64)
 }
 
+/// Whether a varint can be a value of this type.
+pub fn fits_varint(kind: FieldKind, value: u64) -> bool {
+    match kind {
+        FieldKind::Bool => value <= 1,
+        // Negative ones are sent as 64 bits.
+        FieldKind::Int32 => i32::try_from(value).is_ok() || value >= (i64::from(i32::MIN)) as u64,
+        FieldKind::Uint32 | FieldKind::Sint32 => u32::try_from(value).is_ok(),
+        _ => is_varint(kind),
+    }
+}
+
+/// Whether four octets can be a value of this type.
+pub fn fits_fixed32(kind: FieldKind) -> bool {
+    is_fixed32(kind) || kind == FieldKind::Float
+}
+
+/// Whether eight octets can be a value of this type.
+pub fn fits_fixed64(kind: FieldKind) -> bool {
+    is_fixed64(kind) || kind == FieldKind::Double
+}
+
 fn zigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }

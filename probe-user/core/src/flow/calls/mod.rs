@@ -1,9 +1,14 @@
 //! The calls of one connection: from first frame to end.
 
+mod naming;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use naming::{described, told};
+
 use super::headers::Headers;
+use super::infer::{Inference, Key};
 use super::sink::{Keeper, Problem, Sink};
 use super::{CallEnd, CallId, Event, Method, Origin};
 use crate::profile::{MessageIndex, Profile};
@@ -36,11 +41,15 @@ pub(super) struct Calls {
     uses: u64,
     /// Whether calls may exist whose start was not seen.
     incomplete: bool,
+    /// Tells methods whose paths cannot be read, where there may be any.
+    inference: Option<Box<Inference>>,
     /// When calls that did not show a sign of life since the last gap are given up.
     doubt_ends: Option<KtimeNs>,
 }
 
 struct Call {
+    /// Position of its method in the profile, where it is known.
+    method: Option<usize>,
     /// Request and response message, where the method is known.
     messages: Option<(MessageIndex, MessageIndex)>,
     /// By origin.
@@ -77,8 +86,10 @@ impl Calls {
             spare: Vec::new(),
             uses: 0,
             incomplete,
+            inference: None,
             doubt_ends: None,
         }
+        .with_inference(incomplete)
     }
 
     pub(super) fn profile(&self) -> &Profile {
@@ -153,24 +164,41 @@ impl Calls {
         at: KtimeNs,
         keeper: &mut Keeper<'_>,
     ) {
-        let profile = Arc::clone(&self.profile);
-        let id = self.id(stream);
-        let Some(call) = self.seen(origin, stream, at, keeper.sink()) else {
+        if self.seen(origin, stream, at, keeper.sink()).is_none() {
+            return;
+        }
+        let (id, profile) = (self.id(stream), &*self.profile);
+        let Some(call) = self.open.get_mut(&stream) else {
             return;
         };
         let schema = call.schema(origin);
         let Some(deframer) = call.deframers.get_mut(side(origin)) else {
             return;
         };
+        let mut inference = self.inference.as_deref_mut();
+        let looks_of = |inference: &Inference| inference.looks(stream, origin).cloned();
+        let mut looks = inference.as_deref().and_then(looks_of);
         let mut done = 0;
         while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
-            let run = deframer.step(&profile, schema, rest);
+            let run = deframer.step(profile, (schema, looks.as_ref()), rest);
+            let start = position + done;
             if run.keep {
-                keeper.keep(position + done, position + done + run.used);
+                keeper.keep(start, start + run.used);
             }
             done += run.used;
+            let told = told(&run.outcome, inference.as_deref_mut(), (stream, origin), at);
             tell(id, origin, run.outcome, at, keeper.sink());
+            if let Some(masked) = deframer.take_masked() {
+                keeper.replace(start, &masked);
+            }
+            if let (true, Some(inference)) = (told, inference.as_deref_mut())
+                && let Some(shape) = deframer.shape()
+            {
+                inference.shape(stream, origin, shape, at);
+                looks = looks_of(inference);
+            }
         }
+        self.settle(at, keeper.sink());
     }
 
     /// Missing bytes of a DATA frame.
@@ -182,19 +210,30 @@ impl Calls {
         at: KtimeNs,
         sink: &mut dyn Sink,
     ) {
+        if self.seen(origin, stream, at, sink).is_none() {
+            return;
+        }
         let id = self.id(stream);
-        let Some(call) = self.seen(origin, stream, at, sink) else {
+        let Some(call) = self.open.get_mut(&stream) else {
             return;
         };
         let Some(deframer) = call.deframers.get_mut(side(origin)) else {
             return;
         };
+        let mut inference = self.inference.as_deref_mut();
         let mut left = length;
         while left > 0 {
             let (used, outcome) = deframer.step_hole(left);
             left = left.saturating_sub(used);
+            let told = told(&outcome, inference.as_deref_mut(), (stream, origin), at);
             tell(id, origin, outcome, at, sink);
+            if let (true, Some(inference)) = (told, inference.as_deref_mut())
+                && let Some(shape) = deframer.shape()
+            {
+                inference.shape(stream, origin, shape, at);
+            }
         }
+        self.settle(at, sink);
     }
 
     /// An unknown number of bytes of a DATA frame cannot be read.
@@ -211,6 +250,9 @@ impl Calls {
             && deframer.lose()
         {
             tell(id, origin, Outcome::Lost(LossCause::Hole), at, sink);
+        }
+        if let Some(inference) = &mut self.inference {
+            inference.lost(stream, origin);
         }
     }
 
@@ -254,11 +296,15 @@ impl Calls {
     /// An unknown number of one side's frames is missing.
     pub(super) fn frames_lost(&mut self, origin: Origin, at: KtimeNs, sink: &mut dyn Sink) {
         self.incomplete = true;
+        self.infer();
         if !self.open.is_empty() {
             self.doubt_ends = Some(at.plus(DOUBT_NS));
         }
         for (&stream, call) in &mut self.open {
             call.doubtful = true;
+            if let Some(inference) = &mut self.inference {
+                inference.lost(stream, origin);
+            }
             let ended = origin == Origin::Client && call.requests_ended;
             if let Some(deframer) = call.deframers.get_mut(side(origin))
                 && deframer.lose()
@@ -275,6 +321,7 @@ impl Calls {
 
     /// Time passes: gives up calls whose end must have been in a gap.
     pub(super) fn advance(&mut self, at: KtimeNs, sink: &mut dyn Sink) {
+        self.settle(at, sink);
         if self.doubt_ends.is_none_or(|ends| at < ends) {
             return;
         }
@@ -289,6 +336,10 @@ impl Calls {
         while let Some((&stream, _)) = self.open.first_key_value() {
             self.end(stream, CallEnd::ConnectionClosed, at, sink);
         }
+        if let Some(inference) = &mut self.inference {
+            inference.close();
+        }
+        self.settle(at, sink);
     }
 
     fn id(&self, stream: u32) -> CallId {
@@ -350,19 +401,37 @@ impl Calls {
             }
         }
         self.uses += 1;
+        let (mut method, mut messages) = (headers.method, headers.messages);
+        let mut position = headers.position;
+        if let Some(inference) = self
+            .inference
+            .as_deref_mut()
+            .filter(|_| !headers.other_content)
+        {
+            if let Some(entry) = headers.written {
+                inference.handle_path(position, entry);
+            }
+            let key = match method {
+                Method::Unknown => Some(headers.key().unwrap_or(Key::Call(stream))),
+                Method::Known(_) | Method::Other => None,
+            };
+            position = inference.open(stream, key, position, whole);
+            if let (Method::Unknown, Some(known)) = (method, described(&self.profile, position)) {
+                (method, messages) = known;
+            }
+        }
         let call = Call {
-            messages: headers.messages,
+            method: position,
+            messages,
             deframers,
             requests_ended: false,
             doubtful: false,
             last_use: self.uses,
         };
         self.open.insert(stream, call);
-        let method = if headers.other_content {
-            Method::Other
-        } else {
-            headers.method
-        };
+        if headers.other_content {
+            method = Method::Other;
+        }
         let call = self.id(stream);
         sink.event(Event::CallStarted { call, at, method });
     }
@@ -387,6 +456,9 @@ impl Calls {
             self.closed.pop_front();
         }
         self.closed.push_back(stream);
+        if let Some(inference) = &mut self.inference {
+            inference.end(stream);
+        }
         let call = self.id(stream);
         sink.event(Event::CallEnded { call, at, end });
     }

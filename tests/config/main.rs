@@ -1,0 +1,17 @@
+//! The shipped configuration of Prometheus and Alertmanager: read, checked with their own tools, and
+//! run by the real servers against a live agent.
+
+#![allow(
+    clippy::float_cmp,
+    reason = "rule thresholds and counts are exact in f64"
+)]
+
+mod alertmanager;
+mod expressions;
+mod live;
+mod metrics;
+mod names;
+mod promtool;
+mod readme;
+mod rules;
+mod runbooks;
