@@ -26,6 +26,7 @@ mod message;
 mod payload;
 mod process;
 mod registers;
+mod sched;
 mod socket_sys;
 mod syscall;
 mod values;

@@ -6,11 +6,14 @@ use aya_ebpf::{
 };
 use probe_abi::{
     Connection, FdEntry, FdKey, FileEntry, MAX_CONNECTIONS, MAX_FDS, MAX_FILES, MAX_HOOK_CALLS,
-    MAX_MAPPINGS, MAX_NOT_STREAMS, MAX_PROCESSES, MAX_ROOTS, MAX_THREADS, Process, RING_BYTES,
-    ROOT_BYTES, loss,
+    MAX_MAPPINGS, MAX_NOT_STREAMS, MAX_PROCESSES, MAX_ROOTS, MAX_SCHED_THREADS, MAX_THREADS,
+    Process, RING_BYTES, ROOT_BYTES, loss,
 };
 
-use crate::values::{Call, HookCall, HookKey, Mapping, PathScratch, Scratch};
+use crate::{
+    sched::{CpuRuns, SchedThread},
+    values::{Call, HookCall, HookKey, Mapping, PathScratch, Scratch},
+};
 
 /// Records for the agent.
 #[map]
@@ -68,3 +71,13 @@ pub static MODEL_ROOTS: LpmTrie<[u8; ROOT_BYTES], u32> = LpmTrie::with_max_entri
 /// Where a record with a path is put together.
 #[map]
 pub static PATH: PerCpuArray<PathScratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// Threads of watched processes that have left a CPU, by the address of their `task_struct`, which
+/// serves as a number and is never followed. Made smaller where scheduling is not followed.
+#[map]
+pub static SCHED_THREADS: LruHashMap<u64, SchedThread> =
+    LruHashMap::with_max_entries(MAX_SCHED_THREADS, 0);
+
+/// What ran on each CPU of late.
+#[map]
+pub static CPU_RUNS: PerCpuArray<CpuRuns> = PerCpuArray::with_max_entries(1, 0);

@@ -9,6 +9,7 @@ use crate::{
     descriptor,
     maps::CONNECTIONS,
     payload::capture,
+    sched,
     values::Call,
 };
 
@@ -16,6 +17,9 @@ use crate::{
 const MSG_OOB: u64 = 0x1;
 const MSG_PEEK: u64 = 0x2;
 const MSG_ERRQUEUE: u64 = 0x2000;
+
+/// No room in the socket, or nothing to read. Source: include/uapi/asm-generic/errno-base.h.
+const EAGAIN: i64 = -11;
 
 /// Errors after which a connection is dead. Source: include/uapi/asm-generic/errno.h.
 const EPIPE: i64 = -32;
@@ -54,6 +58,10 @@ pub fn transferred<C: EbpfContext>(ctx: &C, pending: &Call, result: i64) {
     } else {
         direction::RECEIVED
     };
+    if result == EAGAIN && direction == direction::SENT {
+        sched::send_refused();
+        return;
+    }
     if result < 0 {
         let dead = matches!(
             result,

@@ -7,6 +7,7 @@
     reason = "counts are whole numbers and readings pass unchanged: f64 holds both exactly"
 )]
 
+mod causes;
 mod exact_counts;
 mod gpus;
 mod hooks;

@@ -14,14 +14,15 @@ mod records;
 
 pub use files::{FileEntry, FileOpenRecord, FileRecord, PathKey};
 pub use limits::{
-    CALL_PIECES, FILE_REPORT_NS, FRAGMENT_BYTES, MAX_CONNECTIONS, MAX_FDS, MAX_FILES,
+    CALL_PIECES, COMM_BYTES, FILE_REPORT_NS, FRAGMENT_BYTES, MAX_CONNECTIONS, MAX_FDS, MAX_FILES,
     MAX_HOOK_CALLS, MAX_MAPPINGS, MAX_MESSAGES, MAX_NOT_STREAMS, MAX_PROCESSES, MAX_ROOTS,
-    MAX_THREADS, PATH_BYTES, RING_BYTES, ROOT_BYTES, SOCKADDR_BYTES, WAKEUP_BYTES,
+    MAX_SCHED_THREADS, MAX_THREADS, PATH_BYTES, RING_BYTES, ROOT_BYTES, SCHED_RUN_NS, SCHED_RUNS,
+    SCHED_STRETCH_NS, SCHED_SUM_NS, SOCKADDR_BYTES, WAKEUP_BYTES,
 };
 pub use maps::{
     Connection, FdEntry, FdKey, Process, USER_CONNECTION, global, map, process_flag, program,
 };
 pub use records::{
     ChunkRecord, CloseRecord, DupRecord, EndRecord, HookRecord, OpenRecord, ProcessRecord,
-    RecordHeader, call, direction, flag, hook_event, kind, loss, origin,
+    RecordHeader, SchedRecord, call, direction, flag, hook_event, kind, left, loss, origin, wait,
 };

@@ -61,3 +61,26 @@ pub const PATH_BYTES: usize = 512;
 /// Nanoseconds between two reports of reads of one file, at least: a load makes thousands of reads
 /// a second, and the last one before the file is closed is always told.
 pub const FILE_REPORT_NS: u64 = 10_000_000;
+
+/// Threads of watched processes whose scheduling is followed. Least recently used go first.
+pub const MAX_SCHED_THREADS: u32 = 16_384;
+
+/// Shortest stretch of running, waiting or blocking that makes a record of its own by default, in
+/// nanoseconds: a twentieth of a frame of 20 ms. Shorter ones are summed.
+pub const SCHED_STRETCH_NS: u64 = 1_000_000;
+
+/// Longest time that short stretches are summed before they are told, in nanoseconds: half a frame
+/// of 20 ms.
+pub const SCHED_SUM_NS: u64 = 10_000_000;
+
+/// Shortest stretch of any thread on a CPU that is remembered as "ran instead", in nanoseconds.
+/// The scheduler's usual slice is 3 ms; what runs shorter than a tenth of it takes nothing from a
+/// frame that matters.
+pub const SCHED_RUN_NS: u64 = 250_000;
+
+/// Stretches remembered for each CPU. A power of two. At the usual slice of 3 ms they reach back
+/// 48 ms, more than two frames of 20 ms.
+pub const SCHED_RUNS: usize = 16;
+
+/// Bytes of a thread's name (`TASK_COMM_LEN`, include/linux/sched.h), its terminating zero included.
+pub const COMM_BYTES: usize = 16;

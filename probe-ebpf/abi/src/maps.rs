@@ -20,12 +20,17 @@ pub mod map {
     pub const FILES: &str = "FILES";
     /// Model roots: [`crate::PathKey`] → 1.
     pub const MODEL_ROOTS: &str = "MODEL_ROOTS";
+    /// Threads whose scheduling is followed.
+    pub const SCHED_THREADS: &str = "SCHED_THREADS";
 }
 
 /// Names of the constants that are set before the programs are loaded.
 pub mod global {
     /// A `u32`: 1 where files under model roots are followed. With 0 the verifier drops that code.
     pub const FOLLOWS_FILES: &str = "FOLLOWS_FILES";
+    /// A `u64`: shortest stretch of scheduling that makes a record of its own, nanoseconds
+    /// ([`crate::SCHED_STRETCH_NS`]).
+    pub const SCHED_STRETCH: &str = "SCHED_STRETCH";
 }
 
 /// Program names, as in the object file.
@@ -55,6 +60,11 @@ pub mod program {
     pub const HOOK_ENTER: &str = "hook_enter";
     /// Return of a hooked library function (uretprobe).
     pub const HOOK_RETURN: &str = "hook_return";
+    /// A CPU changes its task (`sched:sched_switch`). From Linux 5.19: earlier kernels do not say
+    /// how the task leaves.
+    pub const SCHED_SWITCH: &str = "sched_switch";
+    /// A task is woken (`sched:sched_waking`).
+    pub const SCHED_WAKING: &str = "sched_waking";
 }
 
 /// Bit set in connection ids that the agent gave out (sockets older than the probe).

@@ -2,7 +2,7 @@
 //!
 //! Times are `bpf_ktime_get_ns`: nanoseconds of the kernel's monotonic clock.
 
-use crate::SOCKADDR_BYTES;
+use crate::{COMM_BYTES, SOCKADDR_BYTES};
 
 /// Kinds of records. Families are ten apart, so that each has room to grow.
 pub mod kind {
@@ -45,6 +45,8 @@ pub mod kind {
     pub const FILE_DUP: u16 = 44;
     /// A descriptor of a file was closed: [`crate::FileRecord`].
     pub const FILE_CLOSE: u16 = 45;
+    /// A thread of a watched process is on a CPU again: [`crate::SchedRecord`].
+    pub const SCHED: u16 = 50;
 }
 
 /// Directions of a stream, as the watched process sees it; also indices of
@@ -88,8 +90,10 @@ pub mod loss {
     pub const RING_FULL_HOOK: u32 = 5;
     /// A hooked function returned whose entry was forgotten.
     pub const HOOK_UNPAIRED: u32 = 6;
+    /// The ring was full: scheduling of a thread was not told.
+    pub const RING_FULL_SCHED: u32 = 7;
     /// Number of reasons.
-    pub const COUNT: u32 = 7;
+    pub const COUNT: u32 = 8;
 }
 
 /// What a hook at a library function tells of its calls: the upper half of the attach cookie, whose
@@ -101,6 +105,43 @@ pub mod hook_event {
     pub const RETURNED: u32 = 2;
     /// Each entry of the function that makes an instance start anew.
     pub const RESET: u32 = 3;
+}
+
+/// What a thread was inside when it left its CPU, in [`crate::SchedRecord::wait`] and
+/// [`crate::SchedRecord::waker_in`].
+pub mod wait {
+    /// User code: preempted, a page fault, or another exception.
+    pub const USER: u8 = 0;
+    /// `futex`: a lock, a condition variable, a channel between threads.
+    pub const FUTEX: u8 = 1;
+    /// `epoll_wait`, `poll`, `select` and their variants: readiness or time.
+    pub const READINESS: u8 = 2;
+    /// `nanosleep`, `clock_nanosleep`.
+    pub const SLEEP: u8 = 3;
+    /// A sending call on a watched stream socket.
+    pub const SEND: u8 = 4;
+    /// A receiving call on a watched stream socket.
+    pub const RECEIVE: u8 = 5;
+    /// `read`, `write` and the like on anything else; `fsync`, `openat` …
+    pub const FILE: u8 = 6;
+    /// `ioctl`: a driver.
+    pub const IOCTL: u8 = 7;
+    /// Memory management: `mmap`, `munmap`, `madvise`, `mprotect`, `brk`.
+    pub const MEMORY: u8 = 8;
+    /// Another syscall.
+    pub const OTHER: u8 = 9;
+}
+
+/// How a thread left its CPU, in [`crate::SchedRecord::left`].
+pub mod left {
+    /// Preempted, or it yielded: it wanted to run on.
+    pub const RUNNABLE: u8 = 0;
+    /// Interruptible sleep (`S`).
+    pub const SLEEPING: u8 = 1;
+    /// Uninterruptible sleep (`D`): storage, a page fault, a lock of the kernel.
+    pub const UNINTERRUPTIBLE: u8 = 2;
+    /// Stopped by a signal, traced or frozen (`T`, `t`).
+    pub const STOPPED: u8 = 3;
 }
 
 /// The call that moved the bytes.
@@ -287,6 +328,62 @@ pub struct ProcessRecord {
     pub pad: u32,
 }
 
+/// What one thread did until it is on a CPU again. `since_ns` ≤ `run_ns` ≤ `off_ns` ≤ `wake_ns` ≤
+/// `header.time_ns`, and the records of one thread join without a gap: before `run_ns` many short
+/// stretches, told by their sums; then one stretch each of running, blocked and waiting for a CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SchedRecord {
+    /// `time_ns` is when the thread is on a CPU again; `tgid` and `tid` are the thread's.
+    pub header: RecordHeader,
+    /// Where the record before ended; for a thread's first one, where following it began.
+    pub since_ns: u64,
+    /// Sum of short stretches on a CPU, nanoseconds.
+    pub short_run_ns: u64,
+    /// Sum of short stretches blocked, nanoseconds.
+    pub short_blocked_ns: u64,
+    /// Sum of short stretches of waiting for a CPU, nanoseconds.
+    pub short_waiting_ns: u64,
+    /// When the last stretch on a CPU began.
+    pub run_ns: u64,
+    /// When it ended.
+    pub off_ns: u64,
+    /// When the thread could run again: `off_ns` where it could all the time.
+    pub wake_ns: u64,
+    /// When the wait it was in was to end by itself (a time-out); 0 where it was not, or nobody knows.
+    pub deadline_ns: u64,
+    /// When the thread's last send that found no room in a watched socket returned, since the record
+    /// before; 0 for none.
+    pub refused_ns: u64,
+    /// Process and thread that woke it; 0 for an interrupt on an idle CPU, or when it is not known.
+    pub waker_tgid: u32,
+    /// See `waker_tgid`.
+    pub waker_tid: u32,
+    /// Process and thread that ran longest on this CPU while it waited for one; 0 for none (an idle
+    /// CPU, or many short ones).
+    pub runner_tgid: u32,
+    /// See `runner_tgid`.
+    pub runner_tid: u32,
+    /// How long that process's threads ran there meanwhile, nanoseconds.
+    pub runner_ns: u64,
+    /// Syscall it was in when it left its CPU, by the machine's number; `u32::MAX` for none.
+    pub syscall: u32,
+    /// CPU it is on again.
+    pub cpu: u32,
+    /// Of [`left`].
+    pub left: u8,
+    /// Of [`wait`]: what it was inside when it left its CPU.
+    pub wait: u8,
+    /// Of [`wait`]: what the waker was inside.
+    pub waker_in: u8,
+    /// Zero.
+    pub pad: [u8; 5],
+    /// Name of the waker's thread, ended by zero.
+    pub waker_comm: [u8; COMM_BYTES],
+    /// Name of the runner's thread, ended by zero.
+    pub runner_comm: [u8; COMM_BYTES],
+}
+
 const _: () = assert!(size_of::<RecordHeader>() == 24);
 /// A hooked library function was entered, or returned.
 #[repr(C)]
@@ -307,6 +404,7 @@ pub struct HookRecord {
 }
 
 const _: () = assert!(size_of::<HookRecord>() == 56);
+const _: () = assert!(size_of::<SchedRecord>() == 24 + 9 * 8 + 4 * 4 + 8 + 8 + 8 + 2 * COMM_BYTES);
 const _: () = assert!(size_of::<ChunkRecord>() == 64);
 const _: () = assert!(size_of::<EndRecord>() == 48);
 const _: () = assert!(size_of::<OpenRecord>() == 24 + 16 + 16 + 8 + SOCKADDR_BYTES);

@@ -4,11 +4,12 @@
 //! ([`record::KtimeNs`]), so a live run and the replay of its capture give the same answers.
 //!
 //! The folders are the stages, in order; imports go one way only:
-//! `record ← stream ← wire ← flow ← interpret ← metrics ← model ← pipeline`, with `profile` (what a
+//! `record ← stream ← wire ← flow ← interpret ← metrics ← model ← diagnose ← pipeline`, with `profile` (what a
 //! voice system's protocol looks like) as data beside `wire`.
 
 #![forbid(unsafe_code)]
 
+pub mod diagnose;
 pub mod flow;
 pub mod interpret;
 pub mod metrics;

@@ -9,7 +9,7 @@ mod streams;
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
@@ -17,13 +17,15 @@ use std::{
 };
 
 use probe_core::{
+    diagnose::Summary,
+    interpret::Id,
     metrics::Metrics,
     pipeline::{Pipeline, Tap},
-    record::{GpuSample, Record},
+    record::{Evidence, GpuSample, Record},
 };
 
 use crate::{
-    attach::{AttachError, Attached},
+    attach::{AttachError, Attached, Following},
     capture, gpu,
     ingest::{Ingest, now},
     settings::Settings,
@@ -46,6 +48,10 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Live streams, renewed every half second.
     pub streams: Streams,
+    /// What the diagnosis found, told when the agent ends.
+    pub diagnosis: Arc<Mutex<Summary>>,
+    /// Whether scheduling is followed.
+    pub following: Arc<Mutex<Following>>,
     /// Set when the programs are attached.
     pub ready: Arc<AtomicBool>,
     /// Set to end the agent.
@@ -97,6 +103,16 @@ impl Agent {
         Ok(())
     }
 
+    /// Tells only of this worker's late frames.
+    pub fn narrow(&mut self, worker: Id) {
+        self.pipeline.diagnosis_mut().narrow(worker);
+    }
+
+    /// Whether scheduling is followed.
+    fn following(&self) -> &Following {
+        &self.ingest.tracker.attached().following
+    }
+
     /// Runs until [`Shared::stop`] is set; then detaches everything.
     ///
     /// # Errors
@@ -106,6 +122,22 @@ impl Agent {
         let sampler = self.sample_gpus(samples);
         let mut beat = Beat::new(self.settings.discovery_interval);
         let mut tap = CaptureTap::new(self.capture.take());
+        let following = self.following().clone();
+        let evidence = Evidence {
+            at: now(),
+            late_threshold_ms: self.settings.model.late_threshold_ms,
+            stretch_ns: match &following {
+                Following::On(ns) => Some(*ns),
+                Following::Off | Following::Unavailable(_) => None,
+            },
+        };
+        *self
+            .shared
+            .following
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = following;
+        self.pipeline
+            .handle(Record::Evidence(evidence), tap.as_tap());
         self.shared.ready.store(true, Ordering::Release);
         let mut empty = true;
         while !self.shared.stop.load(Ordering::Acquire) {
@@ -119,6 +151,13 @@ impl Agent {
         // must not keep the agent from ending.
         let stopped = now();
         while !self.step(&mut beat, &inbox, &mut tap) && now().since(stopped) < LAST_READ_NS {}
+        self.pipeline.finish();
+        let summary = self.pipeline.diagnosis().summary().clone();
+        *self
+            .shared
+            .diagnosis
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = summary;
         tap.finish()
     }
 

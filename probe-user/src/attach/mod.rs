@@ -8,6 +8,7 @@ mod error;
 mod hooks;
 mod links;
 mod programs;
+mod sched;
 mod syscalls;
 mod tracefs;
 
@@ -21,6 +22,7 @@ use probe_abi::{Connection, FdEntry, FdKey, FileEntry, Process, ROOT_BYTES, glob
 pub use error::{AttachError, Remedy};
 pub use hooks::{HookFault, HookState, HookTarget, LibraryHooks, Location};
 pub use programs::Hooks;
+pub use sched::Following;
 pub use syscalls::Attachment;
 
 /// The object, aligned as ELF parsing needs it.
@@ -74,6 +76,8 @@ pub struct Attached {
     pub maps: Maps,
     /// How syscalls are seen.
     pub attachment: Attachment,
+    /// Whether scheduling is followed.
+    pub following: Following,
 }
 
 /// How the programs are attached.
@@ -84,6 +88,9 @@ pub struct Settings {
     /// Whether to go on without the kernel's type information: tracefs then is the only witness of
     /// where the programs find what they read.
     pub without_btf: bool,
+    /// Shortest stretch of a thread's scheduling that has a record of its own; `None` to leave
+    /// scheduling alone.
+    pub stretch: Option<std::time::Duration>,
 }
 
 /// Whether the kernel tells its types (from 5.2, with `CONFIG_DEBUG_INFO_BTF`).
@@ -113,6 +120,7 @@ impl Attached {
         let Settings {
             attachment,
             without_btf,
+            stretch,
         } = settings;
         if !(has_btf() || without_btf) {
             return Err(AttachError::no_btf());
@@ -121,9 +129,14 @@ impl Attached {
         tracefs::ensure()?;
         tracefs::check_layout()?;
         let level = aya_log_level(log_level);
-        let mut ebpf = EbpfLoader::new()
+        let stretch_ns = sched::stretch_ns(stretch);
+        let follows_files = u32::from(!roots.is_empty());
+        let mut loader = EbpfLoader::new();
+        loader
             .override_global("AYA_LOG_LEVEL", &level, false)
-            .override_global(global::FOLLOWS_FILES, &u32::from(!roots.is_empty()), true)
+            .override_global(global::FOLLOWS_FILES, &follows_files, true);
+        sched::prepare(&mut loader, stretch_ns.as_ref());
+        let mut ebpf = loader
             .load(OBJECT)
             .map_err(|error| AttachError::load(&error))?;
         let logger = (log_level > log::LevelFilter::Off)
@@ -154,6 +167,7 @@ impl Attached {
                 .map_err(|error| AttachError::map(&error))?;
         }
         let links = programs::attach_all(&mut ebpf, attachment, !roots.is_empty())?;
+        let following = stretch_ns.map_or(Following::Off, |ns| sched::attach(&mut ebpf, ns));
         Ok((
             Self {
                 links,
@@ -161,6 +175,7 @@ impl Attached {
                 logger,
                 maps,
                 attachment,
+                following,
             },
             ring,
         ))

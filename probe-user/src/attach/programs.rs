@@ -121,7 +121,7 @@ fn tracepoint(
     Ok(())
 }
 
-fn raw_tracepoint(ebpf: &mut Ebpf, name: &str, point: &str) -> Result<(), AttachError> {
+pub(super) fn raw_tracepoint(ebpf: &mut Ebpf, name: &str, point: &str) -> Result<(), AttachError> {
     let failed = |error: ProgramError| AttachError::program(name, &error);
     let program = ebpf
         .program_mut(name)
@@ -189,6 +189,8 @@ mod tests {
             program::PROCESS_EXIT,
             program::HOOK_ENTER,
             program::HOOK_RETURN,
+            program::SCHED_SWITCH,
+            program::SCHED_WAKING,
         ];
         names.extend(program::ENTER);
         names.extend([
@@ -202,6 +204,8 @@ mod tests {
             probe_abi::map::FILES,
             probe_abi::map::MODEL_ROOTS,
             probe_abi::global::FOLLOWS_FILES,
+            probe_abi::map::SCHED_THREADS,
+            probe_abi::global::SCHED_STRETCH,
         ]);
         for name in names {
             let mut needle = vec![0];

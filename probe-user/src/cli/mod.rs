@@ -1,6 +1,7 @@
 //! The command line: what may be typed, and which command does it.
 
 mod check;
+mod diagnose;
 mod discover;
 mod outcome;
 mod record;
@@ -41,6 +42,8 @@ pub struct Cli {
 enum Command {
     /// Watches the voice system and exports Prometheus metrics, until it is stopped
     Run(run::Arguments),
+    /// Watches for a while and says why frames were late, with the evidence and what to do next
+    Diagnose(diagnose::Arguments),
     /// Says what works on this host, what does not, why, and what would fix it
     Check(check::Arguments),
     /// Lists the processes it would watch, with role, sockets and GPU
@@ -137,6 +140,10 @@ enum UsageError {
     NoLibrary(PathBuf),
     #[error("--pid {0}: no such process: `voxprobe discover` lists the processes it would watch")]
     NoProcess(u32),
+    #[error("no worker was watched: `voxprobe discover` lists the processes it would watch")]
+    NoWorker,
+    #[error("--worker {0}: no worker of this name was watched; watched were: {1}")]
+    OtherWorkers(String, String),
 }
 
 impl Cli {
@@ -152,6 +159,7 @@ impl Cli {
         };
         match self.command {
             Command::Run(arguments) => run::run(&arguments, overrides),
+            Command::Diagnose(arguments) => diagnose::diagnose(&arguments, overrides),
             Command::Check(arguments) => check::check(&arguments, overrides),
             Command::Discover(arguments) => discover::discover(&arguments, overrides),
             Command::Record(arguments) => record::record(&arguments, overrides),

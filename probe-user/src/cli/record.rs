@@ -26,9 +26,13 @@ pub(super) struct Arguments {
 pub(super) fn record(arguments: &Arguments, overrides: Overrides) -> anyhow::Result<Outcome> {
     let settings = arguments.watching.settings(&overrides)?;
     telemetry::init(settings.log);
-    let endpoint = arguments.listen.map(Endpoint::bind).transpose()?;
-    let output = arguments.output.clone();
-    let (records, _) = run::watch(settings, endpoint, Some(output), Some(arguments.time))?;
+    let watch = run::Watch {
+        endpoint: arguments.listen.map(Endpoint::bind).transpose()?,
+        capture: Some(arguments.output.clone()),
+        limit: Some(arguments.time),
+        ..run::Watch::default()
+    };
+    let (records, _) = watch.run(settings)?;
     writeln!(
         std::io::stdout(),
         "{records} records in {}",

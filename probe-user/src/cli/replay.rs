@@ -12,8 +12,8 @@ use probe_core::{
     record::Record,
 };
 
-use super::{Outcome, Overrides};
-use crate::{agent::Streams, capture::Reader, export, telemetry};
+use super::{Format, Outcome, Overrides};
+use crate::{agent::Streams, capture::Reader, export, report::Diagnosis, telemetry};
 
 #[derive(Debug, Args)]
 #[expect(
@@ -24,8 +24,14 @@ pub(super) struct Arguments {
     /// A file that `voxprobe record` wrote
     file: PathBuf,
     /// Print the metrics as they were at its end (the default)
-    #[arg(long, conflicts_with_all = ["streams", "events", "observations"])]
+    #[arg(long, conflicts_with_all = ["streams", "events", "observations", "diagnose"])]
     metrics: bool,
+    /// Print why frames were late instead, as `voxprobe diagnose` does
+    #[arg(long, conflicts_with_all = ["streams", "events", "observations"])]
+    diagnose: bool,
+    /// Form of the diagnosis
+    #[arg(long, default_value = "text", requires = "diagnose")]
+    format: Format,
     /// Print the streams that were open at its end as JSON instead, as /streams does
     #[arg(long, conflicts_with_all = ["events", "observations"])]
     streams: bool,
@@ -77,6 +83,11 @@ pub(super) fn replay(arguments: &Arguments, overrides: Overrides) -> anyhow::Res
     }
     if reader.is_truncated() {
         tracing::warn!(path = %path.display(), "the capture ends in the middle of a record");
+    }
+    pipeline.finish();
+    if arguments.diagnose {
+        let report = Diagnosis::new(pipeline.diagnosis().summary());
+        return super::diagnose::tell(&report, arguments.format, None);
     }
     if arguments.streams {
         let streams = Streams::default();

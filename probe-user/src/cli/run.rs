@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::atomic::Ordering, time::Duration
 
 use anyhow::Context as _;
 use clap::Args;
-use probe_core::metrics::Metrics;
+use probe_core::{interpret::Id, metrics::Metrics};
 
 use super::{Outcome, Overrides, Watching, stop};
 use crate::{
@@ -35,68 +35,92 @@ pub(super) fn run(arguments: &Arguments, overrides: Overrides) -> anyhow::Result
     let settings = arguments.watching.settings(&overrides)?;
     telemetry::init(settings.log);
     let endpoint = Endpoint::bind(settings.listen)?;
-    watch(settings, Some(endpoint), arguments.record.clone(), None)?;
+    let watch = Watch {
+        endpoint: Some(endpoint),
+        capture: arguments.record.clone(),
+        ..Watch::default()
+    };
+    watch.run(settings)?;
     Ok(Outcome::Healthy)
 }
 
-/// Runs the agent until it is told to stop or the time is over; gives the records captured.
-pub(super) fn watch(
-    settings: Settings,
-    endpoint: Option<Endpoint>,
-    capture: Option<PathBuf>,
-    limit: Option<Duration>,
-) -> anyhow::Result<(u64, Shared)> {
-    let shared = Shared {
-        metrics: Metrics::new(settings.limits),
-        ..Shared::default()
-    };
-    let attachment = settings.hooks.attachment;
-    let mut agent = Agent::new(settings, shared.clone())?;
-    CostMetrics::hooks(shared.metrics.registry(), attachment).context("register metrics")?;
-    if let Some(path) = capture {
-        agent.record_to(path.clone()).with_context(|| {
-            format!(
-                "{}: capture cannot be written: give a path that can be",
-                path.display()
-            )
-        })?;
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("start the async runtime")?;
-    // Dropped when the agent's thread ends, however it ends: stale metrics must not be served.
-    let (alive, agent_gone) = tokio::sync::oneshot::channel::<()>();
-    let agent = std::thread::Builder::new()
-        .name("agent".to_owned())
-        .spawn(move || {
-            let _alive = alive;
-            agent.run()
-        })
-        .context("start the agent's thread")?;
-    let ended = runtime.block_on(async {
-        let Some(endpoint) = endpoint else {
-            return stop::requested(limit, agent_gone).await;
+/// What the agent does beside watching.
+#[derive(Default)]
+pub(super) struct Watch {
+    /// Serves the metrics.
+    pub(super) endpoint: Option<Endpoint>,
+    /// Writes a capture.
+    pub(super) capture: Option<PathBuf>,
+    /// Ends by itself.
+    pub(super) limit: Option<Duration>,
+    /// Diagnoses only this worker.
+    pub(super) worker: Option<Id>,
+}
+
+impl Watch {
+    /// Runs the agent until it is told to stop or the time is over; gives the records captured.
+    pub(super) fn run(self, settings: Settings) -> anyhow::Result<(u64, Shared)> {
+        let Self {
+            endpoint,
+            capture,
+            limit,
+            worker,
+        } = self;
+        let shared = Shared {
+            metrics: Metrics::new(settings.limits),
+            ..Shared::default()
         };
-        tracing::info!(listen = %endpoint.address()?, "metrics are served");
-        let (ended, end) = tokio::sync::oneshot::channel::<()>();
-        let server = tokio::spawn(endpoint.serve(shared.clone(), async move {
-            // Either way it is time.
-            end.await.ok();
-        }));
-        let stopped = stop::requested(limit, agent_gone).await;
-        drop(ended);
-        // A scrape that hangs must not keep the programs attached.
-        let served = tokio::time::timeout(Duration::from_secs(1), server).await;
-        if let Ok(Ok(Err(error))) = served {
-            tracing::warn!(%error, "the HTTP endpoint failed");
+        let attachment = settings.hooks.attachment;
+        let mut agent = Agent::new(settings, shared.clone())?;
+        CostMetrics::hooks(shared.metrics.registry(), attachment).context("register metrics")?;
+        if let Some(worker) = worker {
+            agent.narrow(worker);
         }
-        stopped
-    });
-    shared.stop.store(true, Ordering::Release);
-    let records = agent
-        .join()
-        .map_err(|_| anyhow::anyhow!("the agent's thread panicked"))?;
-    ended.context("wait for signals")?;
-    Ok((records.context("write the capture")?, shared))
+        if let Some(path) = capture {
+            agent.record_to(path.clone()).with_context(|| {
+                format!(
+                    "{}: capture cannot be written: give a path that can be",
+                    path.display()
+                )
+            })?;
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("start the async runtime")?;
+        // Dropped when the agent's thread ends, however it ends: stale metrics must not be served.
+        let (alive, agent_gone) = tokio::sync::oneshot::channel::<()>();
+        let agent = std::thread::Builder::new()
+            .name("agent".to_owned())
+            .spawn(move || {
+                let _alive = alive;
+                agent.run()
+            })
+            .context("start the agent's thread")?;
+        let ended = runtime.block_on(async {
+            let Some(endpoint) = endpoint else {
+                return stop::requested(limit, agent_gone).await;
+            };
+            tracing::info!(listen = %endpoint.address()?, "metrics are served");
+            let (ended, end) = tokio::sync::oneshot::channel::<()>();
+            let server = tokio::spawn(endpoint.serve(shared.clone(), async move {
+                // Either way it is time.
+                end.await.ok();
+            }));
+            let stopped = stop::requested(limit, agent_gone).await;
+            drop(ended);
+            // A scrape that hangs must not keep the programs attached.
+            let served = tokio::time::timeout(Duration::from_secs(1), server).await;
+            if let Ok(Ok(Err(error))) = served {
+                tracing::warn!(%error, "the HTTP endpoint failed");
+            }
+            stopped
+        });
+        shared.stop.store(true, Ordering::Release);
+        let records = agent
+            .join()
+            .map_err(|_| anyhow::anyhow!("the agent's thread panicked"))?;
+        ended.context("wait for signals")?;
+        Ok((records.context("write the capture")?, shared))
+    }
 }

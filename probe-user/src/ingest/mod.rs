@@ -7,6 +7,7 @@ mod descriptors;
 mod files;
 mod naming;
 mod processes;
+mod quota;
 mod reader;
 mod renaming;
 mod tracker;

@@ -103,6 +103,7 @@ impl Ingest {
             ("map_full", count(loss::MAP_FULL)),
             ("ring_full_hook", count(loss::RING_FULL_HOOK)),
             ("hook_unpaired", count(loss::HOOK_UNPAIRED)),
+            ("ring_full_sched", count(loss::RING_FULL_SCHED)),
         ]
     }
 }

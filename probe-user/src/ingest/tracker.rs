@@ -6,9 +6,9 @@ use probe_core::record::{
     Address, ConnectionId, HookCall, KtimeNs, Process, Record, Tgid, kernel::KernelRecord,
 };
 
-use super::{Watched, descriptors::Descriptors, files::OpenFiles, renaming::Names};
+use super::{Watched, descriptors::Descriptors, files::OpenFiles, quota::Quotas, renaming::Names};
 use crate::{
-    attach::{Attached, LibraryHooks},
+    attach::{Attached, Following, LibraryHooks},
     discover::{ModelFiles, Target},
 };
 
@@ -47,6 +47,8 @@ pub struct Tracker {
     /// Such records were lost, and `/proc` is to be looked at when the ring is read empty: earlier,
     /// the time it takes would fill the ring further.
     pub(super) is_behind: bool,
+    /// CPU quotas of the watched processes' control groups.
+    quotas: Quotas,
 }
 
 impl Tracker {
@@ -74,6 +76,7 @@ impl Tracker {
             passed_over: HashMap::new(),
             control_losses: 0,
             is_behind: false,
+            quotas: Quotas::default(),
         }
     }
 
@@ -193,6 +196,11 @@ impl Tracker {
                 self.forget_files(tgid, super::now(), out);
             }
             KernelRecord::File(file) => self.file(file, out),
+            KernelRecord::Sched(sched) => {
+                if self.processes.contains_key(&sched.tgid) {
+                    out(Record::Sched(sched));
+                }
+            }
         }
     }
 
@@ -233,6 +241,9 @@ impl Tracker {
     ) {
         self.look_at_files(out);
         self.finish_ended(now, out);
+        if let Following::On(_) = self.attached.following {
+            self.quotas.read(&self.processes, now, out);
+        }
         self.is_behind |= self.lost_control_records();
         if look_over {
             self.look_over(out);

@@ -52,6 +52,7 @@ pub(super) struct File {
     pub(super) sessions: Sessions,
     pub(super) labels: Labels,
     pub(super) gpu: Gpu,
+    pub(super) diagnosis: Diagnosis,
     /// Replaces the default targets when given.
     pub(super) target: Option<Vec<TargetEntry>>,
     pub(super) hook: Vec<HookEntry>,
@@ -93,6 +94,14 @@ section! { Gpu {
     interval: Duration = Duration::from_secs(1),
     #[serde(deserialize_with = "duration::deserialize")]
     call_timeout: Duration = Duration::from_millis(500),
+} }
+
+section! { Diagnosis {
+    enabled: bool = false,
+    #[serde(deserialize_with = "duration::deserialize")]
+    threshold: Duration = Duration::from_millis(20),
+    #[serde(deserialize_with = "duration::deserialize")]
+    stretch: Duration = Duration::from_millis(1),
 } }
 
 /// Most models a worker keeps; 0 where it is not known.
@@ -251,6 +260,7 @@ impl File {
             Sessions::KEYS,
             Labels::KEYS,
             Gpu::KEYS,
+            Diagnosis::KEYS,
         ]
         .into_iter()
         .flatten()

@@ -34,6 +34,8 @@ pub struct Settings {
     pub log: telemetry::Settings,
     /// How the programs are attached.
     pub hooks: attach::Settings,
+    /// Shortest stretch of scheduling that has a record of its own, where it is followed.
+    pub stretch: Duration,
     /// Which processes are watched.
     pub targets: Vec<Target>,
     /// Which functions of libraries are hooked.
@@ -95,7 +97,9 @@ impl Settings {
             hooks: attach::Settings {
                 attachment: file.hooks.syscalls,
                 without_btf: file.hooks.without_btf,
+                stretch: file.diagnosis.enabled.then_some(file.diagnosis.stretch),
             },
+            stretch: file.diagnosis.stretch,
             targets,
             library_hooks,
             discovery_interval: file.discovery.interval,
@@ -109,6 +113,8 @@ impl Settings {
                     .idle_timeout
                     .map(|limit| u32::try_from(limit.as_millis()).unwrap_or(u32::MAX)),
                 transport: file.sessions.transport.into(),
+                late_threshold_ms: u32::try_from(file.diagnosis.threshold.as_millis())
+                    .unwrap_or(u32::MAX),
                 ..ModelSettings::default()
             },
             model_files,

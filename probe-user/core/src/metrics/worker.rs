@@ -28,6 +28,8 @@ pub struct WorkerMetrics {
     pub audio_frame_lateness: Family<Histogram>,
     /// `worker_audio_underruns_total`: `worker`, `cause`.
     pub audio_underruns: Family<IntCounter>,
+    /// `voxprobe_late_frames_total`: `worker`, `cause`.
+    pub late_frames: Family<IntCounter>,
     /// `worker_audio_frame_drops_total`: `worker`, `reason`.
     pub audio_frame_drops: Family<IntCounter>,
     /// `worker_model_manager_resident_count`: `worker`.
@@ -61,6 +63,7 @@ impl WorkerMetrics {
             audio_frame_jitter: builder.family(&entry::AUDIO_FRAME_JITTER),
             audio_frame_lateness: builder.family(&entry::AUDIO_FRAME_LATENESS),
             audio_underruns: builder.family(&entry::AUDIO_UNDERRUNS),
+            late_frames: builder.family(&entry::LATE_FRAMES),
             audio_frame_drops: builder.family(&entry::AUDIO_FRAME_DROPS),
             model_resident: builder.family(&entry::MODEL_RESIDENT),
             model_loads: builder.family(&entry::MODEL_LOADS),
@@ -85,6 +88,7 @@ impl WorkerMetrics {
         self.audio_frame_jitter.remove_where("worker", worker);
         self.audio_frame_lateness.remove_where("worker", worker);
         self.audio_underruns.remove_where("worker", worker);
+        self.late_frames.remove_where("worker", worker);
         self.audio_frame_drops.remove_where("worker", worker);
         self.model_resident.remove_where("worker", worker);
         self.model_loads.remove_where("worker", worker);

@@ -32,6 +32,7 @@ mod control;
 mod file_loads;
 mod files;
 mod hooks;
+mod late;
 mod models;
 mod orchestrator;
 mod pacing;
@@ -50,6 +51,7 @@ mod worker;
 
 pub use file_loads::{MAPPED_QUIET_NS, MIN_LOAD_BYTES, QUIET_NS};
 pub use hooks::{HookModel, MAX_HOOKS, MAX_INSTANCES, Speech};
+pub use late::LateFrame;
 pub use orchestrator::OrchestratorModel;
 pub use redis::RedisModel;
 pub use settings::{
@@ -61,6 +63,7 @@ pub use view::{StreamState, StreamView, WorkerView};
 use std::collections::{HashMap, VecDeque};
 
 use files::ModelFile;
+use late::Lateness;
 use models::Loaded;
 use sessions::Lingering;
 use stream::Stream;
@@ -100,6 +103,7 @@ pub struct Model {
     streams: HashMap<CallId, Stream>,
     files: HashMap<FileId, ModelFile>,
     lingering: VecDeque<Lingering>,
+    late: Lateness,
 }
 
 impl Model {
@@ -113,7 +117,19 @@ impl Model {
             streams: HashMap::new(),
             files: HashMap::new(),
             lingering: VecDeque::new(),
+            late: Lateness::new(settings.late_threshold_ms),
         }
+    }
+
+    /// Sets by how many milliseconds an interval may be too long, and whether late frames are kept for
+    /// [`Self::poll_late`], whose caller counts them, or counted here with an unknown cause.
+    pub fn collect_late_frames(&mut self, threshold_ms: u32, collects: bool) {
+        self.late.collect(threshold_ms, collects);
+    }
+
+    /// A late frame, told once.
+    pub fn poll_late(&mut self) -> Option<LateFrame> {
+        self.late.poll()
     }
 
     /// A process is watched, or what is known about it changed. Only workers matter here.

@@ -41,8 +41,8 @@ struct Sent {
 /// An interval that counts, with the audio the frame at its start holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Interval {
-    interval_ns: u64,
-    duration_ns: u64,
+    pub(super) interval_ns: u64,
+    pub(super) duration_ns: u64,
 }
 
 impl Interval {

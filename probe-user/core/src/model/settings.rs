@@ -14,6 +14,9 @@ pub struct ModelSettings {
     /// last increments are scraped: two scrapes at the guide's interval of 15 s. 0 removes them at
     /// once. They leave earlier when a new session needs the place.
     pub session_linger_ms: u32,
+    /// Milliseconds by which the interval between two frames of a paced stream may be longer than one
+    /// frame before the second one counts as late.
+    pub late_threshold_ms: u32,
     /// Milliseconds without a message after which an orchestrator ends a session by itself. With it,
     /// a session that the server ends after such a silence counts as `timeout`; without it that
     /// cannot be told from `normal`.
@@ -43,6 +46,7 @@ impl Default for ModelSettings {
             session_linger_ms: 30_000,
             idle_timeout_ms: None,
             transport: TransportSetting::Auto,
+            late_threshold_ms: 20,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Synthesis streams of all workers: their events, and what they mean to session and worker.
 
+use super::late::Sent;
 use super::stream::Stream;
 use super::{MAX_STREAMS, Model};
 use crate::flow::{CallEnd, CallId};
@@ -113,9 +114,13 @@ impl Model {
         }
         let prebuffer_ns = u64::from(self.settings.prebuffer_ms) * 1_000_000;
         let first = self.streams.get(&call).and_then(Stream::waits_for_model);
+        let mut sent = Sent::default();
         self.change(call, |stream, metrics| {
-            stream.handle_frame(at, frame, prebuffer_ns, metrics);
+            sent = stream.handle_frame(at, frame, prebuffer_ns, metrics);
         });
+        if let Some(stream) = self.streams.get(&call) {
+            self.late.handle(call, stream, at, sent, &self.metrics);
+        }
         if let Some((worker, model, asked)) = first {
             self.answer_for_model(&worker, &model, Some(asked), at);
         }

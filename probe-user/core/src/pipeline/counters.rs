@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Names of the records, in the order of [`kind`].
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 17] = [
     "process",
     "process_ended",
     "opened",
@@ -27,6 +27,9 @@ const KINDS: [&str; 14] = [
     "hook_called",
     "file",
     "renamed",
+    "evidence",
+    "sched",
+    "cpu_quota",
 ];
 
 fn kind(record: &Record<'_>) -> usize {
@@ -45,6 +48,9 @@ fn kind(record: &Record<'_>) -> usize {
         Record::HookCalled(_) => 11,
         Record::File(_) => 12,
         Record::Renamed { .. } => 13,
+        Record::Evidence(_) => 14,
+        Record::Sched(_) => 15,
+        Record::CpuQuota(_) => 16,
     }
 }
 

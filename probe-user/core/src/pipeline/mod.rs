@@ -18,14 +18,15 @@ use std::{
 };
 
 use crate::{
+    diagnose::Diagnosis,
     flow::{Exchange, InflaterBudget},
     interpret::{self, ClientEvent, Interpreter, client_event},
     metrics::Metrics,
     model::{HookModel, Model, ModelSettings, OrchestratorModel, RedisModel},
     profile::Profile,
     record::{
-        Address, Chunk, ConnectionEnd, ConnectionId, Direction, Gap, HookCall, Joined, KtimeNs,
-        Opened, Process, Record, Role, Side, Tgid, WebSocketEvent,
+        Address, Chunk, ConnectionEnd, ConnectionId, Direction, Evidence, Gap, HookCall, Joined,
+        KtimeNs, Opened, Process, Record, Role, Side, Tgid, WebSocketEvent,
     },
     stream::Delivery,
     wire::resp::Registration,
@@ -64,6 +65,7 @@ pub struct Pipeline {
     orchestrator: OrchestratorModel,
     redis: RedisModel,
     hooks: HookModel,
+    diagnosis: Diagnosis,
     /// Connections that speak Redis came or went since the last tick.
     redis_changed: bool,
     processes: HashMap<Tgid, Process>,
@@ -90,6 +92,7 @@ impl Pipeline {
             orchestrator: OrchestratorModel::new(settings, &metrics),
             redis: RedisModel::new(&metrics),
             hooks: HookModel::new(&metrics),
+            diagnosis: Diagnosis::new(&metrics),
             redis_changed: false,
             counters: Counters::new(&metrics),
             profile,
@@ -113,6 +116,21 @@ impl Pipeline {
     /// The state of the voice system.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// Why frames were late.
+    pub fn diagnosis(&self) -> &Diagnosis {
+        &self.diagnosis
+    }
+
+    /// The diagnosis, to be set up.
+    pub fn diagnosis_mut(&mut self) -> &mut Diagnosis {
+        &mut self.diagnosis
+    }
+
+    /// No record comes any more: late frames that wait for evidence are judged by what there is.
+    pub fn finish(&mut self) {
+        self.diagnosis.finish();
     }
 
     /// What is exported.
@@ -169,12 +187,19 @@ impl Pipeline {
             Record::Process(process) => {
                 self.model.handle_process(process);
                 self.orchestrator.handle_process(process);
+                self.diagnosis.handle_process(process);
                 self.processes.insert(process.tgid, process.clone());
             }
             Record::ProcessEnded { tgid, at } => {
                 self.handle_process_ended(*tgid, *at, reborrow(&mut tap));
             }
-            Record::Gpus(sample) => self.model.handle_gpus(sample),
+            Record::Gpus(sample) => {
+                self.model.handle_gpus(sample);
+                self.diagnosis.handle_gpus(sample);
+            }
+            Record::Evidence(evidence) => self.start_diagnosis(evidence),
+            Record::Sched(sched) => self.diagnosis.handle_sched(sched),
+            Record::CpuQuota(quota) => self.diagnosis.handle_quota(quota),
             Record::File(event) => self.model.handle_file(event),
             Record::Renamed { from, to, at } => self.handle_renamed(from, to, *at),
             Record::Tick { at } => self.handle_tick(*at, reborrow(&mut tap)),
@@ -186,6 +211,16 @@ impl Pipeline {
         // their connection, as this pipeline did.
         if let Some(tap) = tap {
             tap.record(&record);
+        }
+    }
+
+    /// Late frames are found by this threshold; they have causes where scheduling is followed.
+    fn start_diagnosis(&mut self, evidence: &Evidence) {
+        let diagnoses = evidence.stretch_ns.is_some();
+        self.model
+            .collect_late_frames(evidence.late_threshold_ms, diagnoses);
+        if diagnoses {
+            self.diagnosis.start(evidence);
         }
     }
 
@@ -235,6 +270,7 @@ impl Pipeline {
 
     fn handle_chunk(&mut self, chunk: Chunk<'_>, tap: Option<&mut dyn Tap>) {
         let id = chunk.connection;
+        self.diagnosis.handle_chunk(&chunk);
         self.on_connection(id, tap, |connection, stage| {
             connection.handle_chunk(chunk, stage);
         });
@@ -277,6 +313,7 @@ impl Pipeline {
             self.counters.connection_closed(&connection);
         }
         self.model.handle_connection_closed(id, at);
+        self.diagnosis.handle_closed(id);
         self.orchestrator.handle_connection_closed(id, at);
     }
 
@@ -301,10 +338,13 @@ impl Pipeline {
         }
         self.processes.remove(&tgid);
         self.hooks.handle_process_ended(tgid);
+        // Before its series leave.
+        self.diagnosis.handle_process_ended(tgid);
         self.model.handle_process_ended(tgid, at);
     }
 
     fn handle_renamed(&mut self, from: &str, to: &str, at: KtimeNs) {
+        self.diagnosis.handle_renamed(from, to);
         for process in self.processes.values_mut() {
             if process.role != Role::Worker || process.name != from {
                 continue;
@@ -323,6 +363,7 @@ impl Pipeline {
         }
         self.model.handle_tick(at);
         self.orchestrator.handle_tick(at);
+        self.diagnosis.handle_tick(at);
         if std::mem::take(&mut self.redis_changed) {
             let counted = self.connections.values().filter(|it| self.counts(it));
             self.redis.set_active(counted.count());
@@ -384,7 +425,13 @@ impl Pipeline {
         }
         for event in self.events.drain(..) {
             self.model.handle(&event);
+            if self.diagnosis.is_on() {
+                self.diagnosis.handle_event(&event);
+            }
             self.orchestrator.handle(&event);
+        }
+        while let Some(late) = self.model.poll_late() {
+            self.diagnosis.handle_late(late);
         }
         if !self.websocket.is_empty() {
             let tgid = process.tgid;

@@ -7,6 +7,7 @@ mod gpu;
 mod hook;
 pub mod kernel;
 mod process;
+mod sched;
 mod time;
 mod websocket;
 
@@ -20,6 +21,7 @@ pub use hook::{
     Debounce, Hook, HookCall, HookEvent, HookId, HookKind, HookMeaning, Returns, Sustained,
 };
 pub use process::{Process, Role, Tgid};
+pub use sched::{CpuQuota, Evidence, Left, Sched, Short, Thread, Wait};
 pub use time::KtimeNs;
 pub use websocket::{
     ConnectionEnd, Readability, SocketMessage, SocketMessageForm, WebSocketEvent, WebSocketWhat,
@@ -89,4 +91,10 @@ pub enum Record<'a> {
         /// When.
         at: KtimeNs,
     },
+    /// What a diagnosis has to go by from now on.
+    Evidence(Evidence),
+    /// A thread of a watched process is on a CPU again.
+    Sched(Sched),
+    /// A control group's CPU quota was used up meanwhile.
+    CpuQuota(CpuQuota),
 }

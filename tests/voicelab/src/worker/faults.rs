@@ -10,14 +10,15 @@
 //! | `error CODE [SESSION]` | the next frame's stream ends with that gRPC status instead |
 //! | `slow-load MS` | every model load takes MS longer; 0 ends it |
 //! | `burn THREADS MS` | that many threads use the CPU for MS milliseconds |
+//! | `hold MS` | a busy thread holds a lock that every frame needs for MS milliseconds |
 //! | `abort` | the process aborts after its truth file is written |
 //! | `clear` | no fault from now on |
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
-use crate::clock::NS_PER_MS;
+use crate::clock::{NS_PER_MS, monotonic_ns};
 
 /// Longest stall, jitter, load delay or burn, in milliseconds: an hour is longer than any test.
 const MAX_MS: u64 = 3_600_000;
@@ -53,6 +54,11 @@ pub(crate) enum Fault {
         threads: u64,
         ns: u64,
     },
+    /// A thread computes with a lock held that every frame needs, as one that has Python's
+    /// interpreter lock does.
+    Hold {
+        ns: u64,
+    },
     Abort,
     Clear,
 }
@@ -61,7 +67,7 @@ pub(crate) enum Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum FaultError {
     #[error(
-        "unknown command: expected stall, jitter, drop, error, slow-load, burn, abort or clear"
+        "unknown command: expected stall, jitter, drop, error, slow-load, burn, hold, abort or clear"
     )]
     Unknown,
     #[error("a number is missing or out of range")]
@@ -110,6 +116,9 @@ impl std::str::FromStr for Fault {
                 threads: number(MAX_BURN_THREADS)?,
                 ns: number(MAX_MS)? * NS_PER_MS,
             },
+            "hold" => Self::Hold {
+                ns: number(MAX_MS)? * NS_PER_MS,
+            },
             "abort" => Self::Abort,
             "clear" => Self::Clear,
             _ => return Err(FaultError::Unknown),
@@ -142,7 +151,7 @@ pub(crate) struct FrameFault {
 /// The faults in force.
 #[derive(Default)]
 pub(crate) struct Faults {
-    active: Mutex<Active>,
+    active: Arc<Mutex<Active>>,
 }
 
 #[derive(Default)]
@@ -167,6 +176,7 @@ impl Faults {
             Fault::Error { code, session } => active.error = Some((code, session)),
             Fault::SlowLoad { ns } => active.slow_load_ns = ns,
             Fault::Clear => *active = Active::default(),
+            Fault::Hold { ns } => hold(Arc::clone(&self.active), ns),
             Fault::Burn { .. } | Fault::Abort => {}
         }
     }
@@ -203,6 +213,23 @@ impl Faults {
             .unwrap_or_else(PoisonError::into_inner)
             .slow_load_ns
     }
+}
+
+/// Computes on a thread of its own with the lock held.
+fn hold(lock: Arc<Mutex<Active>>, ns: u64) {
+    let compute = move || {
+        let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let until_ns = monotonic_ns().saturating_add(ns);
+        while monotonic_ns() < until_ns {
+            std::hint::spin_loop();
+        }
+    };
+    // Without a thread there is no fault, and the test says that it had no effect.
+    drop(
+        std::thread::Builder::new()
+            .name("holder".to_owned())
+            .spawn(compute),
+    );
 }
 
 fn means(wanted: Option<&String>, session: &str) -> bool {

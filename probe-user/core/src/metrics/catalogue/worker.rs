@@ -2,7 +2,7 @@
 //!
 //! Labels and metrics that the guide does not have: `mode` on `worker_inference_rtf`, `pacing` on
 //! `worker_audio_frame_jitter_ms`, and `worker_audio_frame_lateness_ms`,
-//! `worker_audio_underruns_total`, `worker_control_effect_ms`.
+//! `worker_audio_underruns_total`, `voxprobe_late_frames_total`, `worker_control_effect_ms`.
 
 use super::{Entry, counter, gauge, histogram};
 use crate::metrics::Bound;
@@ -93,6 +93,15 @@ pub const AUDIO_FRAME_LATENESS: Entry = histogram(
 pub const AUDIO_UNDERRUNS: Entry = counter(
     "worker_audio_underruns_total",
     "Playout gaps: frames sent after they had to be played, by diagnosed cause.",
+    &["worker", "cause"],
+    WORKER,
+);
+
+/// Frames that came late. The guide has none; its cause is what tells a team what to do.
+pub const LATE_FRAMES: Entry = counter(
+    "voxprobe_late_frames_total",
+    "Frames that came later than one frame and diagnosis.threshold after the one before (paced \
+     streams), or left a playout gap (any stream), by diagnosed cause.",
     &["worker", "cause"],
     WORKER,
 );
@@ -188,6 +197,7 @@ pub const ALL: &[&Entry] = &[
     &AUDIO_FRAME_JITTER,
     &AUDIO_FRAME_LATENESS,
     &AUDIO_UNDERRUNS,
+    &LATE_FRAMES,
     &AUDIO_FRAME_DROPS,
     &MODEL_RESIDENT,
     &MODEL_LOADS,

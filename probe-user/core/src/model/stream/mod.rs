@@ -4,6 +4,7 @@ mod observe;
 
 use prometheus::IntCounter;
 
+use super::late::Sent;
 use super::pacing::Rhythm;
 use super::playout::{Playout, Punctuality};
 use super::sequence::Sequence;
@@ -38,6 +39,7 @@ pub(in crate::model) struct Stream {
     /// A PAUSE or STOP waits for its last frame.
     pub(in crate::model) watched: bool,
     pub(in crate::model) last_frame: Option<KtimeNs>,
+    pub(in crate::model) last_text: Option<KtimeNs>,
     pub(in crate::model) frames: u64,
     pub(in crate::model) underruns: u64,
     pub(in crate::model) punctuality: Option<Punctuality>,
@@ -108,6 +110,7 @@ impl Stream {
             awaits_resume: false,
             watched: false,
             last_frame: None,
+            last_text: None,
             frames: 0,
             underruns: 0,
             punctuality: None,
@@ -156,6 +159,7 @@ impl Stream {
 
     /// Text arrived.
     pub(in crate::model) fn handle_text(&mut self, at: KtimeNs) {
+        self.last_text = Some(at);
         if self.first_text == Moment::NotYet {
             self.first_text = Moment::At(at);
         }
@@ -184,21 +188,21 @@ impl Stream {
         self.sequence.lose();
     }
 
-    /// A frame with audio was sent.
+    /// A frame with audio was sent. Gives what its times say.
     pub(in crate::model) fn handle_frame(
         &mut self,
         at: KtimeNs,
         frame: &AudioFrame,
         prebuffer_ns: u64,
         metrics: &Metrics,
-    ) {
+    ) -> Sent {
         self.frames += 1;
         if let Some(counter) = &self.handles.emitted {
             counter.inc();
         }
         if self.finished {
             metrics.probe.skip(Measure::Lateness, SkipReason::AfterEnd);
-            return;
+            return Sent::default();
         }
         let duration_ns = frame
             .duration_ms
@@ -211,15 +215,19 @@ impl Stream {
             self.observe_inference_latency(at, metrics);
         }
         self.queued = false;
-        self.last_frame = Some(at);
-        self.paused.before_last_frame_ns = paused_ns;
+        let previous = self.last_frame.replace(at);
+        let paused_before_ns = std::mem::replace(&mut self.paused.before_last_frame_ns, paused_ns);
         self.audio_ns = self
             .audio_ns
             .zip(duration_ns)
             .map(|(sum, ns)| sum.saturating_add(ns));
         self.observe_sequence(frame.sequence, metrics);
-        self.observe_interval(at, duration_ns, metrics);
-        self.observe_lateness(at, duration_ns, prebuffer_ns, metrics);
+        Sent {
+            previous,
+            interval: self.observe_interval(at, duration_ns, metrics),
+            underrun_ns: self.observe_lateness(at, duration_ns, prebuffer_ns, metrics),
+            paused_ns: paused_ns.saturating_sub(paused_before_ns),
+        }
     }
 
     /// A command that may concern the stream went unread.

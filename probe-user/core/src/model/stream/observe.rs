@@ -86,13 +86,15 @@ impl Stream {
         }
     }
 
+    /// Gives the interval and the frame's duration in nanoseconds, where they count.
     pub(super) fn observe_interval(
         &mut self,
         at: KtimeNs,
         duration_ns: Option<u64>,
         metrics: &Metrics,
-    ) {
-        match self.rhythm.frame(at, duration_ns) {
+    ) -> Option<(u64, u64)> {
+        let interval = self.rhythm.frame(at, duration_ns);
+        match interval {
             None => {}
             Some(Err(reason)) => metrics.probe.skip(Measure::Jitter, reason),
             Some(Ok(interval)) => {
@@ -107,6 +109,8 @@ impl Stream {
         if self.hold != Hold::Free {
             self.rhythm.break_interval(SkipReason::Paused);
         }
+        let interval = interval?.ok()?;
+        Some((interval.interval_ns, interval.duration_ns))
     }
 
     fn observe_jitter(&mut self, intervals: &[Interval], metrics: &Metrics) {
@@ -123,26 +127,27 @@ impl Stream {
         self.handles.jitter = Some(jitter);
     }
 
+    /// Gives by how much the deadline was missed, nanoseconds.
     pub(super) fn observe_lateness(
         &mut self,
         at: KtimeNs,
         duration_ns: Option<u64>,
         prebuffer_ns: u64,
         metrics: &Metrics,
-    ) {
+    ) -> u64 {
         let paused_ns = match self.hold {
             Hold::Free => 0,
             Hold::Paused(since) => at.since(since),
             // Nobody listens to what follows a STOP.
             Hold::Stopped(_) => {
                 metrics.probe.skip(Measure::Lateness, SkipReason::Paused);
-                return;
+                return 0;
             }
         };
         self.punctuality = self.playout.frame(at, duration_ns, prebuffer_ns, paused_ns);
         let Some(Punctuality { late_ns, .. }) = self.punctuality else {
             metrics.probe.skip(Measure::Lateness, SkipReason::Lost);
-            return;
+            return 0;
         };
         let worker = self.worker.as_str();
         self.handles
@@ -151,12 +156,8 @@ impl Stream {
             .observe(late_ns as f64 / 1e6);
         if late_ns > 0 {
             self.underruns += 1;
-            metrics
-                .worker
-                .audio_underruns
-                .with(&[worker, UNKNOWN])
-                .inc();
         }
+        late_ns
     }
 
     /// Burst: first text to last frame, less time paused, over the audio. Paced: the time to the

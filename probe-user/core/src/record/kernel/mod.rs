@@ -10,7 +10,7 @@ use probe_abi::{SOCKADDR_BYTES, direction, flag, hook_event, kind, origin};
 
 use super::{
     Address, Chunk, ConnectionId, Direction, GapReason, Hole, HookCall, HookEvent, HookId,
-    KernelFile, KtimeNs, Side, Tgid, file,
+    KernelFile, KtimeNs, Sched, Side, Tgid, file, sched,
 };
 
 /// A record of the kernel side.
@@ -117,6 +117,8 @@ pub enum KernelRecord<'a> {
     },
     /// Something happened to a file under a model root.
     File(KernelFile<'a>),
+    /// A thread is on a CPU again.
+    Sched(Sched),
 }
 
 /// A descriptor of a descriptor table.
@@ -206,6 +208,7 @@ pub fn parse(bytes: &[u8]) -> Result<KernelRecord<'_>, RecordError> {
         kind::EXEC => Ok(KernelRecord::Executed { tgid, at }),
         kind::EXIT => Ok(KernelRecord::Exited { tgid, at }),
         kind::FDS_CHANGED => Ok(KernelRecord::DescriptorsChanged { tgid }),
+        kind::SCHED => sched::parse(&mut fields, at, tgid, tid).map(KernelRecord::Sched),
         kind::HOOK => hooked(&mut fields, at, tgid, tid),
         kind => file::parse(kind, &mut fields, tgid, at)?
             .map(KernelRecord::File)
@@ -381,15 +384,15 @@ impl<'a> Fields<'a> {
         Ok(taken)
     }
 
-    fn skip(&mut self, length: usize) -> Result<(), RecordError> {
+    pub(super) fn skip(&mut self, length: usize) -> Result<(), RecordError> {
         self.take(length).map(|_| ())
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
         self.take(N)?.try_into().map_err(|_| RecordError::TooShort)
     }
 
-    fn u8(&mut self) -> Result<u8, RecordError> {
+    pub(super) fn u8(&mut self) -> Result<u8, RecordError> {
         self.array::<1>().map(|[byte]| byte)
     }
 

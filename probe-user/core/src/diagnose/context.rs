@@ -1,0 +1,148 @@
+//! What went on around a late frame, apart from scheduling: model loads, CPU quotas, GPUs.
+
+use std::collections::VecDeque;
+
+use crate::record::{CpuQuota, Gpu, GpuSample, KtimeNs, Tgid};
+
+/// Model loads and quota readings kept: a process loads one model at a time, and quotas are read ten
+/// times a second for each process.
+const MAX_EVENTS: usize = 1024;
+
+/// GPU samples kept: half a minute at one a second.
+const MAX_SAMPLES: usize = 32;
+
+/// Nanoseconds by which a GPU sample may miss the interval it speaks for: twice the usual cadence.
+const SAMPLE_REACH_NS: u64 = 2_000_000_000;
+
+/// Reasons for slower clocks that hurt: power cap, hardware slowdown, thermal slowdown by software and
+/// hardware, power brake. Idle, a chosen clock and displays are no harm.
+/// Source: nvml.h, `nvmlClocksThrottleReason*`.
+const HARMFUL_THROTTLE: u64 = 0x4 | 0x8 | 0x20 | 0x40 | 0x80;
+
+/// Share of the GPU's multiprocessors, in percent, that processes not watched must use to matter.
+const NEIGHBOUR_PERCENT: u32 = 30;
+
+/// What a GPU did to its worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GpuTrouble {
+    /// It ran below its clock.
+    Throttled {
+        /// Label `gpu_id`.
+        gpu: String,
+        /// NVML's reasons, those that hurt.
+        reasons: u64,
+    },
+    /// Processes not watched used it.
+    Shared {
+        /// Label `gpu_id`.
+        gpu: String,
+        /// Process that used it most.
+        pid: u32,
+        /// Share of all of them, percent.
+        percent: u32,
+    },
+}
+
+/// The events around.
+#[derive(Debug, Default)]
+pub(super) struct Context {
+    loads: VecDeque<(Tgid, KtimeNs, KtimeNs)>,
+    quotas: VecDeque<CpuQuota>,
+    samples: VecDeque<(KtimeNs, Vec<Gpu>)>,
+}
+
+impl Context {
+    /// A model was loaded in this time.
+    pub(super) fn add_load(&mut self, tgid: Tgid, from: KtimeNs, until: KtimeNs) {
+        push(&mut self.loads, (tgid, from, until), MAX_EVENTS);
+    }
+
+    pub(super) fn add_quota(&mut self, quota: CpuQuota) {
+        push(&mut self.quotas, quota, MAX_EVENTS);
+    }
+
+    pub(super) fn add_sample(&mut self, sample: &GpuSample) {
+        // Only the GPUs of watched processes can be the trouble.
+        let gpus = sample.gpus.iter();
+        let used = gpus.filter(|gpu| gpu.processes.iter().any(|one| one.watched.is_some()));
+        let used: Vec<Gpu> = used.cloned().collect();
+        if !used.is_empty() {
+            push(&mut self.samples, (sample.at, used), MAX_SAMPLES);
+        }
+    }
+
+    /// How much of an interval a model load of the process took, nanoseconds.
+    pub(super) fn load_ns(&self, tgid: Tgid, from: KtimeNs, until: KtimeNs) -> u64 {
+        let of = self.loads.iter().filter(|(process, ..)| *process == tgid);
+        of.map(|(_, start, end)| (*end).min(until).since((*start).max(from)))
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// For how long the process's control group was throttled around an interval, nanoseconds. The
+    /// kernel counts it when the throttling ends, at the latest a period after it began.
+    pub(super) fn throttled_ns(&self, tgid: Tgid, from: KtimeNs, until: KtimeNs) -> u64 {
+        /// The longest reading interval and the usual quota period, nanoseconds.
+        const LAG_NS: u64 = 250_000_000;
+        let of = self.quotas.iter().filter(|quota| {
+            quota.tgid == tgid && quota.at >= from && quota.before <= until.plus(LAG_NS)
+        });
+        of.map(|quota| quota.throttled_ns)
+            .fold(0, u64::saturating_add)
+    }
+
+    /// What GPUs the process uses did to it around an interval; several answers where several may be.
+    pub(super) fn gpu_troubles(
+        &self,
+        tgid: Tgid,
+        from: KtimeNs,
+        until: KtimeNs,
+    ) -> Vec<GpuTrouble> {
+        let near = self
+            .samples
+            .iter()
+            .min_by_key(|(at, _)| distance(*at, from, until));
+        let Some((_, gpus)) = near.filter(|(at, _)| distance(*at, from, until) <= SAMPLE_REACH_NS)
+        else {
+            return Vec::new();
+        };
+        let used = gpus.iter().filter(|gpu| {
+            let mut processes = gpu.processes.iter();
+            processes.any(|process| process.watched == Some(tgid))
+        });
+        let mut troubles = Vec::new();
+        for gpu in used {
+            let reasons = gpu.readings.throttle_reasons.unwrap_or(0) & HARMFUL_THROTTLE;
+            if reasons != 0 {
+                let gpu = gpu.id.clone();
+                troubles.push(GpuTrouble::Throttled { gpu, reasons });
+            }
+            let neighbours = gpu.processes.iter().filter(|one| one.watched.is_none());
+            let shares = neighbours.filter_map(|one| Some((one.sm_percent?, one.pid)));
+            let percent = shares.clone().map(|(percent, _)| percent);
+            let percent = percent.fold(0, u32::saturating_add);
+            if let Some((_, pid)) = shares.max().filter(|_| percent >= NEIGHBOUR_PERCENT) {
+                let gpu = gpu.id.clone();
+                troubles.push(GpuTrouble::Shared { gpu, pid, percent });
+            }
+        }
+        troubles
+    }
+
+    pub(super) fn remove(&mut self, tgid: Tgid) {
+        self.loads.retain(|(process, ..)| *process != tgid);
+        self.quotas.retain(|quota| quota.tgid != tgid);
+    }
+}
+
+/// Nanoseconds from a moment to an interval.
+fn distance(at: KtimeNs, from: KtimeNs, until: KtimeNs) -> u64 {
+    from.since(at).max(at.since(until))
+}
+
+fn push<T>(events: &mut VecDeque<T>, event: T, bound: usize) {
+    if events.len() >= bound {
+        events.pop_front();
+    }
+    events.push_back(event);
+}

@@ -1,0 +1,5 @@
+//! One story per cause, and what must not be named.
+
+mod bounds;
+mod causes;
+mod story;
