@@ -1,11 +1,11 @@
 //! One connection on its way through the stages: order, protocol, exchanges.
 
 use super::{
-    Stage,
     elide::Elided,
     flow_sink::FlowSink,
     parser::Parser,
     protocol::{Expected, Making, Protocol},
+    stage::Stage,
     undetermined::Undetermined,
 };
 use crate::{

@@ -1,6 +1,6 @@
 //! Where the parser of a connection puts what it finds.
 
-use super::{Counters, Stage, elide::Elided};
+use super::{Counters, elide::Elided, stage::Stage};
 use crate::{
     flow::{Event, Exchange, InferenceState, Problem, Sink},
     interpret::{self, Interpreter},

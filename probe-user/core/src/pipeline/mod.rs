@@ -4,12 +4,14 @@
 //! is handed to a [`Tap`] as it is processed.
 
 mod connection;
+mod connections;
 mod counters;
 mod elide;
 mod flow_sink;
 mod parser;
 mod protocol;
 mod registered;
+mod stage;
 mod undetermined;
 
 use std::{
@@ -20,20 +22,18 @@ use std::{
 use crate::{
     diagnose::Diagnosis,
     flow::{Exchange, InflaterBudget},
-    interpret::{self, ClientEvent, Interpreter, client_event},
+    interpret::{self, Interpreter},
     metrics::Metrics,
     model::{HookModel, Model, ModelSettings, OrchestratorModel, RedisModel},
     profile::Profile,
     record::{
-        Address, Chunk, ConnectionEnd, ConnectionId, Direction, Evidence, Gap, HookCall, Joined,
-        KtimeNs, Opened, Process, Record, Role, Side, Tgid, WebSocketEvent,
+        ConnectionEnd, ConnectionId, Direction, Evidence, HookCall, KtimeNs, Process, Record, Role,
+        Tgid, WebSocketEvent,
     },
-    stream::Delivery,
     wire::resp::Registration,
 };
-use connection::{Connection, Verdict};
+use connection::Connection;
 use counters::Counters;
-use protocol::{Expected, Making};
 pub use registered::Registered;
 use registered::Waiting;
 
@@ -77,7 +77,7 @@ pub struct Pipeline {
     websocket: Vec<WebSocketEvent>,
     inflaters: InflaterBudget,
     #[cfg(test)]
-    told: Vec<ClientEvent>,
+    told: Vec<interpret::ClientEvent>,
     #[cfg(test)]
     heard: Vec<(Tgid, KtimeNs, crate::model::Speech)>,
     registrations: Vec<Registration>,
@@ -224,99 +224,6 @@ impl Pipeline {
         }
     }
 
-    fn handle_opened(&mut self, opened: &Opened) {
-        let Some(process) = self.processes.get(&opened.tgid) else {
-            return;
-        };
-        if self.connections.len() >= MAX_CONNECTIONS {
-            self.counters.refused();
-            self.unwanted.push_back(opened.connection);
-            return;
-        }
-        // Of a Redis server only its clients' connections are followed.
-        let redis = match process.role {
-            Role::Redis => opened.side == Some(Side::Server),
-            Role::Worker | Role::Orchestrator => self.redis.is_to_redis(opened),
-        };
-        // Only voice roles speak gRPC; a late join elsewhere has nothing to find.
-        let worth_a_search = redis || matches!(process.role, Role::Worker | Role::Orchestrator);
-        if opened.joined == Joined::Late && !(worth_a_search && opened.side.is_some()) {
-            self.unwanted.push_back(opened.connection);
-            return;
-        }
-        let id = opened.connection;
-        let expected = match process.role {
-            _ if redis => Expected::Redis,
-            Role::Orchestrator if opened.side == Some(Side::Server) => Expected::WebSocket,
-            Role::Orchestrator | Role::Worker | Role::Redis => Expected::Http2,
-        };
-        let making = Making {
-            profile: &self.profile,
-            inflaters: &self.inflaters,
-        };
-        let connection = Connection::new(opened.clone(), expected, making);
-        self.counters.connection_opened(&connection);
-        if connection.redis_side().is_some() {
-            self.redis.handle_told(opened);
-            self.redis_changed = true;
-        }
-        if let Some(replaced) = self.connections.insert(id, connection) {
-            self.redis.handle_closed(replaced.opened());
-            self.counters.connection_closed(&replaced);
-        }
-        self.redis.handle_opened(opened);
-        self.orchestrator.handle_opened(opened);
-    }
-
-    fn handle_chunk(&mut self, chunk: Chunk<'_>, tap: Option<&mut dyn Tap>) {
-        let id = chunk.connection;
-        self.diagnosis.handle_chunk(&chunk);
-        self.on_connection(id, tap, |connection, stage| {
-            connection.handle_chunk(chunk, stage);
-        });
-    }
-
-    fn handle_gap(&mut self, gap: &Gap) {
-        self.on_connection(gap.connection, None, |connection, stage| {
-            connection.handle_gap(gap, stage);
-        });
-    }
-
-    fn handle_closed(
-        &mut self,
-        id: ConnectionId,
-        at: KtimeNs,
-        end: ConnectionEnd,
-        tap: Option<&mut dyn Tap>,
-    ) {
-        if end == ConnectionEnd::Reset {
-            self.orchestrator.handle_connection_lost(id);
-        }
-        self.on_connection(id, tap, |connection, stage| {
-            connection.handle_closed(at, end, stage);
-        });
-        if let Some(connection) = self.connections.remove(&id) {
-            let opened = connection.opened();
-            let failed = end == ConnectionEnd::Reset;
-            if failed && connection.is_undetermined() && self.redis.is_to_redis(opened) {
-                self.redis.handle_refused();
-            }
-            if failed
-                && connection.is_undetermined()
-                && let (Some(Side::Client), Some(Address::Inet(peer))) = (opened.side, &opened.peer)
-            {
-                self.orchestrator
-                    .handle_connect_failed(opened.tgid, *peer, at);
-            }
-            self.redis_changed |= connection.redis_side().is_some();
-            self.redis.handle_closed(opened);
-            self.counters.connection_closed(&connection);
-        }
-        self.model.handle_connection_closed(id, at);
-        self.diagnosis.handle_closed(id);
-        self.orchestrator.handle_connection_closed(id, at);
-    }
-
     fn handle_hook_called(&mut self, call: &HookCall) {
         let Some(process) = self.processes.get(&call.tgid) else {
             return;
@@ -369,165 +276,6 @@ impl Pipeline {
             self.redis.set_active(counted.count());
         }
         self.counters.interpreted(&self.interpreter.counts());
-    }
-
-    /// Connections by a condition, in the order of their ids: every replay takes the same one.
-    fn select(&self, condition: impl Fn(&Connection) -> bool) -> Vec<ConnectionId> {
-        let mut ids: Vec<_> = self
-            .connections
-            .iter()
-            .filter(|(_, connection)| condition(connection))
-            .map(|(id, _)| *id)
-            .collect();
-        ids.sort_unstable();
-        ids
-    }
-
-    /// Runs one step of one connection and carries out what came of it.
-    fn on_connection(
-        &mut self,
-        id: ConnectionId,
-        mut tap: Option<&mut dyn Tap>,
-        step: impl FnOnce(&mut Connection, &mut Stage<'_>),
-    ) {
-        let Some(connection) = self.connections.get_mut(&id) else {
-            return;
-        };
-        let Some(process) = self.processes.get(&connection.tgid()) else {
-            return;
-        };
-        let protocol = connection.protocol_name();
-        let mut stage = Stage {
-            profile: &self.profile,
-            process,
-            interpreter: &mut self.interpreter,
-            counters: &self.counters,
-            events: &mut self.events,
-            exchanges: &mut self.exchanges,
-            websocket: &mut self.websocket,
-            registrations: &mut self.registrations,
-            inflaters: &self.inflaters,
-            tap: reborrow(&mut tap),
-        };
-        step(connection, &mut stage);
-        if connection.protocol_name() != protocol {
-            self.counters.connection_changed(connection, protocol);
-            if connection.redis_side().is_some() {
-                self.redis.handle_told(connection.opened());
-                self.redis_changed = true;
-            }
-        }
-        for registration in self.registrations.drain(..) {
-            self.registered.add(registration, connection.opened());
-        }
-        if connection.take_verdict() == Some(Verdict::Unwanted) {
-            self.unwanted.push_back(id);
-        }
-        for event in self.events.drain(..) {
-            self.model.handle(&event);
-            if self.diagnosis.is_on() {
-                self.diagnosis.handle_event(&event);
-            }
-            self.orchestrator.handle(&event);
-        }
-        while let Some(late) = self.model.poll_late() {
-            self.diagnosis.handle_late(late);
-        }
-        if !self.websocket.is_empty() {
-            let tgid = process.tgid;
-            let mut events = std::mem::take(&mut self.websocket);
-            for event in events.drain(..) {
-                let record = Record::WebSocket(event);
-                if let Some(tap) = &mut tap {
-                    tap.record(&record);
-                }
-                if let Record::WebSocket(event) = record {
-                    self.handle_websocket(tgid, event);
-                }
-            }
-            self.websocket = events;
-        }
-        if !self.exchanges.is_empty() {
-            let connection = self.connections.get(&id);
-            if let Some(connection) = connection
-                && connection.redis_side() == Some(Side::Server)
-            {
-                self.redis.decide(connection.opened());
-            }
-            let counted = connection.is_some_and(|connection| self.counts(connection));
-            for exchange in self.exchanges.drain(..).filter(|_| counted) {
-                self.redis.handle(exchange);
-            }
-        }
-    }
-
-    /// A capture tells what a WebSocket connection said.
-    fn handle_told(&mut self, event: &WebSocketEvent) {
-        let Some(connection) = self.connections.get_mut(&event.connection) else {
-            return;
-        };
-        let protocol = connection.protocol_name();
-        let making = Making {
-            profile: &self.profile,
-            inflaters: &self.inflaters,
-        };
-        connection.handle_told(event.side, making);
-        if connection.protocol_name() != protocol {
-            self.counters.connection_changed(connection, protocol);
-        }
-        let tgid = connection.tgid();
-        self.handle_websocket(tgid, event.clone());
-    }
-
-    fn handle_websocket(&mut self, process: Tgid, event: WebSocketEvent) {
-        let event = client_event(process, self.profile.websocket(), event);
-        self.handle_client(&event);
-    }
-
-    /// What an orchestrator and a client said to each other.
-    fn handle_client(&mut self, event: &ClientEvent) {
-        #[cfg(test)]
-        self.told.push(event.clone());
-        self.orchestrator.handle_client(event);
-    }
-
-    /// Whether a Redis connection counts at this end: the server's does only where no watched
-    /// process is the client.
-    fn counts(&self, connection: &Connection) -> bool {
-        let may_be_redis = |id| {
-            self.connections
-                .get(&id)
-                .is_some_and(Connection::may_be_redis)
-        };
-        match connection.redis_side() {
-            Some(Side::Client) => true,
-            Some(Side::Server) => {
-                let opened = connection.opened();
-                !self.redis.is_claimed(opened) && !self.redis.clients_of(opened).any(may_be_redis)
-            }
-            None => false,
-        }
-    }
-}
-
-/// What a connection needs of the pipeline while it takes a step.
-struct Stage<'a> {
-    profile: &'a Arc<Profile>,
-    process: &'a Process,
-    interpreter: &'a mut Interpreter,
-    counters: &'a Counters,
-    events: &'a mut Vec<interpret::Event>,
-    exchanges: &'a mut Vec<Exchange>,
-    websocket: &'a mut Vec<WebSocketEvent>,
-    inflaters: &'a InflaterBudget,
-    registrations: &'a mut Vec<Registration>,
-    tap: Option<&'a mut dyn Tap>,
-}
-
-impl Stage<'_> {
-    /// Counts what a stream delivers.
-    fn count(&self, delivery: &Delivery<'_>) {
-        self.counters.delivery(delivery);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::metrics::Limits;
+use crate::record::{Address, Joined, Opened, Side};
 
 const ORCHESTRATOR: Tgid = Tgid(7);
 const WORKER: Tgid = Tgid(8);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Stage, parser::Parser, undetermined::Undetermined};
+use super::{parser::Parser, stage::Stage, undetermined::Undetermined};
 use crate::{
     flow::{Http2Connection, InflaterBudget, RedisConnection, WebSocketConnection},
     profile::Profile,

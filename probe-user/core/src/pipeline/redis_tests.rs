@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     metrics::Limits,
-    record::{Address, Direction},
+    record::{Address, Chunk, Direction, Joined, Opened, Side},
 };
 
 const SERVER: Tgid = Tgid(1);

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     metrics::Limits,
-    record::{Direction, Side},
+    record::{Chunk, Direction, Joined, Opened, Side},
 };
 
 /// Names of the records a tap was given.

@@ -3,9 +3,10 @@
 use flate2::{Compress, Compression, FlushCompress};
 
 use super::*;
+use crate::record::{Chunk, Joined, Opened, Side};
 use crate::{
     flow::Origin,
-    interpret::{ClientWhat, Command, MessageKind},
+    interpret::{ClientEvent, ClientWhat, Command, MessageKind},
     metrics::Limits,
     record::Direction,
 };
