@@ -193,7 +193,6 @@ fn copies_in_other_places_are_hooked_until_their_processes_end() {
     // Another process with a file that is hooked already changes nothing, and ends alone.
     let mut second = start(&lab, &interpreter, "hears-copies");
     ask(&mut second, "load");
-    ask(&mut second, "new a");
     drop(second);
     drop(contained);
     wait_active(&probe, "vad", 2);

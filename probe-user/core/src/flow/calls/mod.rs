@@ -43,6 +43,8 @@ pub(super) struct Calls {
     incomplete: bool,
     /// Tells methods whose paths cannot be read, where there may be any.
     inference: Option<Box<Inference>>,
+    /// The moment that was last passed.
+    advanced: Option<KtimeNs>,
     /// When calls that did not show a sign of life since the last gap are given up.
     doubt_ends: Option<KtimeNs>,
 }
@@ -87,6 +89,7 @@ impl Calls {
             uses: 0,
             incomplete,
             inference: None,
+            advanced: None,
             doubt_ends: None,
         }
         .with_inference(incomplete)
@@ -198,7 +201,7 @@ impl Calls {
                 looks = looks_of(inference);
             }
         }
-        self.settle(at, keeper.sink());
+        self.tell_commanded(at, keeper.sink());
     }
 
     /// Missing bytes of a DATA frame.
@@ -233,7 +236,7 @@ impl Calls {
                 inference.shape(stream, origin, shape, at);
             }
         }
-        self.settle(at, sink);
+        self.tell_commanded(at, sink);
     }
 
     /// An unknown number of bytes of a DATA frame cannot be read.
@@ -319,8 +322,14 @@ impl Calls {
         }
     }
 
-    /// Time passes: gives up calls whose end must have been in a gap.
+    /// Time passes: weighs what was seen until then, and gives up calls whose end must have been in
+    /// a gap. Once for a moment, however many pieces the bytes of that moment come in: a capture cuts
+    /// them where it leaves some out, and has to give the same names.
     pub(super) fn advance(&mut self, at: KtimeNs, sink: &mut dyn Sink) {
+        if self.advanced == Some(at) {
+            return;
+        }
+        self.advanced = Some(at);
         self.settle(at, sink);
         if self.doubt_ends.is_none_or(|ends| at < ends) {
             return;

@@ -43,18 +43,22 @@ impl Calls {
             return;
         };
         inference.weigh(at);
-        while let Some(stream) = inference.poll_commanded() {
-            let call = CallId {
-                connection: self.connection,
-                stream,
-            };
-            sink.event(Event::MaybeCommanded { call, at });
-        }
         while let Some(state) = inference.poll_state() {
             sink.inferred(state);
         }
         while let Some(decision) = self.inference.as_mut().and_then(|it| it.poll_decision()) {
             self.carry_out(decision, at, sink);
+        }
+    }
+
+    /// Tells which streams may have been commanded by a call that is not known.
+    pub(super) fn tell_commanded(&mut self, at: KtimeNs, sink: &mut dyn Sink) {
+        while let Some(stream) = self.inference.as_mut().and_then(|it| it.poll_commanded()) {
+            let call = CallId {
+                connection: self.connection,
+                stream,
+            };
+            sink.event(Event::MaybeCommanded { call, at });
         }
     }
 
