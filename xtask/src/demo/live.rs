@@ -56,7 +56,7 @@ pub(super) fn show(
     ))?;
     screen.explain(
         "new sessions: later-*, control-*. The calls of earlier-* are older than voxprobe and are \
-         seen from their next utterance on; the model they asked for stays unknown (-).\n\n",
+         known by what they say; the model they asked for stays unknown (-).\n\n",
     )?;
     let later = Client::start(&worker, LATER, 3, Habit::Listen, duration)?;
     let control = Client::start(&worker, "control", 2, Habit::Control, duration)?;

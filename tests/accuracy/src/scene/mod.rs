@@ -76,7 +76,8 @@ const INTERRUPTED: &[&str] = &[
     "24",
     "--interrupt",
 ];
-/// Speech into the microphone.
+/// Speech into the microphone, one session at a time: a library hook tells which process hears, and
+/// not which session.
 const SPOKEN: &[&str] = &[
     "--sessions",
     "3",
@@ -85,6 +86,8 @@ const SPOKEN: &[&str] = &[
     "--text-length",
     "24",
     "--speech",
+    "--concurrent",
+    "1",
 ];
 /// Every end that leaves the server running, and messages that are none.
 const ENDS: &[&str] = &[
@@ -108,7 +111,7 @@ impl Scene {
             talkers: &[STEADY, SMOOTH, INTERRUPTED, SPOKEN, ENDS],
             faults: &[
                 (1, "redis-error"),
-                (2, "drop 3"),
+                (1, "drop 3"),
                 (4, "error SYNTHESIS_FAILED"),
             ],
         },

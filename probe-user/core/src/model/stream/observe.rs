@@ -184,7 +184,9 @@ impl Stream {
         let to_last = last
             .since(text)
             .saturating_sub(self.paused.before_last_frame_ns);
-        let complete = matches!(end, None | Some(CallEnd::Status(Some(0))));
+        // A worker that was told to stop ends its stream in good order too.
+        let complete = matches!(end, None | Some(CallEnd::Status(Some(0))))
+            && !matches!(self.hold, Hold::Stopped(_));
         let (mode, inference_ns) = match self.rhythm.pacing() {
             Some(Pacing::Burst) => (Pacing::Burst.as_str(), to_last),
             Some(Pacing::Paced) if complete => (Pacing::Paced.as_str(), to_first),

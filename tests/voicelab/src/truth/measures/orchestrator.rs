@@ -28,10 +28,12 @@ pub(super) fn measure(lines: &[&Line], book: &mut Book) {
 /// What needs no session.
 fn count(event: &Orchestration, at_ns: u64, book: &mut Book) {
     match event {
-        Orchestration::Upgraded { .. } => {
+        Orchestration::Upgraded { requested_ns, .. } => {
             book.count("orchestrator_websocket_connections_active", &[]);
             let labels = [("message_type", "SessionStart")];
             book.count("orchestrator_websocket_messages_received_total", &labels);
+            let metric = "orchestrator_message_processing_ms";
+            book.latency(metric, &labels, *requested_ns, at_ns);
         }
         Orchestration::ConnectionClosed { .. } => {
             book.add("orchestrator_websocket_connections_active", &[], -1.0);
@@ -47,21 +49,6 @@ fn count(event: &Orchestration, at_ns: u64, book: &mut Book) {
         Orchestration::SessionError { error_type, .. } => {
             let labels = [("error_type", error_type.as_str())];
             book.count("orchestrator_session_errors_total", &labels);
-        }
-        Orchestration::BargeIn {
-            trigger,
-            trigger_ns,
-            last_audio_ns,
-            answered_ns,
-            ..
-        } => {
-            let latest_ns = (*last_audio_ns).max(*answered_ns);
-            // Audio before the trigger ends nothing: then what ended it was not seen here.
-            if let Some(latest_ns) = latest_ns.filter(|latest_ns| latest_ns >= trigger_ns) {
-                let labels = [("trigger", trigger.as_str())];
-                let metric = "orchestrator_latency_barge_in_ms";
-                book.latency(metric, &labels, *trigger_ns, latest_ns);
-            }
         }
         Orchestration::Speech { edge, run_ns, .. } => {
             let labels = [("event_type", edge.as_str())];
@@ -176,6 +163,22 @@ fn tell(
             reason,
             ..
         } => of(connection, &|session| session.dropped(*utterance, reason)),
+        Orchestration::BargeIn {
+            connection,
+            trigger,
+            trigger_ns,
+            last_audio_ns,
+            answered_ns,
+            ..
+        } => {
+            let latest_ns = (*last_audio_ns).max(*answered_ns);
+            // Audio before the trigger ends nothing: then what ended it was not seen here.
+            if let Some(latest_ns) = latest_ns.filter(|latest_ns| latest_ns >= trigger_ns) {
+                of(connection, &|session| {
+                    session.interrupted(trigger, *trigger_ns, latest_ns);
+                });
+            }
+        }
         Orchestration::Speech {
             connection, edge, ..
         } if edge == "speech_end" => of(connection, &|session| session.speech_ended(at_ns)),

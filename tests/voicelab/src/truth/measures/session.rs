@@ -16,6 +16,8 @@ pub(super) struct Session {
     /// When the user last stopped speaking.
     speech_end_ns: Option<u64>,
     drops: Vec<(u64, String)>,
+    /// Interruptions: what triggered them, when, and when they were over.
+    interruptions: Vec<(String, u64, u64)>,
     /// When the client's last message was received, until it causes something.
     pending_ns: Option<u64>,
 }
@@ -74,6 +76,12 @@ impl Session {
         self.drops.push((utterance, reason.to_owned()));
     }
 
+    /// An interruption is over.
+    pub(super) fn interrupted(&mut self, trigger: &str, trigger_ns: u64, over_ns: u64) {
+        self.interruptions
+            .push((trigger.to_owned(), trigger_ns, over_ns));
+    }
+
     /// What is known at the end of the file.
     pub(super) fn close(&self, is_livekit: bool, book: &mut Book) {
         let Some(transport) = &self.transport else {
@@ -106,6 +114,11 @@ impl Session {
                 let labels = [("transport", transport.as_str())];
                 book.latency("orchestrator_latency_e2e_ms", &labels, input_ns, audio_ns);
             }
+        }
+        for (trigger, trigger_ns, over_ns) in &self.interruptions {
+            let labels = [("model_id", model), ("trigger", trigger.as_str())];
+            let metric = "orchestrator_latency_barge_in_ms";
+            book.latency(metric, &labels, *trigger_ns, *over_ns);
         }
         for (utterance, reason) in &self.drops {
             let worker = self.workers.get(utterance).map_or(UNKNOWN, String::as_str);

@@ -155,7 +155,7 @@ fn interruption_without_sign_after_its_trigger_has_no_latency() {
         };
         let mut lines = session();
         lines.push(line(99, event));
-        let labels = [("trigger", "control")];
+        let labels = [("model_id", "unknown"), ("trigger", "control")];
         find(
             &measures(&lines, "w"),
             "orchestrator_latency_barge_in_ms",
