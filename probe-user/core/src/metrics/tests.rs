@@ -5,286 +5,24 @@ use prometheus::{Gauge, IntCounter};
 use super::catalogue::{self, Entry, Kind};
 use super::*;
 
-type Row = (
-    &'static str,
-    &'static str,
-    &'static [&'static str],
-    &'static [&'static str],
-    &'static [f64],
-);
+/// The observability guide's metrics, one a line: name, kind, labels (`+` marks this project's
+/// additions, `=` a closed list of values), upper bounds without `+Inf`.
+const GUIDE: &str = include_str!("../../../../tests/data/guide.metrics");
 
-/// The observability guide's orchestrator, worker and Redis metrics, copied by hand: name, type, labels, `le` without
-/// `+Inf`. Labels after `+` are this project's additions.
-const GUIDE: &[Row] = &[
-    (
-        "orchestrator_sessions_started_total",
-        "counter",
-        &["transport", "model_id"],
-        &[],
-        &[],
-    ),
-    (
-        "orchestrator_sessions_ended_total",
-        "counter",
-        &["transport", "model_id", "reason"],
-        &[],
-        &[],
-    ),
-    (
-        "orchestrator_sessions_active",
-        "gauge",
-        &["transport", "model_id"],
-        &[],
-        &[],
-    ),
-    (
-        "orchestrator_session_errors_total",
-        "counter",
-        &["error_type"],
-        &[],
-        &[],
-    ),
-    (
-        "orchestrator_latency_fal_ms",
-        "histogram",
-        &["model_id"],
-        &[],
-        &[50.0, 100.0, 200.0, 300.0, 500.0, 1000.0],
-    ),
-    (
-        "orchestrator_latency_barge_in_ms",
-        "histogram",
-        &["model_id"],
-        &["trigger"],
-        &[10.0, 25.0, 50.0, 75.0, 100.0],
-    ),
-    (
-        "orchestrator_latency_e2e_ms",
-        "histogram",
-        &["transport"],
-        &[],
-        &[100.0, 200.0, 400.0, 600.0, 1000.0],
-    ),
-    (
-        "orchestrator_websocket_messages_sent_total",
-        "counter",
-        &["message_type"],
-        &[],
-        &[],
-    ),
-    (
-        "orchestrator_websocket_messages_received_total",
-        "counter",
-        &["message_type"],
-        &[],
-        &[],
-    ),
-    (
-        "orchestrator_message_processing_ms",
-        "histogram",
-        &["message_type"],
-        &[],
-        &[1.0, 5.0, 10.0, 50.0, 100.0],
-    ),
-    (
-        "orchestrator_websocket_connections_active",
-        "gauge",
-        &[],
-        &[],
-        &[],
-    ),
-    (
-        "worker_sessions_active",
-        "gauge",
-        &["worker", "adapter_type"],
-        &[],
-        &[],
-    ),
-    (
-        "worker_synthesis_requests_total",
-        "counter",
-        &["worker", "model_id"],
-        &[],
-        &[],
-    ),
-    (
-        "worker_synthesis_duration_ms",
-        "histogram",
-        &["worker", "model_id"],
-        &[],
-        &[100.0, 200.0, 500.0, 1000.0, 2000.0],
-    ),
-    (
-        "worker_inference_latency_ms",
-        "histogram",
-        &["worker", "model_id"],
-        &[],
-        &[50.0, 100.0, 200.0, 300.0, 500.0],
-    ),
-    (
-        "worker_inference_rtf",
-        "histogram",
-        &["worker", "model_id"],
-        &["mode"],
-        &[0.1, 0.2, 0.3, 0.5, 1.0],
-    ),
-    (
-        "worker_inference_queue_depth",
-        "gauge",
-        &["worker"],
-        &[],
-        &[],
-    ),
-    (
-        "worker_audio_frames_emitted_total",
-        "counter",
-        &["worker", "session_id"],
-        &[],
-        &[],
-    ),
-    (
-        "worker_audio_frame_jitter_ms",
-        "histogram",
-        &["worker"],
-        &["pacing"],
-        &[1.0, 5.0, 10.0, 20.0, 50.0],
-    ),
-    (
-        "worker_audio_frame_drops_total",
-        "counter",
-        &["worker", "reason"],
-        &[],
-        &[],
-    ),
-    (
-        "worker_model_manager_resident_count",
-        "gauge",
-        &["worker"],
-        &[],
-        &[],
-    ),
-    (
-        "worker_model_manager_loads_total",
-        "counter",
-        &["worker", "model_id"],
-        &[],
-        &[],
-    ),
-    (
-        "worker_model_manager_unloads_total",
-        "counter",
-        &["worker", "model_id", "reason"],
-        &[],
-        &[],
-    ),
-    (
-        "worker_model_manager_load_duration_ms",
-        "histogram",
-        &["worker", "model_id"],
-        &[],
-        &[1000.0, 2000.0, 5000.0, 10_000.0],
-    ),
-    (
-        "worker_model_manager_warmup_duration_ms",
-        "histogram",
-        &["worker", "model_id"],
-        &[],
-        &[100.0, 300.0, 500.0, 1000.0],
-    ),
-    (
-        "worker_gpu_memory_used_bytes",
-        "gauge",
-        &["worker", "gpu_id"],
-        &[],
-        &[],
-    ),
-    (
-        "worker_gpu_memory_total_bytes",
-        "gauge",
-        &["gpu_id"],
-        &[],
-        &[],
-    ),
-    (
-        "worker_gpu_utilization_percent",
-        "gauge",
-        &["worker", "gpu_id"],
-        &[],
-        &[],
-    ),
-    (
-        "worker_gpu_temperature_celsius",
-        "gauge",
-        &["gpu_id"],
-        &[],
-        &[],
-    ),
-    ("worker_gpu_power_watts", "gauge", &["gpu_id"], &[], &[]),
-    (
-        "worker_control_commands_total",
-        "counter",
-        &["worker", "command"],
-        &[],
-        &[],
-    ),
-    (
-        "worker_control_latency_ms",
-        "histogram",
-        &["worker", "command"],
-        &[],
-        &[5.0, 10.0, 20.0, 50.0],
-    ),
-    (
-        "orchestrator_vad_events_total",
-        "counter",
-        &["event_type"],
-        &[],
-        &[],
-    ),
-    (
-        "orchestrator_vad_detection_latency_ms",
-        "histogram",
-        &[],
-        &[],
-        &[10.0, 25.0, 50.0, 100.0],
-    ),
-    (
-        "orchestrator_asr_requests_total",
-        "counter",
-        &["model"],
-        &[],
-        &[],
-    ),
-    (
-        "orchestrator_asr_latency_ms",
-        "histogram",
-        &["model"],
-        &[],
-        &[50.0, 100.0, 200.0, 500.0],
-    ),
-    (
-        "orchestrator_asr_errors_total",
-        "counter",
-        &["error_type"],
-        &[],
-        &[],
-    ),
-    ("redis_connections_active", "gauge", &[], &[], &[]),
-    (
-        "redis_command_latency_ms",
-        "histogram",
-        &["command"],
-        &[],
-        &[1.0, 5.0, 10.0, 50.0, 100.0],
-    ),
-    (
-        "redis_command_errors_total",
-        "counter",
-        &["command", "error_type"],
-        &[],
-        &[],
-    ),
-];
+/// Name, kind, label names and bounds of each.
+fn guide() -> impl Iterator<Item = (&'static str, &'static str, Vec<&'static str>, Vec<f64>)> {
+    let lines = GUIDE.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| {
+        let mut columns = line.split_ascii_whitespace();
+        let mut column = || columns.next().unwrap_or_default();
+        let (name, kind, labels, bounds) = (column(), column(), column(), column());
+        let labels = labels.split(',').filter(|label| *label != "-");
+        let labels = labels.filter_map(|label| label.trim_start_matches('+').split('=').next());
+        let bounds = bounds.split(',').filter(|bound| !bound.is_empty());
+        let bounds = bounds.map(|bound| bound.parse().unwrap());
+        (name, kind, labels.collect(), bounds.collect())
+    })
+}
 
 /// Worker metrics that the guide does not have.
 const ADDED: [&str; 3] = [
@@ -301,23 +39,23 @@ fn entry(name: &str) -> &'static Entry {
 
 #[test]
 fn catalogue_holds_the_guides_metrics_exactly() {
-    for (name, kind, labels, added, buckets) in GUIDE {
+    assert_eq!(guide().count(), 40);
+    for (name, kind, labels, bounds) in guide() {
         let entry = entry(name);
-        assert_eq!(entry.labels, [*labels, *added].concat(), "{name}");
-        match entry.kind {
-            Kind::Counter => assert_eq!(*kind, "counter", "{name}"),
-            Kind::Gauge => assert_eq!(*kind, "gauge", "{name}"),
-            Kind::Histogram(bounds) => {
-                assert_eq!(*kind, "histogram", "{name}");
-                assert_eq!(bounds, *buckets, "{name}");
-            }
-        }
+        assert_eq!(entry.labels, labels, "{name}");
+        let (found, found_bounds) = match entry.kind {
+            Kind::Counter => ("counter", &[][..]),
+            Kind::Gauge => ("gauge", &[][..]),
+            Kind::Histogram(bounds) => ("histogram", bounds),
+        };
+        assert_eq!(found, kind, "{name}");
+        assert_eq!(found_bounds, bounds, "{name}");
     }
 }
 
 #[test]
 fn catalogue_adds_only_the_metrics_it_names() {
-    let guide: BTreeSet<&str> = GUIDE.iter().map(|(name, ..)| *name).chain(ADDED).collect();
+    let guide: BTreeSet<&str> = guide().map(|(name, ..)| name).chain(ADDED).collect();
     let ours: BTreeSet<&str> = catalogue::all()
         .map(|entry| entry.name)
         .filter(|name| !name.starts_with("voxprobe_"))

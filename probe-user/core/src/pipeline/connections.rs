@@ -48,14 +48,12 @@ impl Pipeline {
         };
         let connection = Connection::new(opened.clone(), expected, making);
         self.counters.connection_opened(&connection);
-        if redis && process.role == Role::Redis {
-            // A client that was there first is found with the port of this server.
+        let speaks_redis = connection.redis_side().is_some();
+        // A client that was there before a server's first connection is found by the server's port.
+        if speaks_redis || (redis && process.role == Role::Redis) {
             self.redis.handle_told(opened);
         }
-        if connection.redis_side().is_some() {
-            self.redis.handle_told(opened);
-            self.redis_changed = true;
-        }
+        self.redis_changed |= speaks_redis;
         if let Some(replaced) = self.connections.insert(id, connection) {
             self.redis.handle_closed(replaced.opened());
             self.counters.connection_closed(&replaced);

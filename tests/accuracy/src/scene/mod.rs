@@ -174,6 +174,11 @@ impl Scene {
             .map(|(name, server)| (*name, server))
             .collect();
         let orchestrator = Orchestrator::start(&lab, self.front, &named, &arguments)?;
+        // A client that connects before its server is watched would be joined late.
+        let served = [("role", "orchestrator")];
+        probe.scrape_until(SETTLE, |scrape| {
+            scrape.sum("voxprobe_watched_processes", &served) >= 1.0
+        });
         let mut watch = Watch::default();
         for (number, arguments) in self.talkers.iter().enumerate() {
             for (_, fault) in self.faults.iter().filter(|(before, _)| *before == number) {
