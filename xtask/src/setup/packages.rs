@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Once;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -9,24 +10,19 @@ use anyhow::{Context as _, Result};
 use crate::step;
 use crate::toolchain::Installer;
 
-/// Installs packages. Package lists that are absent or out of date are renewed once.
+/// Installs packages, or newer versions of those that are there.
 pub(crate) fn install(installer: Option<Installer>, packages: &[&str]) -> Result<()> {
     let installer =
         installer.context("packages need apt-get and root, or sudo without password")?;
     let started = Instant::now();
-    let install = || {
-        let mut apt = apt_get(installer);
-        // Nothing that the machine's owner chose is removed to make room.
-        apt.args(["install", "--yes", "--no-install-recommends", "--no-remove"])
-            .args(packages);
-        step::run_quietly(&mut apt)
-    };
     let what = packages.join(" ");
     println!("{:<14} installing {what}", "packages");
-    if install().is_err() {
-        renew_lists(installer)?;
-        install()?;
-    }
+    renew_lists(installer);
+    let mut apt = apt_get(installer);
+    // Nothing that the machine's owner chose is removed to make room.
+    apt.args(["install", "--yes", "--no-install-recommends", "--no-remove"])
+        .args(packages);
+    step::run_quietly(&mut apt)?;
     step::report("packages", what, started.elapsed());
     Ok(())
 }
@@ -35,17 +31,11 @@ pub(crate) fn install(installer: Option<Installer>, packages: &[&str]) -> Result
 /// the system changes. Privilege is needed only where the package lists have to be renewed.
 pub(crate) fn unpack(installer: Option<Installer>, package: &str, into: &Path) -> Result<()> {
     std::fs::create_dir_all(into).with_context(|| format!("create {}", into.display()))?;
-    let download = || {
-        let mut apt = Command::new("apt-get");
-        step::run_quietly(apt.args(["download", "--quiet", package]).current_dir(into))
-    };
-    match (download(), installer) {
-        (Err(_), Some(installer)) => {
-            renew_lists(installer)?;
-            download()?;
-        }
-        (result, _) => result?,
+    if let Some(installer) = installer {
+        renew_lists(installer);
     }
+    let mut apt = Command::new("apt-get");
+    step::run_quietly(apt.args(["download", "--quiet", package]).current_dir(into))?;
     let prefix = format!("{package}_");
     let archive = std::fs::read_dir(into)
         .with_context(|| format!("read {}", into.display()))?
@@ -66,8 +56,15 @@ pub(crate) fn unpack(installer: Option<Installer>, package: &str, into: &Path) -
     std::fs::remove_file(&archive).with_context(|| format!("remove {}", archive.display()))
 }
 
-fn renew_lists(installer: Installer) -> Result<()> {
-    step::run_quietly(apt_get(installer).arg("update")).context("renew the package lists")
+/// Renews the package lists, once for all that this run installs: with old lists an install succeeds
+/// and brings old versions. Where that fails, what the lists hold is tried all the same.
+fn renew_lists(installer: Installer) {
+    static RENEWED: Once = Once::new();
+    RENEWED.call_once(|| {
+        if let Err(error) = step::run_quietly(apt_get(installer).arg("update")) {
+            step::skipped("package lists", format_args!("not renewed: {error:#}"));
+        }
+    });
 }
 
 fn apt_get(installer: Installer) -> Command {
