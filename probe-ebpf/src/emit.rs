@@ -47,8 +47,20 @@ pub fn header<T>(kind: u16) -> RecordHeader {
 /// Writes a record of fixed size. `T` is one of `probe_abi`'s records: plain data without padding.
 #[inline(always)]
 pub fn control<T>(record: &T) {
+    write(record, wakeup());
+}
+
+/// Writes a record of fixed size that the agent has to see at once.
+#[inline(always)]
+pub fn urgent<T>(record: &T) {
+    write(record, u64::from(BPF_RB_FORCE_WAKEUP));
+}
+
+#[inline(always)]
+fn write<T>(record: &T, wakeup: u64) {
+    let bytes = core::ptr::from_ref(record).cast();
     // SAFETY: the record is `size_of::<T>()` initialised bytes.
-    let written = unsafe { output(core::ptr::from_ref(record).cast(), size_of::<T>() as u64) };
+    let written = unsafe { output_with(bytes, size_of::<T>() as u64, wakeup) };
     if !written {
         count_loss(loss::RING_FULL_CONTROL);
     }
@@ -60,13 +72,21 @@ pub fn control<T>(record: &T) {
 /// `bytes` points to at least `size` initialised bytes.
 #[inline(always)]
 pub unsafe fn output(bytes: *const u8, size: u64) -> bool {
+    // SAFETY: the caller vouches for the bytes.
+    unsafe { output_with(bytes, size, wakeup()) }
+}
+
+/// # Safety
+/// `bytes` points to at least `size` initialised bytes.
+#[inline(always)]
+unsafe fn output_with(bytes: *const u8, size: u64, wakeup: u64) -> bool {
     // SAFETY: the map exists; the caller vouches for the bytes.
     let result = unsafe {
         bpf_ringbuf_output(
             (&raw const RECORDS).cast_mut().cast(),
             bytes.cast_mut().cast(),
             size,
-            wakeup(),
+            wakeup,
         )
     };
     result == 0

@@ -11,7 +11,7 @@ use probe_abi::{Process, ProcessRecord, kind, loss, process_flag};
 
 use crate::{
     call::watched,
-    emit::{control, count_loss, header},
+    emit::{control, count_loss, header, urgent},
     maps::{CALLS, PROCESSES},
 };
 
@@ -62,7 +62,8 @@ pub fn process_fork(ctx: TracePointContext) -> u32 {
     0
 }
 
-/// Any process executed a program: the agent decides whether to watch it.
+/// Any process executed a program: the agent decides whether to watch it, at once, because a program
+/// may open its first connection milliseconds later.
 #[tracepoint]
 pub fn process_exec(_ctx: TracePointContext) -> u32 {
     let header = header::<ProcessRecord>(kind::EXEC);
@@ -73,7 +74,7 @@ pub fn process_exec(_ctx: TracePointContext) -> u32 {
             (*process).files
         }
     });
-    control(&ProcessRecord {
+    urgent(&ProcessRecord {
         header,
         parent: 0,
         files,

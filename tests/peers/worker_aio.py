@@ -35,7 +35,8 @@ class Service(service.TTSServiceServicer):
         start_ns = time.monotonic_ns()
         if refusal := self.worker.begin_load(model):
             return refusal, 0
-        await asyncio.sleep(self.worker.settings.load_ms / 1000)
+        with self.worker.weights(model):
+            await asyncio.sleep(self.worker.settings.load_ms / 1000)
         return None, self.worker.end_load(model, start_ns)
 
     async def StartSession(self, request, context):
@@ -86,7 +87,8 @@ class Service(service.TTSServiceServicer):
         self.worker.truth.record("model_unload", model=model, reason="reload")
         start_ns = time.monotonic_ns()
         self.worker.truth.record("model_load_start", model=model)
-        await asyncio.sleep(self.worker.settings.load_ms / 1000)
+        with self.worker.weights(model):
+            await asyncio.sleep(self.worker.settings.load_ms / 1000)
         self.worker.end_load(model, start_ns)
 
     async def Synthesize(self, request_iterator, context):

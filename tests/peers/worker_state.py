@@ -2,11 +2,14 @@
 
 import argparse
 import array
+import contextlib
 import dataclasses
 import math
+import pathlib
 import random
 import threading
 import time
+from collections.abc import Iterator
 
 from truth import Truth
 
@@ -14,6 +17,7 @@ FRAME_NS = 20_000_000
 FRAME_MS = 20
 SAMPLE_RATE_HZ = 48_000
 FRAME_SAMPLES = SAMPLE_RATE_HZ * FRAME_MS // 1000
+WEIGHTS_PART = 1 << 20
 BURST_FRAMES = 25
 BURST_GAP_NS = (300_000, 500_000)
 
@@ -28,6 +32,11 @@ def arguments(description: str) -> argparse.Namespace:
     parser.add_argument("--ms-per-character", type=int, default=60)
     parser.add_argument("--models", default="tone-small,tone-large,tone-multi")
     parser.add_argument("--load-ms", type=float, default=200)
+    parser.add_argument(
+        "--model-root",
+        type=pathlib.Path,
+        help="weights are read from <folder>/<model>/model.safetensors",
+    )
     parser.add_argument("--resident-cap", type=int, default=2)
     parser.add_argument("--max-sessions", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=64, help="of the synchronous worker")
@@ -127,6 +136,18 @@ class Worker:
                 self.truth.record("model_unload", model=oldest, reason="lru_eviction")
         self.truth.record("model_load_start", model=model)
         return None
+
+    @contextlib.contextmanager
+    def weights(self, model: str) -> Iterator[None]:
+        """A model's weights, open while it loads and then read to their end."""
+        root = self.settings.model_root
+        if root is None:
+            yield
+            return
+        with (root / model / "model.safetensors").open("rb", buffering=0) as file:
+            yield
+            while file.read(WEIGHTS_PART):
+                pass
 
     def end_load(self, model: str, start_ns: int) -> int:
         """Records that a model is resident; gives how long that took, in nanoseconds."""

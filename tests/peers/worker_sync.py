@@ -41,7 +41,8 @@ class Service(service.TTSServiceServicer):
         start_ns = time.monotonic_ns()
         if refusal := self.worker.begin_load(model):
             return refusal, 0
-        time.sleep(self.worker.settings.load_ms / 1000)
+        with self.worker.weights(model):
+            time.sleep(self.worker.settings.load_ms / 1000)
         return None, self.worker.end_load(model, start_ns)
 
     def StartSession(self, request, context):
@@ -91,7 +92,8 @@ class Service(service.TTSServiceServicer):
         self.worker.truth.record("model_unload", model=model, reason="reload")
         start_ns = time.monotonic_ns()
         self.worker.truth.record("model_load_start", model=model)
-        time.sleep(self.worker.settings.load_ms / 1000)
+        with self.worker.weights(model):
+            time.sleep(self.worker.settings.load_ms / 1000)
         self.worker.end_load(model, start_ns)
 
     def Synthesize(self, request_iterator, context):

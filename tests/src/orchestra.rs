@@ -16,6 +16,8 @@ use crate::process::Process;
 pub enum Front {
     /// `voicelab orchestrator`.
     Voicelab,
+    /// The same without clients of its own.
+    LiveKit,
     /// The Python orchestrator on websockets and asyncio.
     Websockets,
     /// The same on uvloop.
@@ -38,6 +40,11 @@ impl Front {
     fn command(self) -> Option<Command> {
         let server = match self {
             Self::Voicelab => return Some(voicelab("orchestrator")),
+            Self::LiveKit => {
+                let mut command = voicelab("orchestrator");
+                command.args(["--transport", "livekit"]);
+                return Some(command);
+            }
             Self::Websockets => "websockets",
             Self::WebsocketsUvloop => "websockets-uvloop",
             Self::Aiohttp => "aiohttp",
@@ -52,6 +59,7 @@ impl Front {
     pub fn without_deflate(self) -> &'static [&'static str] {
         match self {
             Self::Voicelab => &["--deflate", "off"],
+            Self::LiveKit => &[],
             _ => &["--no-deflate"],
         }
     }

@@ -19,10 +19,12 @@ mod scene;
 mod table;
 mod truth;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
+use probe_tests::lab::Lab;
 
 use crate::compare::Verdict;
 use crate::scene::Scene;
@@ -33,6 +35,9 @@ use crate::scene::Scene;
 struct Arguments {
     /// Scenes to play, by the names they are printed with; all of them when none is named
     scenes: Vec<String>,
+    /// Leaves each scene's capture and what the processes wrote in a folder of its own in this one
+    #[arg(long, value_name = "FOLDER")]
+    keep: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -65,7 +70,11 @@ fn run(arguments: &Arguments) -> Result<bool> {
     let mut exported = measured::Series::default();
     for scene in scenes {
         println!("\n# {}: {}", scene.name, scene.about);
-        let Some(account) = scene.play() else {
+        let lab = match &arguments.keep {
+            Some(folder) => Lab::kept(&folder.join(scene.name)),
+            None => Lab::new(),
+        };
+        let Some(account) = scene.play(lab) else {
             continue;
         };
         exported.merge(&account.series);

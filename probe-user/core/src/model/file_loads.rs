@@ -7,7 +7,7 @@
 //!
 //! Files of a model that is resident are opened again for many reasons. Reading is a load of its own
 //! when it opens files of the last load again and takes at least half as many bytes: then the model
-//! was evicted unseen. Other files of the same model are late parts of its load. Less than
+//! was evicted unseen, or a RELOAD was under way. Other files of the same model are late parts of its load. Less than
 //! [`MIN_LOAD_BYTES`] (a look at a header) are no load at all.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -59,6 +59,8 @@ struct Load {
     paths: BTreeSet<u32>,
     /// The worker answered for the model, and nothing was read since.
     answer: Option<Answer>,
+    /// A RELOAD was under way when it began.
+    commanded: bool,
 }
 
 /// The worker answered for a model.
@@ -95,10 +97,19 @@ pub(super) struct Told {
     /// From the first open to the last read.
     pub(super) begun: KtimeNs,
     pub(super) ended: KtimeNs,
-    /// The model was loaded before, and evicted unseen.
-    pub(super) again: bool,
+    /// The model was loaded before: why it had to be again.
+    pub(super) again: Option<Again>,
     /// The first answer for the model, where one came and its request was there by the end.
     pub(super) answered: Option<KtimeNs>,
+}
+
+/// Why a model was loaded that was loaded before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    /// It was evicted, and nobody saw it.
+    Evicted,
+    /// By a RELOAD.
+    Reloaded,
 }
 
 /// More models at once than are followed.
@@ -118,6 +129,7 @@ impl Load {
             fresh: false,
             paths: BTreeSet::new(),
             answer: None,
+            commanded: false,
         }
     }
 
@@ -208,6 +220,13 @@ impl FileLoads {
         self.requests.remove(&call).map(|request| request.at)
     }
 
+    /// A RELOAD of this model that arrived at `received` succeeded: what began since is its doing.
+    pub(super) fn reload(&mut self, model: &Id, received: KtimeNs) {
+        if let Some(load) = self.running.get_mut(model) {
+            load.commanded |= load.begun >= received;
+        }
+    }
+
     /// The load that a `LoadModel` answered for: it is the request's, and told by its caller. Without
     /// a name it is the only one that began since the request.
     pub(super) fn claim(&mut self, model: Option<&Id>, received: Option<KtimeNs>) -> Option<Told> {
@@ -217,7 +236,7 @@ impl FileLoads {
         };
         let enough = self.running.get(&model)?.bytes >= MIN_LOAD_BYTES;
         let load = enough.then(|| self.running.remove(&model)).flatten()?;
-        Some(self.remember(model, load, false))
+        Some(self.remember(model, load, None))
     }
 
     /// The only model whose load began since then.
@@ -303,13 +322,18 @@ impl FileLoads {
             return None;
         }
         let Some(known) = self.known.get_mut(model) else {
-            return Some(self.remember(model.clone(), load, false));
+            return Some(self.remember(model.clone(), load, None));
         };
         let again = load.fresh
             && !load.paths.is_disjoint(&known.paths)
             && load.bytes.saturating_mul(2) >= known.bytes;
         if again {
-            return Some(self.remember(model.clone(), load, true));
+            let why = if load.commanded {
+                Again::Reloaded
+            } else {
+                Again::Evicted
+            };
+            return Some(self.remember(model.clone(), load, Some(why)));
         }
         if load.paths.is_disjoint(&known.paths) {
             known.bytes = known.bytes.saturating_add(load.bytes);
@@ -318,7 +342,7 @@ impl FileLoads {
         None
     }
 
-    fn remember(&mut self, model: Id, load: Load, again: bool) -> Told {
+    fn remember(&mut self, model: Id, load: Load, again: Option<Again>) -> Told {
         let told = Told {
             model: model.clone(),
             process: load.process,

@@ -1,7 +1,7 @@
 //! Weights files of all workers: what they say about loads becomes metrics.
 
 use super::Model;
-use super::file_loads::{FileLoads, Told, TooMany};
+use super::file_loads::{Again, FileLoads, Told, TooMany};
 use crate::flow::CallId;
 use crate::interpret::Id;
 use crate::metrics::UNKNOWN;
@@ -144,6 +144,18 @@ impl Model {
         }
     }
 
+    /// A RELOAD that arrived at `received` succeeded.
+    pub(super) fn reload_model(&mut self, worker: &Id, session: Option<&Id>, received: KtimeNs) {
+        let Some(state) = self.workers.get_mut(worker) else {
+            return;
+        };
+        let session = session.and_then(|session| state.sessions.get(session));
+        let started = session.and_then(|session| session.started.as_ref());
+        if let Some(model) = started.and_then(|started| started.model.as_ref()) {
+            state.loads.reload(model, received);
+        }
+    }
+
     /// Time passed: loads that are over are told.
     pub(super) fn expire_file_loads(&mut self, now: KtimeNs) {
         let mut over: Vec<(Id, Told)> = Vec::new();
@@ -163,9 +175,12 @@ impl Model {
 
     fn count_file_load(&mut self, worker: &Id, told: &Told) {
         let model = Some(&told.model);
-        if told.again {
-            // Why it was evicted nobody saw.
-            self.count_unload(worker, told.model.as_str(), UNKNOWN);
+        let left = told.again.map(|again| match again {
+            Again::Evicted => UNKNOWN,
+            Again::Reloaded => "manual",
+        });
+        if let Some(reason) = left {
+            self.count_unload(worker, told.model.as_str(), reason);
         }
         self.count_load(worker, model);
         self.observe_load_duration(worker, model, told.ended.ms_since(told.begun));

@@ -70,7 +70,7 @@ use stream::Stream;
 use worker::Worker;
 
 use crate::flow::CallId;
-use crate::interpret::{Event, Id, What};
+use crate::interpret::{Command, Event, Id, What};
 use crate::metrics::{Measure, Metrics, SkipReason};
 use crate::record::{FileId, GpuSample, KtimeNs, Process, Role, Side, Tgid};
 
@@ -268,8 +268,14 @@ impl Model {
                 success,
             } => {
                 self.observe_answer(worker, *command, *received, at);
-                if let (Some(received), Some(false)) = (received, success) {
-                    self.revoke_command(worker, session.as_ref(), *received);
+                match (received, success, command) {
+                    (Some(received), Some(false), _) => {
+                        self.revoke_command(worker, session.as_ref(), *received);
+                    }
+                    (Some(received), Some(true), Command::Reload) => {
+                        self.reload_model(worker, session.as_ref(), *received);
+                    }
+                    _ => {}
                 }
             }
             What::ModelLoaded {

@@ -85,6 +85,15 @@ impl Connection {
         )
     }
 
+    /// Whether its commands are told with their answers, or may be: nothing was said yet.
+    pub(super) fn may_pair(&self) -> bool {
+        match &self.protocol {
+            Protocol::Redis(_, redis) => redis.is_paired(),
+            Protocol::Undetermined(_) => true,
+            _ => false,
+        }
+    }
+
     /// Whether nothing tells yet what it speaks.
     pub(super) fn is_undetermined(&self) -> bool {
         matches!(self.protocol, Protocol::Undetermined(_))

@@ -54,12 +54,36 @@ impl Pipeline {
             self.redis.handle_told(opened);
         }
         self.redis_changed |= speaks_redis;
+        if redis && process.role == Role::Redis {
+            self.expect_redis_of_clients(opened);
+        }
         if let Some(replaced) = self.connections.insert(id, connection) {
             self.redis.handle_closed(replaced.opened());
             self.counters.connection_closed(&replaced);
         }
         self.redis.handle_opened(opened);
         self.orchestrator.handle_opened(opened);
+    }
+
+    /// A Redis server accepted a connection: a watched client's end of it that was found before is
+    /// Redis as well, whatever it was taken for.
+    fn expect_redis_of_clients(&mut self, server: &Opened) {
+        let ends: Vec<_> = self.redis.clients_of(server).collect();
+        let making = Making {
+            profile: &self.profile,
+            inflaters: &self.inflaters,
+        };
+        for id in ends {
+            let Some(connection) = self.connections.get_mut(&id) else {
+                continue;
+            };
+            if connection.joined() == Joined::Late && !connection.may_be_redis() {
+                let protocol = connection.protocol_name();
+                let opened = connection.opened().clone();
+                *connection = Connection::new(opened, Expected::Redis, making);
+                self.counters.connection_changed(connection, protocol);
+            }
+        }
     }
 
     pub(super) fn handle_chunk(&mut self, chunk: Chunk<'_>, tap: Option<&mut dyn Tap>) {
@@ -194,7 +218,7 @@ impl Pipeline {
             {
                 self.redis.decide(connection.opened());
             }
-            let counted = connection.is_some_and(|connection| self.counts(connection));
+            let counted = connection.is_some_and(|connection| self.times(connection));
             for exchange in self.exchanges.drain(..).filter(|_| counted) {
                 self.redis.handle(exchange);
             }
@@ -234,16 +258,23 @@ impl Pipeline {
     /// Whether a Redis connection counts at this end: the server's does only where no watched
     /// process is the client.
     pub(super) fn counts(&self, connection: &Connection) -> bool {
-        let may_be_redis = |id| {
-            self.connections
-                .get(&id)
-                .is_some_and(Connection::may_be_redis)
-        };
+        self.is_seen_best_at(connection, Connection::may_be_redis)
+    }
+
+    /// Whether the commands of a Redis connection count at this end: the server's do while those of
+    /// a watched client's end cannot be told.
+    fn times(&self, connection: &Connection) -> bool {
+        self.is_seen_best_at(connection, Connection::may_pair)
+    }
+
+    /// Whether this is the client's end, or no client's end will `do`.
+    fn is_seen_best_at(&self, connection: &Connection, will_do: fn(&Connection) -> bool) -> bool {
+        let is_better = |id| self.connections.get(&id).is_some_and(will_do);
         match connection.redis_side() {
             Some(Side::Client) => true,
             Some(Side::Server) => {
                 let opened = connection.opened();
-                !self.redis.is_claimed(opened) && !self.redis.clients_of(opened).any(may_be_redis)
+                !self.redis.is_claimed(opened) && !self.redis.clients_of(opened).any(is_better)
             }
             None => false,
         }

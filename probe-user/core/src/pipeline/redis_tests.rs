@@ -56,13 +56,17 @@ impl Host {
     }
 
     fn open(&mut self, id: u64, side: Side, local: Option<&str>, peer: &str) {
+        self.join(id, side, Joined::FromStart, local, peer);
+    }
+
+    fn join(&mut self, id: u64, side: Side, joined: Joined, local: Option<&str>, peer: &str) {
         let address = |text: &str| Address::Inet(text.parse().unwrap());
         self.handle(Record::Opened(Opened {
             connection: ConnectionId(id),
             tgid: if side == Side::Server { SERVER } else { CLIENT },
             at: KtimeNs(id),
             side: Some(side),
-            joined: Joined::FromStart,
+            joined,
             local: local.map(address),
             peer: Some(address(peer)),
         }));
@@ -84,14 +88,21 @@ impl Host {
 
     /// One `SET` and its error at an end.
     fn exchange(&mut self, id: u64, side: Side) {
+        self.exchange_again(id, side, 0, 0);
+    }
+
+    /// The same after `before` others, so many milliseconds later.
+    fn exchange_again(&mut self, id: u64, side: Side, before: u64, ms: u64) {
         use Direction::{Received, Sent};
         let (asks, answers) = match side {
             Side::Client => (Sent, Received),
             Side::Server => (Received, Sent),
         };
         let request = "*3\r\n$3\r\nSET\r\n$10\r\nsecret-key\r\n$12\r\nsecret-value\r\n";
-        self.push(id, asks, 0, 1_000_000, request);
-        self.push(id, answers, 0, 3_000_000, "-ERR secret remark\r\n");
+        let answer = "-ERR secret remark\r\n";
+        let (asked, answered) = (request.len() as u64, answer.len() as u64);
+        self.push(id, asks, before * asked, (ms + 1) * 1_000_000, request);
+        self.push(id, answers, before * answered, (ms + 3) * 1_000_000, answer);
     }
 
     /// Series of the guide's Redis metrics and of what could not be read.
@@ -165,6 +176,31 @@ fn connection_seen_at_both_ends_counts_at_the_clients() {
         metrics.contains("redis_connections_active 1\n"),
         "{metrics}"
     );
+}
+
+#[test]
+fn client_found_before_its_server_accepted_counts_at_the_server_until_it_can_be_timed() {
+    let mut host = Host::watching();
+    let (client, server) = ("10.0.0.1:5000", "10.0.0.2:7000");
+    host.join(11, Side::Client, Joined::Late, Some(client), server);
+    host.open(12, Side::Server, Some(server), client);
+    let mut both = |before, ms| {
+        host.exchange_again(11, Side::Client, before, ms);
+        host.exchange_again(12, Side::Server, before, ms);
+        host.tick();
+        host.metrics()
+    };
+    both(0, 0);
+    both(1, 10);
+    // A second of silence later the client's end is timed.
+    let metrics = both(2, 2_000);
+    assert!(host.counts(3), "{metrics}");
+    assert!(
+        metrics.contains("redis_connections_active 1\n"),
+        "{metrics}"
+    );
+    let of_client = host.pipeline.connections.get(&ConnectionId(11));
+    assert!(of_client.is_some_and(Connection::may_pair), "it took over");
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! The agent's settings, and the GPU that the stand-in NVML plays.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use probe_tests::lab::Lab;
+use probe_tests::report::WEIGHTS;
 
 use crate::truth::{Figure, Row};
 
@@ -10,17 +14,34 @@ pub(super) const WORKERS: [(&str, &str, &str); 2] = [
     ("tts-burst@0", "burst", "burst"),
 ];
 
+/// Models of the workers.
+const MODELS: [&str; 3] = ["tone-small", "tone-large", "tone-multi"];
+
+/// Bytes of each model's weights.
+const WEIGHTS_BYTES: usize = 4 * 1024 * 1024;
+
+/// Makes the models' weights and gives their folder.
+pub(super) fn models(lab: &Lab) -> PathBuf {
+    let root = lab.path("models");
+    for folder in MODELS.map(|model| root.join(model)) {
+        std::fs::create_dir_all(&folder).expect("make a folder");
+        std::fs::write(folder.join(WEIGHTS), vec![7; WEIGHTS_BYTES]).expect("write weights");
+    }
+    root
+}
+
 /// The agent's settings; everything else has its default.
-pub(super) fn agent(redis_port: &str) -> String {
+pub(super) fn agent(redis_port: &str, models: &Path) -> String {
+    let root = models.display().to_string();
     let mut text = format!(
-        "[models]\nresident_cap = 2\n\n\
+        "[models]\nroots = [{root:?}]\nresident_cap = 2\n\n\
          [[target]]\nrole = \"orchestrator\"\ncmdline = 'voicelab orchestrator|ws_orchestrator\\.py'\n\n\
          [[target]]\nrole = \"redis\"\ncmdline = 'redis-server .*:{redis_port}'\n"
     );
     for (name, adapter, _) in WORKERS {
         text.push_str("\n[[target]]\nrole = \"worker\"\nname = \"");
         text.push_str(name);
-        text.push_str("\"\ncmdline = 'voicelab worker .*--adapter ");
+        text.push_str("\"\ncmdline = '(voicelab worker|worker_(aio|sync)\\.py) .*--adapter ");
         text.push_str(adapter);
         text.push_str("'\n");
     }

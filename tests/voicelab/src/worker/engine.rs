@@ -10,6 +10,7 @@ use super::models::{ModelError, Models};
 use super::pacing::Pace;
 use super::sessions::Sessions;
 use super::timer::Timer;
+use super::weights::Weights;
 use crate::clock::{NS_PER_MS, monotonic_ns};
 use crate::truth::{Event, Truth};
 
@@ -38,6 +39,7 @@ pub(crate) struct Engine {
     /// One permit per model run that fits the accelerator at a time.
     pub(crate) inference: Semaphore,
     models: Mutex<Models>,
+    weights: Weights,
     /// Held while a model loads or leaves, so that loads happen one after the other.
     loading: tokio::sync::Mutex<()>,
     streams: AtomicU64,
@@ -49,6 +51,7 @@ impl Engine {
     pub(crate) fn new(
         behaviour: Behaviour,
         models: Models,
+        weights: Weights,
         sessions: Sessions,
         inference: Semaphore,
         timer: Timer,
@@ -62,6 +65,7 @@ impl Engine {
             truth,
             inference,
             models: Mutex::new(models),
+            weights,
             loading: tokio::sync::Mutex::default(),
             streams: AtomicU64::new(0),
             controls: AtomicU64::new(0),
@@ -126,7 +130,7 @@ impl Engine {
             return Err(ModelError::NotLoaded);
         }
         self.record_unload(model, "reload");
-        Ok(self.read_weights(model).await)
+        self.read_weights(model).await
     }
 
     /// Unloads `model` on request.
@@ -156,10 +160,10 @@ impl Engine {
         for evicted in evicted {
             self.record_unload(&evicted, "lru_eviction");
         }
-        Ok(self.read_weights(model).await)
+        self.read_weights(model).await
     }
 
-    async fn read_weights(&self, model: &str) -> u64 {
+    async fn read_weights(&self, model: &str) -> Result<u64, ModelError> {
         let start_ns = monotonic_ns();
         self.truth.record_at(
             start_ns,
@@ -168,8 +172,11 @@ impl Engine {
             },
         );
         let load_ns = self.behaviour.load_ns + self.faults.slow_load_ns();
-        self.timer.sleep_until(start_ns + load_ns).await;
-        let end_ns = monotonic_ns();
+        let read = self
+            .weights
+            .read(model, start_ns, load_ns, &self.timer)
+            .await;
+        let end_ns = read.map_err(|_| ModelError::Unreadable)?;
         self.models().loaded(model, end_ns);
         let duration_ns = end_ns - start_ns;
         self.truth.record_at(
@@ -179,7 +186,7 @@ impl Engine {
                 duration_ns,
             },
         );
-        duration_ns
+        Ok(duration_ns)
     }
 
     fn record_unload(&self, model: &str, reason: &str) {

@@ -11,6 +11,7 @@ mod service;
 mod sessions;
 mod synthesis;
 mod timer;
+mod weights;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use self::pacing::Pace;
 use self::service::Service;
 use self::sessions::Sessions;
 use self::timer::Timer;
+use self::weights::Weights;
 use crate::clock::NS_PER_MS;
 use crate::proto::tts_service_server::TtsServiceServer;
 use crate::truth::{Event, Truth};
@@ -79,6 +81,9 @@ pub(crate) struct Args {
     /// Time to load a model, in milliseconds
     #[arg(long, default_value_t = 200)]
     load_ms: u64,
+    /// Folder of models: weights are read from `<folder>/<model>/model.safetensors` over that time
+    #[arg(long)]
+    model_root: Option<PathBuf>,
     /// Most models resident at a time; loading another evicts the least recently used
     #[arg(long, default_value_t = 2)]
     resident_cap: usize,
@@ -141,6 +146,9 @@ fn engine(args: &Args, truth: Truth) -> anyhow::Result<Engine> {
     Ok(Engine::new(
         behaviour,
         models,
+        Weights {
+            root: args.model_root.clone(),
+        },
         sessions,
         inference,
         Timer::start()?,

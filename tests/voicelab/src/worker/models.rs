@@ -11,6 +11,9 @@ pub(crate) enum ModelError {
     /// The worker has no such model.
     #[error("unknown model")]
     Unknown,
+    /// Its weights cannot be read.
+    #[error("weights cannot be read")]
+    Unreadable,
     /// Every resident model has sessions, so none can make room.
     #[error("every resident model is in use")]
     NoRoom,

@@ -80,6 +80,11 @@ impl RedisConnection {
         self.pairing.is_waiting()
     }
 
+    /// Whether the next reply is known to answer the oldest request.
+    pub fn is_paired(&self) -> bool {
+        self.pairing.is_paired()
+    }
+
     /// A push comes, whose bytes and holes are given next.
     pub fn begin(&mut self, chunk: &Chunk<'_>, sink: &mut dyn Sink) {
         if self.closed || self.pairing.is_over() {

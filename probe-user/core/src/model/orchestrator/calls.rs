@@ -108,16 +108,13 @@ impl OrchestratorModel {
             .unwrap_or_default()
     }
 
-    /// Something was sent to a worker that a client's latest message caused.
-    pub(super) fn caused(&mut self, key: SessionKey, opened: KtimeNs, at: KtimeNs) {
-        let received = self
-            .sessions
-            .get(&key)
-            .and_then(|session| session.pending)
-            .map(|(_, received)| received);
-        // The call was opened for it, and that was sent first.
-        let first = received.is_some_and(|received| opened >= received);
-        self.reply(key, if first { opened } else { at });
+    /// Something was sent to a worker that a client's latest message may have caused, if it is of
+    /// one of these kinds: of what a message of another kind causes nothing is known.
+    pub(super) fn caused(&mut self, key: SessionKey, by: &[MessageKind], at: KtimeNs) {
+        let pending = self.sessions.get(&key).and_then(|session| session.pending);
+        if pending.is_some_and(|(kind, _)| by.contains(&kind)) {
+            self.reply(key, at);
+        }
     }
 
     fn open_stream(&mut self, process: Tgid, call: CallId, at: KtimeNs) {
@@ -156,7 +153,11 @@ impl OrchestratorModel {
         session.last_text = Some(at);
         session.last_activity = at;
         session.utterances.handle_chunk(call, is_final);
-        self.caused(key, opened, at);
+        let pending = session.pending;
+        // The call was opened for it, and that was sent first.
+        let first = pending.is_some_and(|(_, received)| opened >= received);
+        let sent = if first { opened } else { at };
+        self.caused(key, &[MessageKind::TextChunk], sent);
     }
 
     fn end_text(&mut self, call: CallId) {
@@ -220,9 +221,7 @@ impl OrchestratorModel {
                 continue;
             };
             session.names.retain(|other| other != name);
-            let last = session.names.is_empty();
-            self.reply(key, at);
-            if last {
+            if session.names.is_empty() {
                 self.end_by_worker_session(key, at);
             }
         }
@@ -253,7 +252,8 @@ impl OrchestratorModel {
                 return;
             }
         };
-        self.reply(key, at);
+        // A new text interrupts the one being spoken.
+        self.caused(key, &[MessageKind::Control, MessageKind::TextChunk], at);
         match command {
             Command::Pause | Command::Stop => {
                 if self.controls.len() < MAX_CONTROLS && self.tell_worker(key, at) {

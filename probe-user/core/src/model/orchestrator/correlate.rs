@@ -7,7 +7,7 @@ use super::process::Orchestrator;
 use super::session::{SessionKey, Transport};
 use super::stream::{Candidate, Owner};
 use crate::flow::CallId;
-use crate::interpret::Id;
+use crate::interpret::{Id, MessageKind};
 use crate::record::{ConnectionId, KtimeNs, Tgid};
 
 /// Whom the evidence points to.
@@ -46,7 +46,7 @@ impl OrchestratorModel {
         let Some(name) = name else {
             // Without a name nothing that follows can be joined, but who asked is known.
             if let Verdict::One(key) = asker {
-                self.reply(key, at);
+                self.caused(key, &[MessageKind::TextChunk], at);
                 if let Some(session) = self.sessions.get_mut(&key) {
                     session.name_model(model, &self.metrics.orchestrator);
                 }
@@ -70,7 +70,7 @@ impl OrchestratorModel {
         match asker {
             Verdict::One(key) => {
                 self.bind(process, key, name, at);
-                self.reply(key, at);
+                self.caused(key, &[MessageKind::TextChunk], at);
             }
             Verdict::Several(keys) => {
                 self.leave_open(process, name, keys, at);

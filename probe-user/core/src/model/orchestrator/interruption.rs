@@ -5,7 +5,7 @@ use super::barge_in::{BargeIn, Trigger};
 use super::session::{Phase, SessionKey};
 use super::stream::Stream;
 use crate::flow::{CallEnd, CallId, Origin};
-use crate::interpret::{Event, What};
+use crate::interpret::{Event, MessageKind, What};
 use crate::metrics::{Measure, SkipReason};
 use crate::record::{KtimeNs, Tgid};
 
@@ -261,7 +261,7 @@ impl OrchestratorModel {
             .streams
             .get(&call)
             .is_some_and(|stream| stream.frames > 0 || stream.texts > 0);
-        self.reply(key, at);
+        self.caused(key, &[MessageKind::Control, MessageKind::TextChunk], at);
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };

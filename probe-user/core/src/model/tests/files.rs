@@ -9,6 +9,7 @@ const WARMUP: &str = "worker_model_manager_warmup_duration_ms";
 const RESIDENT: &str = "worker_model_manager_resident_count";
 const UNLOADS: &str = "worker_model_manager_unloads_total";
 const MIB: u64 = 1024 * 1024;
+const RELOAD: i64 = 3;
 
 impl World {
     fn file_of(&mut self, tgid: u32, file: u64, at: f64, change: FileChange) {
@@ -318,6 +319,21 @@ fn files_that_are_read_again_in_full_tell_an_eviction_that_nobody_saw() {
     let unknown = [("model_id", "m"), ("reason", "unknown")];
     assert_eq!(world.counter(UNLOADS, &unknown), Some(1.0));
     assert_eq!(world.resident(), Some(1.0));
+}
+
+#[test]
+fn model_that_is_loaded_again_by_a_reload_left_by_hand() {
+    let mut world = World::new();
+    world.start_session("s", "m", 0.0);
+    world.load_file(1, "m", 1, (100.0, 1110.0));
+    world.tick(5000.0);
+    world.load_file(2, "m", 1, (60_000.0, 60_510.0));
+    world.control("s", RELOAD, (59_999.0, 60_512.0), 1);
+    world.tick(70_000.0);
+    let by_hand = [("model_id", "m"), ("reason", "manual")];
+    assert_eq!(world.counter(UNLOADS, &by_hand), Some(1.0));
+    assert_eq!(world.series(UNLOADS), 1);
+    assert_eq!(world.loads("m"), Some(2.0));
 }
 
 #[test]

@@ -100,10 +100,12 @@ impl Worker {
             }
             Event::ModelUnload { model, reason } => {
                 self.resident -= 1;
+                // A RELOAD is a command.
+                let reason = if reason == "reload" { "manual" } else { reason };
                 let labels = [
                     ("worker", name),
                     ("model_id", model.as_str()),
-                    ("reason", reason.as_str()),
+                    ("reason", reason),
                 ];
                 book.count("worker_model_manager_unloads_total", &labels);
             }

@@ -115,3 +115,18 @@ fn reset_of_the_call_is_what_a_control_message_causes() {
     world.done(1, 73.0, CANCELLED);
     assert_eq!(processing(&world, "Control"), (1, 3.0));
 }
+
+#[test]
+fn call_is_not_what_a_message_of_unknown_kind_causes() {
+    let mut world = World::new();
+    world.connect(1, 0.0, "ws-1");
+    world.ask(1.0, "ws-1", "m");
+    world.text(1, 20.0, true);
+    let microphone = MessageKind::Other;
+    world.message(1, 21.0, Origin::Client, microphone, ClientFields::default());
+    world.speak(1, 22.0, "ws-1");
+    assert_eq!(processing(&world, "other"), (0, 0.0));
+    assert_eq!(processing(&world, "TextChunk"), (0, 0.0));
+    world.error(1, 23.0, "INVALID_MESSAGE");
+    assert_eq!(processing(&world, "other"), (1, 2.0));
+}
