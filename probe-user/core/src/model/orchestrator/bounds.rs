@@ -24,6 +24,9 @@ pub(super) const MAX_UNDECIDED: usize = 256;
 /// Worker sessions of one session: one per worker it was moved to.
 pub(super) const MAX_NAMES_PER_SESSION: usize = 8;
 
+/// Messages of one receive call that wait for what they cause. Of more, the later ones are not timed.
+pub(super) const MAX_PENDING_MESSAGES: usize = 16;
+
 /// Utterances of one session that are asked for and not over: what a client may queue.
 pub(super) const MAX_UTTERANCES: usize = 32;
 

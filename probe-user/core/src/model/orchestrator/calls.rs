@@ -108,12 +108,15 @@ impl OrchestratorModel {
             .unwrap_or_default()
     }
 
-    /// Something was sent to a worker that a client's latest message may have caused, if it is of
-    /// one of these kinds: of what a message of another kind causes nothing is known.
+    /// Something was sent to a worker that a client's pending message caused, if it is of one of
+    /// these kinds, the likeliest first: what messages of other kinds cause is not known.
     pub(super) fn caused(&mut self, key: SessionKey, by: &[MessageKind], at: KtimeNs) {
-        let pending = self.sessions.get(&key).and_then(|session| session.pending);
-        if pending.is_some_and(|(kind, _)| by.contains(&kind)) {
-            self.reply(key, at);
+        let message = self
+            .sessions
+            .get_mut(&key)
+            .and_then(|session| session.pending.take_of(by));
+        if let Some((kind, received)) = message {
+            self.observe_processing(kind, received, at);
         }
     }
 
@@ -153,9 +156,9 @@ impl OrchestratorModel {
         session.last_text = Some(at);
         session.last_activity = at;
         session.utterances.handle_chunk(call, is_final);
-        let pending = session.pending;
+        let received = session.pending.received();
         // The call was opened for it, and that was sent first.
-        let first = pending.is_some_and(|(_, received)| opened >= received);
+        let first = received.is_some_and(|received| opened >= received);
         let sent = if first { opened } else { at };
         self.caused(key, &[MessageKind::TextChunk], sent);
     }
@@ -239,7 +242,7 @@ impl OrchestratorModel {
         let asked = |key: &SessionKey| {
             self.sessions
                 .get(key)
-                .is_some_and(|it| matches!(it.pending, Some((MessageKind::Control, _))))
+                .is_some_and(|it| it.pending.has(MessageKind::Control))
         };
         let asking: Vec<SessionKey> = owners.iter().copied().filter(asked).collect();
         let interrupts = matches!(command, Command::Pause | Command::Stop);

@@ -145,7 +145,7 @@ impl OrchestratorModel {
                 self.end_session(key, EndReason::of_message(reason, idle), at);
             }
             MessageKind::Error => {
-                self.reply(key, at);
+                self.refuse_message(key, at);
                 self.tell_error(key, fields.code.as_ref(), at);
             }
             MessageKind::Unknown => self.begin_session(key, at, true),
@@ -192,7 +192,7 @@ impl OrchestratorModel {
         };
         session.last_activity = at;
         session.cause = Some(at);
-        session.pending = Some((kind, at));
+        session.pending.receive(kind, at);
         match kind {
             MessageKind::TextChunk => {
                 session.interrupted = false;
@@ -231,7 +231,7 @@ impl OrchestratorModel {
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
-        session.pending = None;
+        session.pending.give_up();
         match origin {
             Origin::Client => {
                 session.utterances.lose_text();
@@ -250,18 +250,32 @@ impl OrchestratorModel {
         }
     }
 
-    /// Something was sent that the client's latest message caused.
+    /// Something was sent that the client's oldest pending message caused.
     pub(super) fn reply(&mut self, key: SessionKey, at: KtimeNs) {
-        let pending = self
+        let message = self
             .sessions
             .get_mut(&key)
             .and_then(|session| session.pending.take());
-        if let Some((kind, received)) = pending {
+        if let Some((kind, received)) = message {
             self.observe_processing(kind, received, at);
         }
     }
 
-    fn observe_processing(&self, kind: MessageKind, received: KtimeNs, at: KtimeNs) {
+    /// The client was told that something went wrong. What it was told at once is about its latest
+    /// message: a text is refused.
+    fn refuse_message(&mut self, key: SessionKey, at: KtimeNs) {
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        if let Some((kind, received)) = session.pending.take() {
+            if kind == MessageKind::TextChunk {
+                session.utterances.refuse_text();
+            }
+            self.observe_processing(kind, received, at);
+        }
+    }
+
+    pub(super) fn observe_processing(&self, kind: MessageKind, received: KtimeNs, at: KtimeNs) {
         self.metrics
             .orchestrator
             .message_processing

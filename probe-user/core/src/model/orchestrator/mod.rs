@@ -68,6 +68,7 @@ mod forwarding;
 mod interruption;
 mod naming;
 mod peers;
+mod pending;
 mod process;
 mod session;
 mod sessions;

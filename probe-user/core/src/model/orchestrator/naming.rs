@@ -140,7 +140,7 @@ impl OrchestratorModel {
     /// What the client's latest message caused cannot be told.
     pub(super) fn doubt_cause(&mut self, key: SessionKey) {
         if let Some(session) = self.sessions.get_mut(&key)
-            && session.pending.take().is_some()
+            && session.pending.give_up()
         {
             self.skip(Measure::Processing, SkipReason::Ambiguous);
         }

@@ -9,9 +9,10 @@ use prometheus::Gauge;
 use super::barge_in::BargeIn;
 use super::bounds::{MAX_HELD_LATENCIES, MODEL_WAIT_NS};
 use super::ending::EndReason;
+use super::pending::Pending;
 use super::utterance::Utterances;
 use crate::flow::CallId;
-use crate::interpret::{Id, MessageKind};
+use crate::interpret::Id;
 use crate::metrics::{OrchestratorMetrics, UNKNOWN};
 use crate::record::{ConnectionId, KtimeNs, Tgid};
 
@@ -89,8 +90,8 @@ pub(super) struct Session {
     pub(super) cause: Option<KtimeNs>,
     /// The client said something that cannot be read: it may have been text.
     pub(super) unread: bool,
-    /// A client's message that caused nothing yet.
-    pub(super) pending: Option<(MessageKind, KtimeNs)>,
+    /// The client's latest messages that caused nothing yet.
+    pub(super) pending: Pending,
     /// Last message but errors and ends.
     pub(super) last_activity: KtimeNs,
     /// The user stopped speaking, and no audio was sent since.
@@ -137,7 +138,7 @@ impl Session {
             streams: Vec::new(),
             cause: Some(at),
             unread: false,
-            pending: None,
+            pending: Pending::default(),
             last_activity: at,
             speech_ended: None,
             utterances: Utterances::default(),

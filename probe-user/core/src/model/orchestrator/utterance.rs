@@ -116,6 +116,17 @@ impl Utterances {
         true
     }
 
+    /// The last text was refused: it is not spoken, and begins nothing.
+    pub(super) fn refuse_text(&mut self) {
+        let Some(utterance) = self.queue.back_mut() else {
+            return;
+        };
+        utterance.texts = utterance.texts.saturating_sub(1);
+        if utterance.texts == 0 && utterance.streams.is_empty() && !utterance.speaking {
+            self.queue.pop_back();
+        }
+    }
+
     /// Text messages may have gone unseen.
     pub(super) fn lose_text(&mut self) {
         self.text_lost = true;

@@ -18,8 +18,9 @@ pub(super) struct Session {
     drops: Vec<(u64, String)>,
     /// Interruptions: what triggered them, when, and when they were over.
     interruptions: Vec<(String, u64, u64)>,
-    /// When the client's last message was received, until it causes something.
-    pending_ns: Option<u64>,
+    /// When the client's last messages were received with one call, and how many of them caused
+    /// nothing yet.
+    pending: (u64, usize),
 }
 
 /// Stamps of an utterance, in monotonic nanoseconds.
@@ -45,16 +46,23 @@ impl Session {
         self.speech_end_ns = Some(at_ns);
     }
 
-    /// A message of the client was received: what the one before it causes from now on is this one's.
+    /// A message of the client was received: what those received before it cause from now on is
+    /// this one's.
     pub(super) fn received(&mut self, at_ns: u64) {
-        self.pending_ns = Some(at_ns);
+        if self.pending.0 != at_ns {
+            self.pending = (at_ns, 0);
+        }
+        self.pending.1 += 1;
     }
 
-    /// Whether the message received at `received_ns` causes its first send now.
+    /// Whether a message received at `received_ns` causes its first send now.
     pub(super) fn causes(&mut self, received_ns: u64) -> bool {
-        self.pending_ns
-            .take_if(|at_ns| *at_ns == received_ns)
-            .is_some()
+        let (at_ns, waiting) = self.pending;
+        let causes = at_ns == received_ns && waiting > 0;
+        if causes {
+            self.pending.1 -= 1;
+        }
+        causes
     }
 
     /// An utterance's call was opened at a worker.

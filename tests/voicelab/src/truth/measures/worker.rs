@@ -1,6 +1,6 @@
 //! `worker_*`, but for the GPU: NVML says those.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Book;
 use super::stream::Stream;
@@ -13,8 +13,10 @@ struct Worker {
     streams: BTreeMap<u64, Stream>,
     controls: BTreeMap<u64, u64>,
     resident: i64,
-    /// Models loaded and not answered for yet, and when they were loaded.
+    /// Models loaded for a request that is not answered yet, and when they were loaded.
     warming: BTreeMap<String, u64>,
+    /// Models that a RELOAD loads: no request waits for them.
+    reloading: BTreeSet<String>,
 }
 
 /// Measures one worker, which goes by `name`.
@@ -92,7 +94,9 @@ impl Worker {
             }
             Event::ModelLoadEnd { model, duration_ns } => {
                 self.resident += 1;
-                self.warming.insert(model.clone(), at_ns);
+                if !self.reloading.remove(model) {
+                    self.warming.insert(model.clone(), at_ns);
+                }
                 let labels = [("worker", name), ("model_id", model.as_str())];
                 book.count("worker_model_manager_loads_total", &labels);
                 let metric = "worker_model_manager_load_duration_ms";
@@ -101,7 +105,12 @@ impl Worker {
             Event::ModelUnload { model, reason } => {
                 self.resident -= 1;
                 // A RELOAD is a command.
-                let reason = if reason == "reload" { "manual" } else { reason };
+                let reason = if reason == "reload" {
+                    self.reloading.insert(model.clone());
+                    "manual"
+                } else {
+                    reason
+                };
                 let labels = [
                     ("worker", name),
                     ("model_id", model.as_str()),

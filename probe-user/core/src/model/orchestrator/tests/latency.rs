@@ -168,3 +168,18 @@ fn text_that_goes_on_while_the_one_before_is_interrupted_stays_one_utterance() {
     assert_eq!(world.fal("m"), (2, 150.0));
     assert_eq!(world.e2e("websocket"), (2, 90.0));
 }
+
+#[test]
+fn text_that_is_refused_begins_no_utterance() {
+    let mut world = World::new();
+    world.connect(1, 0.0, "ws-1");
+    world.ask(1.0, "ws-1", "m");
+    world.text(1, 20.0, false);
+    world.error(1, 21.0, "SYNTHESIS_FAILED");
+    world.text(1, 80.0, true);
+    world.speak(1, 81.0, "ws-1");
+    world.relay(1, 1, 110.0, 1);
+    let (count, sum) = world.histogram("orchestrator_latency_fal_ms", &[("model_id", "m")]);
+    assert_eq!(count, 1);
+    assert!((30.0..35.0).contains(&sum), "{sum}");
+}

@@ -130,3 +130,17 @@ fn call_is_not_what_a_message_of_unknown_kind_causes() {
     world.error(1, 23.0, "INVALID_MESSAGE");
     assert_eq!(processing(&world, "other"), (1, 2.0));
 }
+
+#[test]
+fn messages_that_came_together_each_have_what_they_caused() {
+    let mut world = World::new();
+    world.connect(1, 0.0, "ws-1");
+    world.ask(1.0, "ws-1", "m");
+    let malformed = MessageKind::Other;
+    world.message(1, 20.0, Origin::Client, malformed, ClientFields::default());
+    world.text(1, 20.0, true);
+    world.error(1, 21.0, "INVALID_MESSAGE");
+    world.speak(1, 23.0, "ws-1");
+    assert_eq!(processing(&world, "other"), (1, 1.0));
+    assert_eq!(processing(&world, "TextChunk"), (1, 3.0));
+}
