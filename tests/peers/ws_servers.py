@@ -1,11 +1,13 @@
 """WebSocket servers behind one interface: websockets on asyncio and on uvloop, aiohttp, uvicorn.
 
 `serve(kind, ...)` calls `handler(socket)` for each connection that shook hands. A socket has
-`receive()` (text or bytes, or raises `Ended`), `send(text)` and `close(code)`.
+`receive()` (text or bytes, or raises `Ended`), `send(text)` and `close(code)`; `requested_ns` is
+when its upgrade was asked for.
 """
 
 import asyncio
 import socket
+import time
 
 # The server's own words for a close that no client sent (RFC 6455, 7.4.1).
 ABNORMAL, NO_CODE = 1006, 1005
@@ -47,7 +49,7 @@ class WebsocketsSocket:
     """A connection of the websockets library."""
 
     def __init__(self, connection) -> None:
-        self.connection = connection
+        self.connection, self.requested_ns = connection, connection.requested_ns
         host, port = connection.remote_address[:2]
         self.peer, self.path = f"{host}:{port}", connection.request.path
 
@@ -74,9 +76,14 @@ async def serve_websockets(port, deflate, ping_s, handler, started) -> None:
 
     compression = "deflate" if deflate else None
     listener = listening(port)
+
+    def asked(connection, request) -> None:
+        connection.requested_ns = time.monotonic_ns()
+
     async with serve(
         lambda connection: handler(WebsocketsSocket(connection)),
         sock=listener,
+        process_request=asked,
         compression=compression,
         ping_interval=ping_s,
         ping_timeout=ping_s,
@@ -87,8 +94,8 @@ async def serve_websockets(port, deflate, ping_s, handler, started) -> None:
 class AiohttpSocket:
     """A connection of aiohttp."""
 
-    def __init__(self, request, response) -> None:
-        self.response = response
+    def __init__(self, request, response, requested_ns: int) -> None:
+        self.response, self.requested_ns = response, requested_ns
         host, port = request.transport.get_extra_info("peername")[:2]
         self.peer, self.path = f"{host}:{port}", request.path_qs
 
@@ -118,9 +125,10 @@ async def serve_aiohttp(port, deflate, ping_s, handler, started) -> None:
     from aiohttp import web
 
     async def answer(request):
+        requested_ns = time.monotonic_ns()
         response = web.WebSocketResponse(compress=deflate, heartbeat=ping_s)
         await response.prepare(request)
-        await handler(AiohttpSocket(request, response))
+        await handler(AiohttpSocket(request, response, requested_ns))
         return response
 
     application = web.Application()
@@ -136,8 +144,8 @@ async def serve_aiohttp(port, deflate, ping_s, handler, started) -> None:
 class AsgiSocket:
     """A connection of an ASGI server."""
 
-    def __init__(self, scope, receive, send) -> None:
-        self._receive, self._send = receive, send
+    def __init__(self, scope, receive, send, requested_ns: int) -> None:
+        self._receive, self._send, self.requested_ns = receive, send, requested_ns
         host, port = scope["client"][:2]
         self.peer = f"{host}:{port}"
         self.path = scope["path"] + "?" + scope["query_string"].decode()
@@ -163,9 +171,10 @@ async def serve_uvicorn(port, deflate, ping_s, handler, started) -> None:
     async def application(scope, receive, send):
         if scope["type"] != "websocket":
             return
+        requested_ns = time.monotonic_ns()
         await receive()
         await send({"type": "websocket.accept"})
-        await handler(AsgiSocket(scope, receive, send))
+        await handler(AsgiSocket(scope, receive, send, requested_ns))
 
     config = uvicorn.Config(
         application,

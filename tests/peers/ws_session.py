@@ -45,6 +45,7 @@ class Session:
         self.utterances, self.text_number = 0, 0
         self.held: dict | None = None
         self.orders: asyncio.Queue = asyncio.Queue()
+        self.arrived: asyncio.Queue = asyncio.Queue()
         self.busy_ns = time.monotonic_ns()
 
     def record(self, event: str, **fields) -> None:
@@ -59,10 +60,9 @@ class Session:
 
     async def run(self) -> None:
         deflate = not self.settings.no_deflate
-        now_ns = time.monotonic_ns()
-        self.record_at(
-            now_ns, "upgraded", peer=self.socket.peer, requested_ns=now_ns, deflate=deflate
-        )
+        requested_ns = self.socket.requested_ns
+        self.record("upgraded", peer=self.socket.peer, requested_ns=requested_ns, deflate=deflate)
+        arriving = asyncio.create_task(self.take_in())
         try:
             sent_ns = await self.say("session_start", session_id=self.name)
             self.record_at(
@@ -74,7 +74,18 @@ class Session:
             self.record("session_closed", reason=over.reason, way=over.way)
         except ConnectionError:
             self.record("session_closed", reason="client_disconnect", way="client_gone")
+        arriving.cancel()
         await self.leave()
+
+    async def take_in(self) -> None:
+        """Takes messages as they come, so that their times do not depend on those before them."""
+        try:
+            while True:
+                message = await self.socket.receive()
+                self.busy_ns = time.monotonic_ns()
+                self.arrived.put_nowait((message, self.busy_ns))
+        except (Ended, ConnectionError) as over:
+            self.arrived.put_nowait((over, time.monotonic_ns()))
 
     async def converse(self) -> None:
         receiving = asyncio.create_task(self.receive_all())
@@ -112,8 +123,9 @@ class Session:
 
     async def receive_all(self) -> None:
         while True:
-            message = await self.socket.receive()
-            at_ns = self.busy_ns = time.monotonic_ns()
+            message, at_ns = await self.arrived.get()
+            if isinstance(message, Exception):
+                raise message
             await self.handle(message, at_ns)
 
     async def handle(self, message, at_ns: int) -> None:

@@ -5,6 +5,7 @@
 //! as the kernel's tracepoints see them, but for the few instructions in between.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -108,6 +109,16 @@ impl Stamped {
     /// Stamps `socket` into `stamps`, which may be those of an earlier stream to the same peer.
     pub(crate) fn new(socket: TcpStream, stamps: Arc<Stamps>) -> Self {
         Self { socket, stamps }
+    }
+
+    /// The other end's address.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.socket.peer_addr().ok()
+    }
+
+    /// The times of its system calls.
+    pub(crate) fn stamps(&self) -> Arc<Stamps> {
+        Arc::clone(&self.stamps)
     }
 
     /// The same, with a second descriptor for [`Stamps::write_raw`] and

@@ -109,8 +109,14 @@ impl Session {
             session: playing.session.clone(),
         });
         let (left, last_audio_ns) = playing.reset().await;
+        // What the client told to stop is held back for that, however the call ends.
+        let stopped = self
+            .speaking
+            .held
+            .is_some_and(|held| held.trigger == "control");
+        let reason = if stopped { "pause" } else { "error" };
         for sequence in left {
-            self.dropped(number, sequence, "error");
+            self.dropped(number, sequence, reason);
         }
         if let Some(mut held) = self.speaking.held.take() {
             if let Some(sent) = sent {

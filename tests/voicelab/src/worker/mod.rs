@@ -1,6 +1,7 @@
 //! The text-to-speech worker: a gRPC server that speaks the `tts` protocol.
 
 mod audio;
+mod call;
 mod emission;
 mod engine;
 mod faults;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::Semaphore;
+use tokio_stream::StreamExt as _;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
@@ -32,6 +34,7 @@ use self::timer::Timer;
 use self::weights::Weights;
 use crate::clock::NS_PER_MS;
 use crate::proto::tts_service_server::TtsServiceServer;
+use crate::stamped::{Stamped, Stamps};
 use crate::truth::{Event, Truth};
 use crate::{fault_socket, serving};
 
@@ -197,6 +200,8 @@ async fn serve(args: &Args, engine: Arc<Engine>) -> anyhow::Result<()> {
             .context("hand the port to the runtime")?;
         TcpIncoming::from(listener).with_nodelay(Some(true))
     };
+    let incoming =
+        incoming.map(|socket| Ok::<_, std::io::Error>(Stamped::new(socket?, Stamps::new())));
     let service = TtsServiceServer::new(Service::new(engine, i32::from(args.max_sessions)));
     let serving = Server::builder()
         .max_concurrent_streams(Some(MAX_STREAMS))

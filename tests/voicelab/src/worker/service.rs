@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::call::{Call, peer};
 use super::engine::{Engine, whole_ms};
 use super::frame_stream::FrameStream;
 use super::synthesis::Synthesis;
@@ -50,19 +51,7 @@ impl Service {
         session: Option<&str>,
         model: Option<&str>,
     ) -> Call<'_> {
-        let call = Call {
-            engine: &self.engine,
-            method: method.to_owned(),
-            peer: peer(request),
-        };
-        self.engine.truth.record(Event::Request {
-            method: call.method.clone(),
-            peer: call.peer.clone(),
-            stream: None,
-            session: session.map(str::to_owned),
-            model: model.map(str::to_owned),
-        });
-        call
+        Call::received(&self.engine, method, request, session, model)
     }
 
     async fn start(&self, session: &str, model: &str, peer: &str) -> Result<(), String> {
@@ -201,13 +190,13 @@ impl TtsService for Service {
             .map_err(|_| Status::invalid_argument("unknown command"))?;
         let control = self.engine.next_control();
         let command_name = command.as_str_name().to_owned();
-        self.engine.truth.record(Event::ControlReceived {
+        call.record_received(Event::ControlReceived {
             control,
             session: session.clone(),
             command: command_name.clone(),
         });
         let (success, message) = call.answer(self.obey(&session, command).await);
-        self.engine.truth.record(Event::ControlAnswered {
+        call.record_answered(Event::ControlAnswered {
             control,
             session,
             command: command_name,
@@ -289,35 +278,4 @@ impl TtsService for Service {
             metrics,
         }))
     }
-}
-
-/// A unary call that is being answered.
-struct Call<'engine> {
-    engine: &'engine Engine,
-    method: String,
-    peer: String,
-}
-
-impl Call<'_> {
-    /// Records the answer and gives the `success` and `message` fields that carry it.
-    fn answer(&self, outcome: Result<(), String>) -> (bool, String) {
-        let success = outcome.is_ok();
-        let (method, peer) = (self.method.clone(), self.peer.clone());
-        self.engine.truth.record(Event::Response {
-            method,
-            peer,
-            success,
-        });
-        (success, outcome.err().unwrap_or_default())
-    }
-}
-
-/// The other end of a call's connection, `ip:port`, IPv4 written as such.
-fn peer<T>(request: &Request<T>) -> String {
-    request
-        .remote_addr()
-        .map_or_else(String::new, |mut address| {
-            address.set_ip(address.ip().to_canonical());
-            address.to_string()
-        })
 }

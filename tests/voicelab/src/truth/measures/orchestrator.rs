@@ -171,13 +171,11 @@ fn tell(
             answered_ns,
             ..
         } => {
-            let latest_ns = (*last_audio_ns).max(*answered_ns);
-            // Audio before the trigger ends nothing: then what ended it was not seen here.
-            if let Some(latest_ns) = latest_ns.filter(|latest_ns| latest_ns >= trigger_ns) {
-                of(connection, &|session| {
-                    session.interrupted(trigger, *trigger_ns, latest_ns);
-                });
-            }
+            // Where no audio came after the trigger it took effect at once.
+            let latest_ns = (*last_audio_ns).max(*answered_ns).unwrap_or_default();
+            of(connection, &|session| {
+                session.interrupted(trigger, *trigger_ns, latest_ns.max(*trigger_ns));
+            });
         }
         Orchestration::Speech {
             connection, edge, ..

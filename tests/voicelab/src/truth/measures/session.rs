@@ -118,7 +118,8 @@ impl Session {
                 let labels = [("model_id", model)];
                 book.latency("orchestrator_latency_fal_ms", &labels, text_ns, audio_ns);
             }
-            if let Some(input_ns) = utterance.last_input {
+            // Without a client there is no input of a user's that the orchestrator sees.
+            if let Some(input_ns) = utterance.last_input.filter(|_| !is_livekit) {
                 let labels = [("transport", transport.as_str())];
                 book.latency("orchestrator_latency_e2e_ms", &labels, input_ns, audio_ns);
             }

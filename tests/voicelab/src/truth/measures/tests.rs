@@ -143,7 +143,7 @@ fn orchestrated(lines: &[Line]) -> Vec<Measure> {
 }
 
 #[test]
-fn interruption_without_sign_after_its_trigger_has_no_latency() {
+fn interruption_without_audio_after_its_trigger_took_effect_at_once() {
     let barge_in = |last_audio_ns, answered_ns| {
         let event = Orchestration::BargeIn {
             connection: 1,
@@ -162,7 +162,10 @@ fn interruption_without_sign_after_its_trigger_has_no_latency() {
             &labels,
         )
     };
-    assert_eq!(barge_in(Some(99 * MS), None), None);
+    assert_eq!(
+        barge_in(Some(99 * MS), None),
+        Some(Reading::Samples(vec![0.0]))
+    );
     assert_eq!(
         barge_in(Some(99 * MS), Some(103 * MS)),
         Some(Reading::Samples(vec![3.0]))
