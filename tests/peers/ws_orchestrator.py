@@ -3,8 +3,8 @@
     python ws_orchestrator.py --server websockets --worker tone@0=localhost:7001 --truth FILE
 
 It speaks the protocol of `voicelab orchestrator` and writes the same truth; `voicelab talker`
-drives it. Times are read around the libraries' calls: a send before it, a receive after it; what a
-text causes when gRPC has taken it, what a control causes before its call (a lower bound).
+drives it. Times are read where bytes meet the sockets: a WebSocket message is sent when it is handed to
+its library and received when its last bytes are; of gRPC `socket_clock` tells.
 """
 
 import argparse

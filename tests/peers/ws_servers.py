@@ -2,7 +2,7 @@
 
 `serve(kind, ...)` calls `handler(socket)` for each connection that shook hands. A socket has
 `receive()` (text or bytes, or raises `Ended`), `send(text)` and `close(code)`; `requested_ns` is
-when its upgrade was asked for.
+when its upgrade was asked for, `read_ns()` when its last bytes were received.
 """
 
 import asyncio
@@ -45,13 +45,45 @@ def listening(port: int) -> socket.socket:
     return socket.create_server(("", port))
 
 
-class WebsocketsSocket:
+# When the last bytes of a connection were received, by its peer's address.
+READS: dict[tuple, int] = {}
+
+
+def stamp_reads(protocol: type) -> None:
+    """Has a kind of connection say when it receives bytes."""
+    take = protocol.data_received
+
+    def data_received(self, data) -> None:
+        peer = self.transport.get_extra_info("peername") if self.transport else None
+        if peer:
+            READS[peer[:2]] = time.monotonic_ns()
+        take(self, data)
+
+    protocol.data_received = data_received
+
+
+class Socket:
+    """What all of them have."""
+
+    def __init__(self, peer: tuple, path: str) -> None:
+        self._peer = peer[:2]
+        self.peer, self.path = "{}:{}".format(*self._peer), path
+        # Nothing follows the request before it is answered.
+        self.requested_ns = self.read_ns()
+
+    def read_ns(self) -> int:
+        return READS.get(self._peer) or time.monotonic_ns()
+
+    def forget(self) -> None:
+        READS.pop(self._peer, None)
+
+
+class WebsocketsSocket(Socket):
     """A connection of the websockets library."""
 
     def __init__(self, connection) -> None:
-        self.connection, self.requested_ns = connection, connection.requested_ns
-        host, port = connection.remote_address[:2]
-        self.peer, self.path = f"{host}:{port}", connection.request.path
+        self.connection = connection
+        super().__init__(connection.remote_address, connection.request.path)
 
     async def receive(self):
         from websockets.exceptions import ConnectionClosed
@@ -72,18 +104,14 @@ class WebsocketsSocket:
 
 
 async def serve_websockets(port, deflate, ping_s, handler, started) -> None:
-    from websockets.asyncio.server import serve
+    from websockets.asyncio.server import ServerConnection, serve
 
+    stamp_reads(ServerConnection)
     compression = "deflate" if deflate else None
     listener = listening(port)
-
-    def asked(connection, request) -> None:
-        connection.requested_ns = time.monotonic_ns()
-
     async with serve(
         lambda connection: handler(WebsocketsSocket(connection)),
         sock=listener,
-        process_request=asked,
         compression=compression,
         ping_interval=ping_s,
         ping_timeout=ping_s,
@@ -91,13 +119,12 @@ async def serve_websockets(port, deflate, ping_s, handler, started) -> None:
         await started(listener.getsockname()[1])
 
 
-class AiohttpSocket:
+class AiohttpSocket(Socket):
     """A connection of aiohttp."""
 
-    def __init__(self, request, response, requested_ns: int) -> None:
-        self.response, self.requested_ns = response, requested_ns
-        host, port = request.transport.get_extra_info("peername")[:2]
-        self.peer, self.path = f"{host}:{port}", request.path_qs
+    def __init__(self, request, response) -> None:
+        self.response = response
+        super().__init__(request.transport.get_extra_info("peername"), request.path_qs)
 
     async def receive(self):
         from aiohttp import WebSocketError, WSMsgType
@@ -124,11 +151,12 @@ class AiohttpSocket:
 async def serve_aiohttp(port, deflate, ping_s, handler, started) -> None:
     from aiohttp import web
 
+    stamp_reads(web.RequestHandler)
+
     async def answer(request):
-        requested_ns = time.monotonic_ns()
         response = web.WebSocketResponse(compress=deflate, heartbeat=ping_s)
         await response.prepare(request)
-        await handler(AiohttpSocket(request, response, requested_ns))
+        await handler(AiohttpSocket(request, response))
         return response
 
     application = web.Application()
@@ -141,14 +169,13 @@ async def serve_aiohttp(port, deflate, ping_s, handler, started) -> None:
     await runner.cleanup()
 
 
-class AsgiSocket:
+class AsgiSocket(Socket):
     """A connection of an ASGI server."""
 
-    def __init__(self, scope, receive, send, requested_ns: int) -> None:
-        self._receive, self._send, self.requested_ns = receive, send, requested_ns
-        host, port = scope["client"][:2]
-        self.peer = f"{host}:{port}"
-        self.path = scope["path"] + "?" + scope["query_string"].decode()
+    def __init__(self, scope, receive, send) -> None:
+        self._receive, self._send = receive, send
+        path = scope["path"] + "?" + scope["query_string"].decode()
+        super().__init__(scope["client"], path)
 
     async def receive(self):
         event = await self._receive()
@@ -167,17 +194,23 @@ class AsgiSocket:
 
 async def serve_uvicorn(port, deflate, ping_s, handler, started) -> None:
     import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    stamp_reads(H11Protocol)
+    stamp_reads(WebSocketsSansIOProtocol)
 
     async def application(scope, receive, send):
         if scope["type"] != "websocket":
             return
-        requested_ns = time.monotonic_ns()
+        socket = AsgiSocket(scope, receive, send)
         await receive()
         await send({"type": "websocket.accept"})
-        await handler(AsgiSocket(scope, receive, send, requested_ns))
+        await handler(socket)
 
     config = uvicorn.Config(
         application,
+        http="h11",
         ws="websockets-sansio",
         ws_per_message_deflate=deflate,
         ws_ping_interval=ping_s,

@@ -8,6 +8,7 @@ import urllib.parse
 
 import grpc
 
+import socket_clock
 from stubs import messages
 from ws_servers import Ended
 
@@ -44,6 +45,8 @@ class Session:
         self.playing: Utterance | None = None
         self.utterances, self.text_number = 0, 0
         self.held: dict | None = None
+        # The message that the next call is made for: its kind, and when it was received.
+        self.causing: tuple[str, int] | None = None
         self.orders: asyncio.Queue = asyncio.Queue()
         self.arrived: asyncio.Queue = asyncio.Queue()
         self.busy_ns = time.monotonic_ns()
@@ -82,7 +85,7 @@ class Session:
         try:
             while True:
                 message = await self.socket.receive()
-                self.busy_ns = time.monotonic_ns()
+                self.busy_ns = self.socket.read_ns()
                 self.arrived.put_nowait((message, self.busy_ns))
         except (Ended, ConnectionError) as over:
             self.arrived.put_nowait((over, time.monotonic_ns()))
@@ -135,16 +138,16 @@ class Session:
         utterance = self.next_utterance() if kind == "TextChunk" and not demanded else None
         self.record_at(at_ns, "message_received", kind=kind, utterance=utterance)
         if demanded or (kind == "other" and not isinstance(message, bytes)):
-            self.handled(kind, at_ns)
             error_type = {"WORKER_UNAVAILABLE": "worker_unavailable"}.get(demanded, "internal")
-            await self.say_error(demanded or "INVALID_MESSAGE", error_type)
+            sent_ns = await self.say_error(demanded or "INVALID_MESSAGE", error_type)
+            self.handled(kind, at_ns, sent_ns)
         elif kind == "TextChunk":
             await self.speak(parsed["text"], parsed["is_final"], at_ns)
         elif kind == "Control":
             await self.control(parsed["command"], at_ns)
 
-    def handled(self, kind: str, received_ns: int) -> None:
-        self.record("message_handled", kind=kind, received_ns=received_ns)
+    def handled(self, kind: str, received_ns: int, sent_ns: int) -> None:
+        self.record_at(sent_ns, "message_handled", kind=kind, received_ns=received_ns)
 
     async def say(self, message_type: str, utterance=None, sequence=None, **fields) -> int:
         """Sends a message; gives when."""
@@ -162,15 +165,18 @@ class Session:
         )
         return sent_ns
 
-    async def say_error(self, code: str, error_type: str, status=None) -> None:
+    async def say_error(self, code: str, error_type: str, status=None) -> int:
         sent_ns = await self.say("error", message=error_type.replace("_", " "), code=code)
         self.record_at(
             sent_ns, "session_error", error_type=error_type, code=code, status=status
         )
+        return sent_ns
 
     async def call(self, method: str, request, on_status=None):
         """Makes a unary call; gives its answer, or None."""
         call = next(self.orchestrator.calls)
+        causing, self.causing = self.causing, None
+        handed_ns = time.monotonic_ns()
         self.truth.record("call_start", call=call, method=method, session=self.name)
         if method == "Control":
             command = messages.ControlCommand.Name(request.command)
@@ -183,6 +189,8 @@ class Session:
             status = error.code().value[0]
             if on_status:
                 on_status(status)
+        if causing:
+            self.handled(*causing, socket_clock.sent_since(handed_ns))
         self.truth.record(
             "call_end",
             call=call,
@@ -229,8 +237,7 @@ class Session:
         continues = number == self.utterances
         if (not continues and self.playing) or not self.started:
             # The interruption, or the start of the session, is what the message causes first.
-            self.handled("TextChunk", at_ns)
-            at_ns = None
+            self.causing, at_ns = ("TextChunk", at_ns), None
         if not continues and self.playing:
             await self.interrupt("grpc", None)
         if not await self.find_voice():
@@ -258,10 +265,11 @@ class Session:
     async def texts(self, utterance: Utterance):
         while True:
             chunk, received_ns = await utterance.texts.get()
+            handed_ns = time.monotonic_ns()
             yield chunk
             # The library asks for more once it has written.
             if received_ns is not None:
-                self.handled("TextChunk", received_ns)
+                self.handled("TextChunk", received_ns, socket_clock.sent_since(handed_ns))
             if chunk.is_final:
                 return
 
@@ -295,7 +303,7 @@ class Session:
             await self.say_failure(status)
 
     async def forward(self, utterance: Utterance, frame) -> None:
-        utterance.last_audio_ns = time.monotonic_ns()
+        utterance.last_audio_ns = socket_clock.received()
         fields = {"utterance": utterance.number, "sequence": frame.sequence_number}
         self.record_at(utterance.last_audio_ns, "audio_received", **fields)
         if self.held is not None:
@@ -320,7 +328,7 @@ class Session:
     async def control(self, command: str, at_ns: int) -> None:
         if not self.started:
             return
-        self.handled("Control", at_ns)
+        self.causing = ("Control", at_ns)
         if command == "STOP":
             await self.interrupt("control", at_ns)
         elif command == "PAUSE":
@@ -339,7 +347,7 @@ class Session:
         )
         answer = await self.call("Control", request)
         if answer is not None and self.held is not None and command != "RESUME":
-            self.held["answered_ns"] = time.monotonic_ns()
+            self.held["answered_ns"] = socket_clock.received()
 
     async def interrupt(self, trigger: str, trigger_ns: int | None) -> None:
         """Ends what plays before its time."""
@@ -354,10 +362,14 @@ class Session:
                 await self.tell("PAUSE")
             await self.tell("STOP")
         elif playing:
+            causing, self.causing = self.causing, None
+            handed_ns = time.monotonic_ns()
             self.truth.record("cancelled", call=playing.call, session=self.name)
             playing.stream.cancel()
             playing.task.cancel()
             await asyncio.gather(playing.task, return_exceptions=True)
+            if causing:
+                self.handled(*causing, socket_clock.sent_since(handed_ns))
             self.settle(playing)
             self.record("utterance_ended", utterance=playing.number, reason="interrupted")
             self.playing = None
@@ -388,6 +400,7 @@ class Session:
             self.record("utterance_ended", utterance=playing.number, reason="abandoned")
         if self.started:
             await self.call("EndSession", messages.EndSessionRequest(session_id=self.name))
+        self.socket.forget()
         self.record("connection_closed")
 
 

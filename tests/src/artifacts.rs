@@ -35,6 +35,12 @@ pub fn vad_hook() -> PathBuf {
     )
 }
 
+/// What stamps the sockets of the Python peers; `None` where it is not built.
+pub fn socket_clock() -> Option<PathBuf> {
+    let path = voicelab().with_file_name("libsocket_clock.so");
+    path.exists().then_some(path)
+}
+
 /// An interpreter with the Python peers' requirements; `None` where there is none.
 pub fn python() -> Option<PathBuf> {
     env::var_os("VOXPROBE_PYTHON").map(PathBuf::from)

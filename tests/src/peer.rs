@@ -190,5 +190,8 @@ pub(crate) fn python(script: &str) -> Option<Command> {
     };
     let mut command = Command::new(python);
     command.arg(artifacts::peers().join(script));
+    if let Some(clock) = artifacts::socket_clock() {
+        command.env("LD_PRELOAD", clock);
+    }
     Some(command)
 }

@@ -50,7 +50,7 @@ pub(crate) fn agent(workspace: &Workspace) -> Result<()> {
 
 /// Packages that tests and the demo watch: the voice system, the library it calls, and the stand-in
 /// NVML.
-const PEERS: [&str; 3] = ["voicelab", "vad-hook", "fake-nvml"];
+const PEERS: [&str; 4] = ["voicelab", "socket-clock", "vad-hook", "fake-nvml"];
 
 /// What tests and the demo watch, in release form. Apart from the agent, whose features it must not
 /// change.

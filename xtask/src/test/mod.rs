@@ -62,13 +62,14 @@ impl Level {
 }
 
 /// Packages whose tests need nothing of the machine.
-const UNIT_PACKAGES: [&str; 9] = [
+const UNIT_PACKAGES: [&str; 10] = [
     "probe-abi",
     "probe-core",
     "probe-user",
     "xtask",
     "fake-nvml",
     "voicelab",
+    "socket-clock",
     "vad-hook",
     "accuracy",
     "overhead",

@@ -1,6 +1,5 @@
 //! The agent's settings, and the GPU that the stand-in NVML plays.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use probe_tests::lab::Lab;
@@ -30,20 +29,19 @@ pub(super) fn models(lab: &Lab) -> PathBuf {
     root
 }
 
-/// The agent's settings; everything else has its default.
-pub(super) fn agent(redis_port: &str, models: &Path) -> String {
-    let root = models.display().to_string();
+/// The agent's settings; everything else has its default. Only processes of this folder are targets.
+pub(super) fn agent(redis_port: &str, folder: &Path, models: &Path) -> String {
+    let (folder, root) = (folder.display(), models.display().to_string());
     let mut text = format!(
         "[models]\nroots = [{root:?}]\nresident_cap = 2\n\n\
-         [[target]]\nrole = \"orchestrator\"\ncmdline = 'voicelab orchestrator|ws_orchestrator\\.py'\n\n\
+         [[target]]\nrole = \"orchestrator\"\ncmdline = '(voicelab orchestrator|ws_orchestrator\\.py) .*{folder}/'\n\n\
          [[target]]\nrole = \"redis\"\ncmdline = 'redis-server .*:{redis_port}'\n"
     );
     for (name, adapter, _) in WORKERS {
-        text.push_str("\n[[target]]\nrole = \"worker\"\nname = \"");
-        text.push_str(name);
-        text.push_str("\"\ncmdline = '(voicelab worker|worker_(aio|sync)\\.py) .*--adapter ");
-        text.push_str(adapter);
-        text.push_str("'\n");
+        text += &format!(
+            "\n[[target]]\nrole = \"worker\"\nname = \"{name}\"\n\
+             cmdline = '(voicelab worker|worker_(aio|sync)\\.py) .*{folder}/.*--adapter {adapter}'\n"
+        );
     }
     text + HOOKS
 }
@@ -67,8 +65,8 @@ symbol = "voicelab_asr_transcribe"
 model = "openai/whisper-small"
 "#;
 
-/// One GPU with readings that do not change, without processes.
-pub(super) const GPU: &str = r#"driver = "550.54.15"
+/// One GPU with readings that do not change.
+const GPU: &str = r#"driver = "550.54.15"
 
 [[gpu]]
 uuid = "GPU-5a1e0c1d-0000-4000-8000-0000000000ac"
@@ -84,16 +82,40 @@ power_milliwatts = 187500
 power_limit_milliwatts = 400000
 "#;
 
+/// What each worker holds of it.
+const GPU_BYTES: [u64; WORKERS.len()] = [12_884_901_888, 6_442_450_944];
+
+/// The GPU with these processes on it.
+pub(super) fn gpu(pids: &[u32]) -> String {
+    let processes = pids.iter().zip(GPU_BYTES).map(|(pid, bytes)| {
+        format!("\n[[gpu.process]]\npid = {pid}\nmemory_bytes = {bytes}\nsm_percent = 20\n")
+    });
+    GPU.to_owned() + &processes.collect::<String>()
+}
+
 /// What the GPU says.
 pub(super) fn gpu_rows() -> Vec<Row> {
-    let row = |metric: &str, value| Row {
-        metric: metric.to_owned(),
-        labels: BTreeMap::from([("gpu_id".to_owned(), "0".to_owned())]),
-        reading: Figure::Value(value),
+    let row = |metric: &str, worker: Option<&str>, value| {
+        let worker = worker.map(|worker| ("worker".to_owned(), worker.to_owned()));
+        let gpu = ("gpu_id".to_owned(), "0".to_owned());
+        Row {
+            metric: metric.to_owned(),
+            labels: worker.into_iter().chain([gpu]).collect(),
+            reading: Figure::Value(value),
+        }
     };
-    vec![
-        row("worker_gpu_memory_total_bytes", 85_899_345_920.0),
-        row("worker_gpu_temperature_celsius", 54.0),
-        row("worker_gpu_power_watts", 187.5),
-    ]
+    let mut rows = vec![
+        row("worker_gpu_memory_total_bytes", None, 85_899_345_920.0),
+        row("worker_gpu_temperature_celsius", None, 54.0),
+        row("worker_gpu_power_watts", None, 187.5),
+    ];
+    for ((name, ..), bytes) in WORKERS.iter().zip(GPU_BYTES) {
+        rows.push(row(
+            "worker_gpu_memory_used_bytes",
+            Some(name),
+            bytes as f64,
+        ));
+        rows.push(row("worker_gpu_utilization_percent", Some(name), 40.0));
+    }
+    rows
 }

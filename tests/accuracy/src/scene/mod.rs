@@ -59,6 +59,8 @@ impl Scene {
         let models = config::models(&lab);
         let probe = watch(&lab, &redis, &models, &capture);
         let workers = self.start_workers(&lab, &models)?;
+        let pids: Vec<_> = workers.iter().map(|(_, worker)| worker.pid()).collect();
+        lab.write("nvml.toml", config::gpu(&pids));
         probe.wait_watching(WORKERS.len());
         let orchestrator = self.start_orchestrator(&lab, &redis, &workers)?;
         // A client that connects before its server is watched would be joined late.
@@ -147,8 +149,11 @@ impl Scene {
 
 /// Starts the agent, before anybody else.
 fn watch(lab: &Lab, redis: &Redis, models: &Path, capture: &Path) -> Probe {
-    let config = lab.write("voxprobe.toml", config::agent(&redis.port, models));
-    lab.write("nvml.toml", config::GPU);
+    let config = lab.write(
+        "voxprobe.toml",
+        config::agent(&redis.port, lab.folder(), models),
+    );
+    lab.write("nvml.toml", config::gpu(&[]));
     let mut command = Command::new(artifacts::voxprobe());
     command.env("FAKE_NVML_SCENARIO", lab.path("nvml.toml"));
     command.args(["run", "--config"]).arg(config);
