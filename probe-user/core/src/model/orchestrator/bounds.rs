@@ -62,6 +62,10 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// slowest thing in between is the connect to the worker.
 pub(super) const CAUSE_NS: u64 = 5 * SECOND_NS;
 
+/// Nanoseconds after the upgrade within which an orchestrator that does not wait for a message asks a
+/// worker for a session.
+pub(super) const START_NS: u64 = SECOND_NS;
+
 /// Nanoseconds that a session waits for its model before it is counted as `unknown`: two scrapes at
 /// the guide's interval of 15 s.
 pub(super) const MODEL_WAIT_NS: u64 = 30 * SECOND_NS;

@@ -109,15 +109,18 @@ impl OrchestratorModel {
     }
 
     /// Something was sent to a worker that a client's pending message caused, if it is of one of
-    /// these kinds, the likeliest first: what messages of other kinds cause is not known.
-    pub(super) fn caused(&mut self, key: SessionKey, by: &[MessageKind], at: KtimeNs) {
-        let message = self
-            .sessions
-            .get_mut(&key)
-            .and_then(|session| session.pending.take_of(by));
-        if let Some((kind, received)) = message {
-            self.observe_processing(kind, received, at);
-        }
+    /// these kinds, the likeliest first: what messages of other kinds cause is not known. Gives its
+    /// kind.
+    pub(super) fn caused(
+        &mut self,
+        key: SessionKey,
+        by: &[MessageKind],
+        at: KtimeNs,
+    ) -> Option<MessageKind> {
+        let session = self.sessions.get_mut(&key)?;
+        let (kind, received) = session.pending.take_of(by)?;
+        self.observe_processing(kind, received, at);
+        Some(kind)
     }
 
     fn open_stream(&mut self, process: Tgid, call: CallId, at: KtimeNs) {

@@ -145,7 +145,6 @@ impl OrchestratorModel {
                 self.end_session(key, EndReason::of_message(reason, idle), at);
             }
             MessageKind::Error => {
-                self.refuse_message(key, at);
                 self.tell_error(key, fields.code.as_ref(), at);
             }
             MessageKind::Unknown => self.begin_session(key, at, true),
@@ -192,6 +191,7 @@ impl OrchestratorModel {
         };
         session.last_activity = at;
         session.cause = Some(at);
+        session.first_message.get_or_insert(at);
         session.pending.receive(kind, at);
         match kind {
             MessageKind::TextChunk => {
@@ -257,20 +257,6 @@ impl OrchestratorModel {
             .get_mut(&key)
             .and_then(|session| session.pending.take());
         if let Some((kind, received)) = message {
-            self.observe_processing(kind, received, at);
-        }
-    }
-
-    /// The client was told that something went wrong. What it was told at once is about its latest
-    /// message: a text is refused.
-    fn refuse_message(&mut self, key: SessionKey, at: KtimeNs) {
-        let Some(session) = self.sessions.get_mut(&key) else {
-            return;
-        };
-        if let Some((kind, received)) = session.pending.take() {
-            if kind == MessageKind::TextChunk {
-                session.utterances.refuse_text();
-            }
             self.observe_processing(kind, received, at);
         }
     }

@@ -2,8 +2,8 @@
 //! them.
 
 use super::OrchestratorModel;
-use super::bounds::{AUDIO_MATCHES, CAUSE_NS, MAX_OWNERS, MAX_UNDECIDED};
-use super::process::Orchestrator;
+use super::bounds::{AUDIO_MATCHES, CAUSE_NS, MAX_OWNERS, MAX_UNDECIDED, START_NS};
+use super::process::{Orchestrator, Starts};
 use super::session::{SessionKey, Transport};
 use super::stream::{Candidate, Owner};
 use crate::flow::CallId;
@@ -46,7 +46,7 @@ impl OrchestratorModel {
         let Some(name) = name else {
             // Without a name nothing that follows can be joined, but who asked is known.
             if let Verdict::One(key) = asker {
-                self.caused(key, &[MessageKind::TextChunk], at);
+                self.caused_start(process, key, at);
                 if let Some(session) = self.sessions.get_mut(&key) {
                     session.name_model(model, &self.metrics.orchestrator);
                 }
@@ -70,7 +70,7 @@ impl OrchestratorModel {
         match asker {
             Verdict::One(key) => {
                 self.bind(process, key, name, at);
-                self.caused(key, &[MessageKind::TextChunk], at);
+                self.caused_start(process, key, at);
             }
             Verdict::Several(keys) => {
                 self.leave_open(process, name, keys, at);
@@ -85,6 +85,32 @@ impl OrchestratorModel {
                     self.bind(process, key, name, at);
                 }
             }
+        }
+    }
+
+    /// A worker was asked for a session: the upgrade caused that, or the client's pending message did.
+    fn caused_start(&mut self, process: Tgid, key: SessionKey, at: KtimeNs) {
+        let (Some(orchestrator), Some(session)) =
+            (self.processes.get_mut(&process), self.sessions.get(&key))
+        else {
+            return;
+        };
+        match session.first_message {
+            None => orchestrator.starts = Starts::Upgrade,
+            Some(first)
+                if orchestrator.starts == Starts::Unknown
+                    && first.since(session.opened) >= START_NS =>
+            {
+                orchestrator.starts = Starts::Message;
+            }
+            Some(_) => {}
+        }
+        match orchestrator.starts {
+            Starts::Upgrade => {}
+            Starts::Message => {
+                self.caused(key, &[MessageKind::TextChunk], at);
+            }
+            Starts::Unknown => self.doubt_cause(key),
         }
     }
 

@@ -12,7 +12,7 @@ use super::ending::EndReason;
 use super::process::Outage;
 use super::session::{SessionKey, Transport};
 use crate::flow::{CallEnd, Origin};
-use crate::interpret::{Event, Failure, Id};
+use crate::interpret::{Event, Failure, Id, MessageKind};
 use crate::metrics::{SkipReason, UNKNOWN};
 use crate::profile::MethodRole;
 use crate::record::{ConnectionId, KtimeNs, Tgid};
@@ -106,6 +106,7 @@ impl OrchestratorModel {
         let process = session.process;
         // The client's own fault, and no failed call's.
         if code.is_some_and(|code| code.as_str() == INVALID_MESSAGE) {
+            self.caused(key, &[MessageKind::Other, MessageKind::Unknown], at);
             return self.count_error(ErrorType::Internal);
         }
         if session.failed.take().is_some_and(recent) {
@@ -122,6 +123,17 @@ impl OrchestratorModel {
         }
         self.count_error(kind);
         self.tell_outages(process);
+        self.refuse_message(key, at);
+    }
+
+    /// No call failed: what the client is told is about its pending message. A text is refused.
+    fn refuse_message(&mut self, key: SessionKey, at: KtimeNs) {
+        let by = [MessageKind::TextChunk, MessageKind::Control];
+        if let Some(MessageKind::TextChunk) = self.caused(key, &by, at)
+            && let Some(session) = self.sessions.get_mut(&key)
+        {
+            session.utterances.refuse_text();
+        }
     }
 
     /// A call that starts, ends or controls a session was not carried out.

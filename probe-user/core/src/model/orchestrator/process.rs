@@ -13,6 +13,7 @@ use crate::record::{ConnectionId, KtimeNs};
 pub(super) struct Orchestrator {
     /// It accepted a `WebSocket` connection.
     pub(super) serves_websocket: bool,
+    pub(super) starts: Starts,
     pub(super) sessions: BTreeSet<SessionKey>,
     /// Worker sessions that it asked for, or that its streams name.
     pub(super) names: HashMap<Id, Name>,
@@ -28,6 +29,18 @@ pub(super) struct Orchestrator {
     pub(super) failures: VecDeque<KtimeNs>,
     /// Workers that cannot be reached.
     pub(super) outages: BTreeMap<SocketAddr, Outage>,
+}
+
+/// What makes an orchestrator ask a worker for a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Starts {
+    /// Every session so far had a message by then, which came right after the upgrade.
+    #[default]
+    Unknown,
+    /// The upgrade: it asked for a session that had no message yet.
+    Upgrade,
+    /// A message: it did not ask for long until one came.
+    Message,
 }
 
 /// A worker session, by the id that the worker was given.

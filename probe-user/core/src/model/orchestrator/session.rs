@@ -104,6 +104,10 @@ pub(super) struct Session {
     pub(super) interrupted: bool,
     /// The stream whose frame was sent on last.
     pub(super) source: Option<CallId>,
+    /// When the connection was upgraded, or the worker asked.
+    pub(super) opened: KtimeNs,
+    /// The client's first message.
+    pub(super) first_message: Option<KtimeNs>,
     /// What was sent to the client besides what is understood.
     pub(super) sent: SentKinds,
     /// Audio messages that no stream known to be the session's explains.
@@ -146,6 +150,8 @@ impl Session {
             last_text: None,
             interrupted: false,
             source: None,
+            opened: at,
+            first_message: None,
             sent: SentKinds::default(),
             stray_audio: 0,
             failed: None,
@@ -181,6 +187,8 @@ impl Session {
             self.names = Vec::new();
             self.label = None;
             self.cause = Some(at);
+            self.opened = at;
+            self.first_message = None;
         }
     }
 

@@ -183,3 +183,19 @@ fn text_that_is_refused_begins_no_utterance() {
     assert_eq!(count, 1);
     assert!((30.0..35.0).contains(&sum), "{sum}");
 }
+
+#[test]
+fn text_that_comes_just_before_the_error_about_another_message_is_spoken() {
+    let mut world = World::new();
+    world.connect(1, 0.0, "ws-1");
+    world.ask(1.0, "ws-1", "m");
+    let malformed = MessageKind::Other;
+    world.message(1, 19.9, Origin::Client, malformed, ClientFields::default());
+    world.text(1, 20.0, true);
+    world.error(1, 20.2, "INVALID_MESSAGE");
+    world.speak(1, 21.0, "ws-1");
+    world.relay(1, 1, 50.0, 1);
+    let (count, sum) = world.histogram("orchestrator_latency_fal_ms", &[("model_id", "m")]);
+    assert_eq!(count, 1);
+    assert!((30.0..35.0).contains(&sum), "{sum}");
+}

@@ -56,7 +56,7 @@ fn processing_ends_with_the_first_call_or_reply() {
     world.control((74.0, 75.0), "ws-1", Command::Stop);
     assert_eq!(processing(&world, "Control"), (1, 4.0));
     world.text(1, 80.0, true);
-    world.error(1, 83.0, "INVALID_MESSAGE");
+    world.error(1, 83.0, "SYNTHESIS_FAILED");
     assert_eq!(processing(&world, "TextChunk"), (2, 5.0));
 }
 
@@ -143,4 +143,37 @@ fn messages_that_came_together_each_have_what_they_caused() {
     world.speak(1, 23.0, "ws-1");
     assert_eq!(processing(&world, "other"), (1, 1.0));
     assert_eq!(processing(&world, "TextChunk"), (1, 3.0));
+}
+
+#[test]
+fn session_that_the_upgrade_starts_is_not_what_a_text_causes() {
+    let mut world = World::new();
+    world.connect(1, 0.0, "ws-1");
+    world.text(1, 1.0, true);
+    world.ask(2.0, "ws-1", "m");
+    // Either may have been the cause.
+    assert_eq!(processing(&world, "TextChunk"), (0, 0.0));
+    assert_eq!(world.skipped("message_processing", "ambiguous"), 1.0);
+    world.connect(2, 10.0, "ws-2");
+    world.ask(11.0, "ws-2", "m");
+    // This orchestrator does not wait for texts.
+    world.connect(3, 20.0, "ws-3");
+    world.text(3, 21.0, true);
+    world.ask(22.0, "ws-3", "m");
+    world.speak(1, 24.0, "ws-3");
+    assert_eq!(processing(&world, "TextChunk"), (1, 3.0));
+    assert_eq!(world.skipped("message_processing", "ambiguous"), 1.0);
+}
+
+#[test]
+fn session_that_waits_for_a_text_is_what_the_text_causes() {
+    let mut world = World::new();
+    world.connect(1, 0.0, "ws-1");
+    world.text(1, 1500.0, true);
+    world.ask(1502.0, "ws-1", "m");
+    assert_eq!(processing(&world, "TextChunk"), (1, 2.0));
+    world.connect(2, 2000.0, "ws-2");
+    world.text(2, 2001.0, true);
+    world.ask(2004.0, "ws-2", "m");
+    assert_eq!(processing(&world, "TextChunk"), (2, 5.0));
 }
