@@ -1,8 +1,9 @@
 """WebSocket servers behind one interface: websockets on asyncio and on uvloop, aiohttp, uvicorn.
 
 `serve(kind, ...)` calls `handler(socket)` for each connection that shook hands. A socket has
-`receive()` (text or bytes, or raises `Ended`), `send(text)` and `close(code)`; `requested_ns` is
-when its upgrade was asked for, `read_ns()` when its last bytes were received.
+`receive()` (text or bytes, or raises `Ended`), `send(text)` and `close(code)`; `requested_ns` and
+`answered_ns` are when its upgrade was asked for and answered, `read_ns()` when its last bytes were
+received.
 """
 
 import asyncio
@@ -69,7 +70,7 @@ class Socket:
         self._peer = peer[:2]
         self.peer, self.path = "{}:{}".format(*self._peer), path
         # Nothing follows the request before it is answered.
-        self.requested_ns = self.read_ns()
+        self.requested_ns, self.answered_ns = self.read_ns(), time.monotonic_ns()
 
     def read_ns(self) -> int:
         return READS.get(self._peer) or time.monotonic_ns()
@@ -84,6 +85,7 @@ class WebsocketsSocket(Socket):
     def __init__(self, connection) -> None:
         self.connection = connection
         super().__init__(connection.remote_address, connection.request.path)
+        self.answered_ns = connection.answered_ns
 
     async def receive(self):
         from websockets.exceptions import ConnectionClosed
@@ -107,11 +109,16 @@ async def serve_websockets(port, deflate, ping_s, handler, started) -> None:
     from websockets.asyncio.server import ServerConnection, serve
 
     stamp_reads(ServerConnection)
+
+    def answering(connection, request, response) -> None:
+        connection.answered_ns = time.monotonic_ns()
+
     compression = "deflate" if deflate else None
     listener = listening(port)
     async with serve(
         lambda connection: handler(WebsocketsSocket(connection)),
         sock=listener,
+        process_response=answering,
         compression=compression,
         ping_interval=ping_s,
         ping_timeout=ping_s,
@@ -155,8 +162,9 @@ async def serve_aiohttp(port, deflate, ping_s, handler, started) -> None:
 
     async def answer(request):
         response = web.WebSocketResponse(compress=deflate, heartbeat=ping_s)
+        socket = AiohttpSocket(request, response)
         await response.prepare(request)
-        await handler(AiohttpSocket(request, response))
+        await handler(socket)
         return response
 
     application = web.Application()
@@ -203,8 +211,8 @@ async def serve_uvicorn(port, deflate, ping_s, handler, started) -> None:
     async def application(scope, receive, send):
         if scope["type"] != "websocket":
             return
-        socket = AsgiSocket(scope, receive, send)
         await receive()
+        socket = AsgiSocket(scope, receive, send)
         await send({"type": "websocket.accept"})
         await handler(socket)
 

@@ -63,8 +63,13 @@ class Session:
 
     async def run(self) -> None:
         deflate = not self.settings.no_deflate
-        requested_ns = self.socket.requested_ns
-        self.record("upgraded", peer=self.socket.peer, requested_ns=requested_ns, deflate=deflate)
+        self.record_at(
+            self.socket.answered_ns,
+            "upgraded",
+            peer=self.socket.peer,
+            requested_ns=self.socket.requested_ns,
+            deflate=deflate,
+        )
         arriving = asyncio.create_task(self.take_in())
         try:
             sent_ns = await self.say("session_start", session_id=self.name)

@@ -36,6 +36,12 @@ impl Truth {
         measures(&self.lines, &self.name)
     }
 
+    /// Whether it did nothing from one moment of the monotonic clock to another.
+    fn is_still(&self, from_ns: u64, to_ns: u64) -> bool {
+        let until = |ns| self.lines.partition_point(|line| line.t_ns <= ns);
+        until(from_ns) == until(to_ns)
+    }
+
     /// Gauges as they were at a moment of the monotonic clock.
     fn gauges(&self, at_ns: u64) -> Vec<Row> {
         let until = self.lines.partition_point(|line| line.t_ns <= at_ns);
@@ -49,14 +55,13 @@ impl Truth {
     }
 }
 
-/// Gauges of all processes where none changed from one moment to another; `None` where one did.
+/// Gauges of all processes at a time when none of them did anything; `None` where one did.
 pub(crate) fn steady_gauges(truths: &[Truth], from_ns: u64, to_ns: u64) -> Option<Vec<Row>> {
-    let at = |ns| {
+    let is_still = truths.iter().all(|truth| truth.is_still(from_ns, to_ns));
+    is_still.then(|| {
         truths
             .iter()
-            .flat_map(|truth| truth.gauges(ns))
-            .collect::<Vec<_>>()
-    };
-    let rows = at(from_ns);
-    (rows == at(to_ns)).then_some(rows)
+            .flat_map(|truth| truth.gauges(to_ns))
+            .collect()
+    })
 }

@@ -27,6 +27,10 @@ const SETTLE: Duration = Duration::from_millis(3_500);
 /// How long one program may take.
 const LIMIT: Duration = Duration::from_mins(3);
 
+/// Nobody speaks as soon as a session begins: whether the session or the text made an orchestrator ask
+/// its worker could not be told.
+const SILENCE: [&str; 2] = ["--silence-ms", "300"];
+
 /// A voice system and what it does.
 #[derive(Debug)]
 pub(crate) struct Scene {
@@ -73,7 +77,7 @@ impl Scene {
             let seed = ["--seed", &number.to_string()];
             match act {
                 Act::Talk(arguments) => {
-                    let arguments = [arguments, &seed[..]].concat();
+                    let arguments = [arguments, &SILENCE[..], &seed].concat();
                     let talker = Talker::start(&lab, &orchestrator, &arguments);
                     watch.look_while(&probe, || talker.finish(LIMIT));
                 }

@@ -12,7 +12,7 @@ use crate::truth::{Row, Truth, steady_gauges};
 /// Between two looks at the metrics while the system works.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// How long the processes must not have changed a gauge for it to be compared: the agent publishes
+/// How long the processes must not have done anything for gauges to be compared: the agent publishes
 /// every half second, and truth and metrics are not read at the same instant.
 const STEADY_NS: u64 = 900_000_000;
 
@@ -50,7 +50,7 @@ impl Watch {
         })
     }
 
-    /// The look at which most was going on of those when no process changed a gauge, with what the
+    /// The look with the most sessions open of those when no process did anything, with what the
     /// processes say of that time.
     pub(super) fn steady(&self, truths: &[Truth]) -> (Series, Vec<Row>) {
         let mut best = (-1.0, Series::default(), Vec::new());

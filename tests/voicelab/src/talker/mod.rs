@@ -41,6 +41,9 @@ pub(crate) struct Args {
     /// Characters in one text message
     #[arg(long, default_value_t = 8)]
     text_length: usize,
+    /// Silence from the start of a session until it speaks, in milliseconds
+    #[arg(long, default_value_t = 0)]
+    silence_ms: u64,
     /// Time between text messages, in milliseconds
     #[arg(long, default_value_t = 60)]
     text_interval_ms: u64,

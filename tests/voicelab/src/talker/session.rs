@@ -72,6 +72,8 @@ pub(crate) async fn hold(talker: &Talker, connection: u64) -> anyhow::Result<()>
     };
     let begin = Instant::now() + PATIENCE;
     while session.name.is_empty() && session.listen(begin).await {}
+    let silent = Instant::now() + Duration::from_millis(settings.silence_ms);
+    while session.listen(silent).await {}
     let ways = &settings.ends;
     let way = ((connection - 1) as usize)
         .checked_rem(ways.len())
