@@ -15,13 +15,13 @@ class Call:
         self.worker = worker
         self.method = method
         self.peer = peer_address(context.peer())
-        worker.truth.record(
+        worker.truth.record_received(
             "request", method=method, peer=self.peer, session=session, model=model
         )
 
     def answered(self, success: bool) -> bool:
         """Records the answer and gives it back."""
-        self.worker.truth.record(
+        self.worker.truth.record_sent(
             "response", method=self.method, peer=self.peer, success=success
         )
         return success
@@ -86,12 +86,12 @@ class ControlCall:
             "session": request.session_id,
             "command": messages.ControlCommand.Name(request.command),
         }
-        worker.truth.record("control_received", **self.fields)
+        worker.truth.record_received("control_received", **self.fields)
 
     def answer(self, refusal: str | None):
         """The answer; `refusal` says why the command is not obeyed."""
         success = self.call.answered(refusal is None)
-        self.call.worker.truth.record("control_answered", success=success, **self.fields)
+        self.call.worker.truth.record_sent("control_answered", success=success, **self.fields)
         return messages.ControlResponse(
             success=success, message=refusal or "", timestamp_ms=time.time_ns() // 1_000_000
         )

@@ -9,7 +9,11 @@ import json
 import threading
 import time
 
+import socket_clock
+
 FLUSH_INTERVAL_S = 0.5
+# Until what was handed to gRPC is sent, unless flow control holds it back.
+SENDING_NS = 100_000_000
 
 
 class Truth:
@@ -18,6 +22,7 @@ class Truth:
     def __init__(self, path: str | None) -> None:
         self._file = open(path, "w", encoding="utf-8") if path else None
         self._pending: list[tuple[int, str, dict]] = []
+        self._handed: list[tuple[int, str, dict]] = []
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._counts: dict = {
@@ -49,6 +54,15 @@ class Truth:
         with self._lock:
             self._pending.append((t_ns, event, fields))
 
+    def record_received(self, event: str, **fields) -> None:
+        """Records an event that what gRPC has just received is."""
+        self.record_at(socket_clock.received(), event, **fields)
+
+    def record_sent(self, event: str, **fields) -> None:
+        """Records an event that what is now handed to gRPC is, once it is sent."""
+        with self._lock:
+            self._handed.append((time.monotonic_ns(), event, fields))
+
     def count_gaps(self, gaps: int) -> None:
         """Adds sequence numbers that a client found missing."""
         with self._lock:
@@ -67,6 +81,7 @@ class Truth:
             closing = self._closing.wait(FLUSH_INTERVAL_S)
             with self._lock:
                 pending, self._pending = self._pending, []
+                pending += self._take_sent(closing)
             for t_ns, event, fields in pending:
                 self._count(event, fields)
                 if self._file:
@@ -77,6 +92,13 @@ class Truth:
                 self._file.flush()
             if closing:
                 return
+
+    def _take_sent(self, closing: bool) -> list[tuple[int, str, dict]]:
+        """What was handed over long enough ago to be sent, with the times of the sends."""
+        until_ns = time.monotonic_ns() - (0 if closing else SENDING_NS)
+        sent = [event for event in self._handed if event[0] <= until_ns]
+        self._handed = [event for event in self._handed if event[0] > until_ns]
+        return [(socket_clock.sent_since(at_ns), *event) for at_ns, *event in sent]
 
     def _count(self, event: str, fields: dict) -> None:
         counts = self._counts

@@ -258,7 +258,7 @@ class StreamState:
         self.frames += not empty
         if is_final:
             self.reason = "finished"
-        self.worker.truth.record(
+        self.worker.truth.record_sent(
             "frame",
             stream=self.number,
             session=self.session.name,
@@ -270,7 +270,7 @@ class StreamState:
 
     def record_text(self, chunk) -> None:
         """Records a chunk that was received."""
-        self.worker.truth.record(
+        self.worker.truth.record_received(
             "text",
             stream=self.number,
             session=chunk.session_id,

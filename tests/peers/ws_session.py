@@ -47,6 +47,8 @@ class Session:
         self.held: dict | None = None
         # The message that the next call is made for: its kind, and when it was received.
         self.causing: tuple[str, int] | None = None
+        # When the last unary call was sent.
+        self.sent_ns: int | None = None
         self.orders: asyncio.Queue = asyncio.Queue()
         self.arrived: asyncio.Queue = asyncio.Queue()
         self.busy_ns = time.monotonic_ns()
@@ -182,6 +184,7 @@ class Session:
         call = next(self.orchestrator.calls)
         causing, self.causing = self.causing, None
         handed_ns = time.monotonic_ns()
+        self.sent_ns = None
         self.truth.record("call_start", call=call, method=method, session=self.name)
         if method == "Control":
             command = messages.ControlCommand.Name(request.command)
@@ -194,8 +197,9 @@ class Session:
             status = error.code().value[0]
             if on_status:
                 on_status(status)
+        self.sent_ns = socket_clock.sent_since(handed_ns)
         if causing:
-            self.handled(*causing, socket_clock.sent_since(handed_ns))
+            self.handled(*causing, self.sent_ns)
         self.truth.record(
             "call_end",
             call=call,
@@ -365,6 +369,8 @@ class Session:
         if self.settings.barge_in == "control":
             if not self.held or "answered_ns" not in self.held:
                 await self.tell("PAUSE")
+                if trigger_ns is None and self.held and self.held["trigger"] == trigger:
+                    self.held["trigger_ns"] = self.sent_ns
             await self.tell("STOP")
         elif playing:
             causing, self.causing = self.causing, None
