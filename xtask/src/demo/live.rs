@@ -2,7 +2,8 @@
 //! is told.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -14,6 +15,10 @@ use super::screen::Screen;
 use super::watch::{LATER, Watch};
 use super::{excerpt, scenario, shown};
 use crate::workspace::Workspace;
+
+/// Silence after which commands on a connection to Redis are told that began before its process was
+/// found.
+const SILENCE: Duration = Duration::from_millis(1_200);
 
 /// What the demo is told.
 pub(super) struct Show<'a> {
@@ -53,6 +58,9 @@ impl Show<'_> {
         let orchestrator = Orchestrator::start(&worker, redis.as_ref())?;
         agent.wait_for_orchestrator()?;
         introduce(&orchestrator, redis.as_ref(), screen)?;
+        if redis.is_some() {
+            thread::sleep(SILENCE);
+        }
         let talkers = Talkers::start(&orchestrator, &worker, duration)?;
         let later = Client::start(&worker, LATER, 3, Habit::Listen, duration)?;
         let control = Client::start(&worker, "control", 2, Habit::Control, duration)?;
@@ -78,12 +86,7 @@ impl Show<'_> {
     }
 
     /// Shows what the metrics say, and saves them; gives where.
-    fn tell(
-        &self,
-        agent: &Agent,
-        watch: &Watch<'_>,
-        screen: &mut Screen,
-    ) -> Result<std::path::PathBuf> {
+    fn tell(&self, agent: &Agent, watch: &Watch<'_>, screen: &mut Screen) -> Result<PathBuf> {
         let text = agent.metrics()?;
         let metrics = super::exposition::parse(&text);
         let saved = self.directory.join("metrics.txt");
