@@ -3,10 +3,11 @@
 use std::{path::Path, process::Command};
 
 /// Recorded by `cargo xtask demo --for 6s --record tests/data/demo.vxcap`: paced sessions of the
-/// voicelab with one stall, on the stand-in GPU. The demo shows it where eBPF is refused.
+/// voicelab with one stall, on the stand-in GPU, an orchestrator in front and a real Redis. The demo
+/// shows it where eBPF is refused.
 const CAPTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/demo.vxcap");
 
-/// What `voxprobe replay tests/data/demo.vxcap | grep ^worker_` printed for it.
+/// What `voxprobe replay tests/data/demo.vxcap | grep -E '^(worker|orchestrator|redis)_'` printed for it.
 const EXPECTED: &str = include_str!("../../tests/data/demo.metrics");
 
 fn replay(arguments: &[&str]) -> String {
@@ -24,15 +25,24 @@ fn replay(arguments: &[&str]) -> String {
 }
 
 fn guide_metrics(exposition: &str) -> Vec<&str> {
-    let lines = exposition.lines();
-    lines.filter(|line| line.starts_with("worker_")).collect()
+    let parts = ["worker_", "orchestrator_", "redis_"];
+    let of_guide = |line: &&str| parts.iter().any(|part| line.starts_with(part));
+    exposition.lines().filter(of_guide).collect()
 }
 
 #[test]
 fn recorded_capture_gives_the_metrics_it_gave() {
     let replayed = replay(&[CAPTURE, "--metrics"]);
     let expected: Vec<&str> = EXPECTED.lines().collect();
-    assert!(!expected.is_empty());
+    for metric in [
+        "worker_audio_underruns_total{cause=\"own_timer\",",
+        "orchestrator_sessions_started_total{",
+        "orchestrator_latency_barge_in_ms_count{",
+        "redis_command_latency_ms_count{",
+    ] {
+        let recorded = expected.iter().any(|line| line.starts_with(metric));
+        assert!(recorded, "{metric}");
+    }
     assert_eq!(guide_metrics(&replayed), expected);
 }
 
@@ -77,15 +87,24 @@ fn file_that_is_no_capture_is_refused_in_one_line() {
 fn streams_at_the_end_of_the_recorded_demo_are_listed() {
     let rows: serde_json::Value =
         serde_json::from_str(&replay(&[CAPTURE, "--streams"])).expect("JSON");
-    let sessions: Vec<&str> = rows
+    let (called, direct): (Vec<&str>, Vec<&str>) = rows
         .as_array()
         .expect("a list")
         .iter()
         .filter_map(|row| row["session"].as_str())
-        .collect();
+        .partition(|session| session.starts_with("ws-"));
+    assert!(!called.is_empty(), "streams of the orchestrator's sessions");
     assert_eq!(
-        sessions,
-        ["control-0", "control-1", "later-0", "later-1", "later-2"]
+        direct,
+        [
+            "control-0",
+            "control-1",
+            "earlier-0",
+            "earlier-1",
+            "later-0",
+            "later-1",
+            "later-2"
+        ]
     );
 }
 

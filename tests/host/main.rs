@@ -8,6 +8,7 @@
 )]
 
 mod causes;
+mod endurance;
 mod exact_counts;
 mod gpus;
 mod hooks;

@@ -69,7 +69,7 @@ enum Task {
         /// How long the live view runs, such as `20s` or `2m`.
         #[arg(long = "for", value_name = "DURATION", default_value = "20s", value_parser = demo::parse_duration)]
         duration: Duration,
-        /// Also save a capture of it.
+        /// Where to save the capture of it [default: target/demo/demo.vxcap].
         #[arg(long, value_name = "FILE")]
         record: Option<PathBuf>,
     },

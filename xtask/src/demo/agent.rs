@@ -20,10 +20,14 @@ use crate::workspace::Workspace;
 
 /// Time to load and attach every program: the verifier is the slow part.
 const READY_LIMIT: Duration = Duration::from_secs(30);
+/// Time to find a process that starts.
+const FOUND_LIMIT: Duration = Duration::from_secs(10);
 /// Between two questions whether it is ready.
 const POLL: Duration = Duration::from_millis(100);
-/// Exit status of `voxprobe check` when it found something that does not work.
+/// Exit status of `voxprobe` when it found something that does not work, or frames that were late.
 const EXIT_FINDINGS: i32 = 1;
+/// Watched processes, by role.
+const WATCHED: &str = "voxprobe_watched_processes";
 /// The agent's settings, in the demo's directory.
 const CONFIGURATION: &str = "voxprobe.toml";
 
@@ -51,24 +55,43 @@ impl Agent {
         Ok(exposition::parse(&self.metrics()?))
     }
 
+    /// Waits until an orchestrator is watched: a connection that came before would be joined late.
+    pub(super) fn wait_for_orchestrator(&self) -> Result<()> {
+        let deadline = Instant::now() + FOUND_LIMIT;
+        while Instant::now() < deadline {
+            let found = self.samples()?.into_iter().any(|sample| {
+                sample.name == WATCHED
+                    && sample.label("role") == Some("orchestrator")
+                    && sample.value >= 1.0
+            });
+            if found {
+                return Ok(());
+            }
+            thread::sleep(POLL);
+        }
+        bail!("voxprobe did not find the orchestrator that was started")
+    }
+
     pub(super) fn streams(&self) -> Result<Vec<Stream>> {
         streams::parse(&http::get(self.address, "/streams")?)
     }
 }
 
-/// Writes the agent's settings.
-pub(super) fn configure(workspace: &Workspace, directory: &Path) -> Result<()> {
-    let text = scenario::configuration(&workspace.release("voicelab"));
-    write(&directory.join(CONFIGURATION), &text)
+/// Writes the agent's settings; gives the port on which it will look for Redis.
+pub(super) fn configure(workspace: &Workspace, directory: &Path) -> Result<u16> {
+    let redis_port = free_address()?.port();
+    let text = scenario::configuration(&workspace.release("voicelab"), redis_port);
+    write(&directory.join(CONFIGURATION), &text)?;
+    Ok(redis_port)
 }
 
 /// Starts the agent with the stand-in GPU, and waits until it is attached. `gpu_user` is the process
-/// that holds memory of that GPU; the one to watch, the agent finds by its settings.
+/// that holds memory of that GPU; those to watch, the agent finds by its settings.
 pub(super) fn start(
     workspace: &Workspace,
     directory: &Path,
     gpu_user: u32,
-    capture: Option<&Path>,
+    capture: &Path,
 ) -> Result<Agent> {
     let address = free_address()?;
     let scenario = directory.join("nvml.toml");
@@ -78,9 +101,7 @@ pub(super) fn start(
     command.arg("--config").arg(directory.join(CONFIGURATION));
     command.args(["--listen", &address.to_string()]);
     command.arg("--nvml-lib").arg(workspace.release(FAKE_NVML));
-    if let Some(capture) = capture {
-        command.arg("--record").arg(capture);
-    }
+    command.arg("--record").arg(capture);
     let mut process = Process::start("voxprobe", &mut command, directory)?;
 
     let deadline = Instant::now() + READY_LIMIT;
@@ -105,6 +126,14 @@ pub(super) fn replay(workspace: &Workspace, capture: &Path, what: &str) -> Resul
     let mut command = Command::new(workspace.release("voxprobe"));
     command.arg("replay").arg(capture).arg(what);
     answer("voxprobe replay", &mut command, &[0])
+}
+
+/// Why frames of a capture were late, as JSON.
+pub(super) fn diagnosis(workspace: &Workspace, capture: &Path) -> Result<String> {
+    let mut command = Command::new(workspace.release("voxprobe"));
+    command.arg("replay").arg(capture);
+    command.args(["--diagnose", "--format", "json"]);
+    answer("voxprobe replay", &mut command, &[0, EXIT_FINDINGS])
 }
 
 /// What works on this host.

@@ -2,8 +2,13 @@
 
 use super::exposition::{Sample, sum};
 
+/// Columns that a line should fit.
+const COLUMNS: usize = 80;
 /// Most lines of one section.
 const MAX_LINES: usize = 48;
+
+/// Most series of one metric: sessions have one each.
+const MAX_SERIES: usize = 10;
 
 /// What a section shows.
 struct Section {
@@ -14,8 +19,18 @@ struct Section {
     but: &'static str,
 }
 
-/// The guide's worker metrics, the GPU, the probe's own cost.
-const SECTIONS: [Section; 3] = [
+/// The guide's metrics, the GPU, the probe's own cost.
+const SECTIONS: [Section; 5] = [
+    Section {
+        heading: "orchestrator",
+        shown: &["orchestrator_"],
+        but: "-",
+    },
+    Section {
+        heading: "Redis",
+        shown: &["redis_"],
+        but: "-",
+    },
     Section {
         heading: "worker",
         shown: &["worker_"],
@@ -70,8 +85,9 @@ pub(super) fn lines(samples: &[Sample]) -> Vec<String> {
                 format!(", all with worker=\"{worker}\"")
             });
         lines.push(format!("\n# {}{label}", section.heading));
+        let of_section = without_crowds(&of_section);
         let left = of_section.len().saturating_sub(MAX_LINES);
-        lines.extend(of_section.into_iter().take(MAX_LINES));
+        lines.extend(of_section.iter().take(MAX_LINES).map(|line| folded(line)));
         if left > 0 {
             lines.push(format!("… and {left} more"));
         }
@@ -109,6 +125,38 @@ impl Section {
         });
         listed && !name.starts_with(self.but)
     }
+}
+
+/// Of a metric with many series, the first ones.
+fn without_crowds(lines: &[String]) -> Vec<String> {
+    let name = |line: &String| {
+        line.split(['{', ' '])
+            .next()
+            .unwrap_or_default()
+            .to_string()
+    };
+    lines
+        .chunk_by(|a, b| name(a) == name(b))
+        .flat_map(|series| {
+            let left = series.len().saturating_sub(MAX_SERIES);
+            let rest = (left > 0).then(|| format!("… and {left} more of them"));
+            series.iter().take(MAX_SERIES).cloned().chain(rest)
+        })
+        .collect()
+}
+
+/// A line that is too long is broken between two labels.
+fn folded(line: &str) -> String {
+    if line.chars().count() <= COLUMNS {
+        return line.to_string();
+    }
+    let fits = line.char_indices().take(COLUMNS).collect::<Vec<_>>();
+    let comma = fits.iter().rev().find(|(_, character)| *character == ',');
+    let (begin, end) = line.split_at(comma.map_or(line.len(), |(at, _)| at + 1));
+    if end.is_empty() {
+        return begin.to_string();
+    }
+    format!("{begin}\n    {}", folded(end))
 }
 
 /// One sample as `/metrics` has it; of a histogram its count, with the mean. Buckets and sums are
@@ -201,15 +249,46 @@ mod tests {
     }
 
     #[test]
+    fn long_line_is_broken_between_labels() {
+        let samples = parse(
+            "orchestrator_sessions_ended_total{model_id=\"tone-small\",reason=\"client_disconnect\",\
+             transport=\"websocket\"} 3\n",
+        );
+        assert_eq!(
+            lines(&samples).last().map(String::as_str),
+            Some(
+                "orchestrator_sessions_ended_total{model_id=\"tone-small\",\n    \
+                 reason=\"client_disconnect\",transport=\"websocket\"} 3"
+            )
+        );
+    }
+
+    #[test]
     fn long_section_says_how_much_is_left() {
         use std::fmt::Write as _;
         let mut metrics = String::new();
-        for series in 0..MAX_LINES + 2 {
-            writeln!(metrics, "worker_frames{{session=\"{series}\"}} 1").expect("string");
+        for metric in 0..MAX_LINES + 2 {
+            writeln!(metrics, "worker_{metric} 1").expect("string");
         }
         let lines = lines(&parse(&metrics));
         assert_eq!(lines.len(), 1 + MAX_LINES + 1);
         assert_eq!(lines.last().map(String::as_str), Some("… and 2 more"));
+    }
+
+    #[test]
+    fn metric_of_many_sessions_leaves_room_for_others() {
+        use std::fmt::Write as _;
+        let mut metrics = String::new();
+        for session in 0..MAX_SERIES + 3 {
+            writeln!(metrics, "worker_frames{{session=\"{session}\"}} 1").expect("string");
+        }
+        metrics.push_str("worker_underruns 2\n");
+        let lines = lines(&parse(&metrics));
+        assert_eq!(lines.len(), 1 + MAX_SERIES + 2);
+        assert_eq!(
+            lines[1 + MAX_SERIES..],
+            ["… and 3 more of them", "worker_underruns 2"]
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! and the same views.
 
 mod agent;
+mod diagnosis;
 mod excerpt;
 mod exposition;
 mod finding;
@@ -17,6 +18,7 @@ mod scenario;
 mod screen;
 mod streams;
 mod view;
+mod watch;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use self::host::Host;
+use self::live::Show;
 use self::screen::Screen;
 use crate::workspace::Workspace;
 use crate::{build, setup, step};
@@ -33,6 +36,9 @@ use crate::{build, setup, step};
 const SHORTEST: Duration = Duration::from_secs(4);
 /// Longest demo.
 const LONGEST: Duration = Duration::from_hours(1);
+
+/// Where what the kernel told is saved, in the demo's directory.
+const CAPTURE: &str = "demo.vxcap";
 
 /// Reads `20s`, `2m` or `1500ms`, within the demo's bounds.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -61,7 +67,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         })
 }
 
-/// The whole task. With `capture`, what the agent is told goes to that file too.
+/// The whole task. With `capture`, what the agent is told is saved there.
 pub(crate) fn task(
     workspace: &Workspace,
     duration: Duration,
@@ -86,15 +92,23 @@ fn show(
     step::report("ready", "everything is built", started.elapsed());
     let directory = workspace.target("demo");
     fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
-    agent::configure(workspace, &directory)?;
+    let redis_port = agent::configure(workspace, &directory)?;
     let host = agent::check(workspace, &directory)?;
+    let saved = directory.join(CAPTURE);
+    let live = Show {
+        workspace,
+        directory: &directory,
+        duration,
+        capture: capture.unwrap_or(&saved),
+        redis_port,
+    };
     match refusal.or_else(|| host.refusal().map(String::from)) {
         Some(reason) => {
             screen.say("")?;
             screen.explain(format!("no eBPF on this host: {reason}"))?;
             playback::show(workspace, screen)?;
         }
-        None => live::show(workspace, &directory, duration, capture, screen)?,
+        None => live.run(screen)?,
     }
     say_limits(&host, screen)
 }

@@ -5,6 +5,7 @@
 
 use anyhow::Result;
 
+use super::diagnosis::Diagnosis;
 use super::screen::Screen;
 use super::{agent, excerpt, exposition, finding, shown, streams, view};
 use crate::workspace::Workspace;
@@ -27,6 +28,9 @@ pub(super) fn show(workspace: &Workspace, screen: &mut Screen) -> Result<()> {
         .say("\nlate audio, from a fault that was recorded with it (a frame held back 400 ms):")?;
     for line in finding::between(&[], &metrics).lines() {
         screen.say(line)?;
+    }
+    for line in Diagnosis::of(workspace, &capture)?.lines(None) {
+        screen.explain(line)?;
     }
     for line in excerpt::lines(&metrics) {
         screen.say(line)?;

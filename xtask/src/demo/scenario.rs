@@ -10,9 +10,9 @@ pub(super) const WORKER: &str = "tts-demo@0";
 /// Models that the worker keeps at most.
 pub(super) const RESIDENT_CAP: u8 = 3;
 
-/// The agent's settings: the one process to watch, found by its executable and arguments as it
-/// starts. Every other key has its default.
-pub(super) fn configuration(voicelab: &Path) -> String {
+/// The agent's settings: the processes to watch, found by their executables and arguments as they
+/// start, and why frames are late. Every other key has its default.
+pub(super) fn configuration(voicelab: &Path, redis_port: u16) -> String {
     let exe = quoted(&format!("^{}$", literally(&voicelab.to_string_lossy())));
     format!(
         r#"# Settings of the demo; config/voxprobe.toml shows every key.
@@ -20,11 +20,24 @@ pub(super) fn configuration(voicelab: &Path) -> String {
 [models]
 resident_cap = {RESIDENT_CAP}
 
+[diagnosis]
+enabled = true
+
 [[target]]
 role = "worker"
 exe = {exe}
 cmdline = '(^|/)voicelab worker\s'
 name = "{WORKER}"
+
+[[target]]
+role = "orchestrator"
+exe = {exe}
+cmdline = '(^|/)voicelab orchestrator\s'
+
+# Its arguments, or the title that it gives itself.
+[[target]]
+role = "redis"
+cmdline = '^redis-server .*[ :]{redis_port}(\s|$)'
 "#
     )
 }
@@ -100,7 +113,7 @@ mod tests {
 
     #[test]
     fn target_is_this_tree_s_worker_and_no_other() {
-        let text = configuration(Path::new("/src/a.b (c)/voicelab"));
+        let text = configuration(Path::new("/src/a.b (c)/voicelab"), 4711);
         assert!(
             text.contains(r#"exe = "^/src/a\\.b\\ \\(c\\)/voicelab$""#),
             "{text}"

@@ -16,6 +16,7 @@ use crate::toolchain::{BPF_LINKER, Decision, Facts, Toolchain, decide};
 use crate::workspace::Workspace;
 
 pub(crate) use self::python::installed as python;
+pub(crate) use self::tools::find as program;
 
 /// Most steps to a complete toolchain: compiler, LLVM libraries, linker, and the look after them.
 const TOOLCHAIN_STEPS: usize = 4;

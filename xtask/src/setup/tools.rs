@@ -141,8 +141,8 @@ fn place(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).with_context(|| format!("move {}", from.display()))
 }
 
-/// System tools are often outside of an ordinary user's `PATH`.
-fn find(workspace: &Workspace, name: &str) -> Option<PathBuf> {
+/// An installed program. System tools are often outside of an ordinary user's `PATH`.
+pub(crate) fn find(workspace: &Workspace, name: &str) -> Option<PathBuf> {
     let path = workspace.search_path();
     env::split_paths(&path)
         .chain(env::split_paths(OsStr::new("/usr/sbin:/sbin")))

@@ -1,16 +1,14 @@
-//! The live view: one row for each open audio stream, and what the metrics add up to.
+//! The live view: what the metrics add up to, the orchestrator's sessions, Redis, and one row for each
+//! open audio stream.
+
+mod calls;
+mod table;
 
 use std::time::Duration;
 
 use super::exposition::{Sample, sum};
 use super::streams::Stream;
 
-/// Most rows: one screen of 24 lines, with the lines around the table.
-const MAX_ROWS: usize = 18;
-/// Most characters of a session.
-const SESSION_CHARACTERS: usize = 12;
-/// Most characters of a model.
-const MODEL_CHARACTERS: usize = 11;
 /// Bytes in a gibibyte.
 const GIB: f64 = 1_073_741_824.0;
 
@@ -22,7 +20,8 @@ pub(super) fn picture(
 ) -> Vec<String> {
     let mut lines = vec![summary(elapsed, streams, metrics)];
     lines.extend(gpu(metrics));
-    lines.extend(table(streams));
+    lines.extend(calls::lines(metrics));
+    lines.extend(table::lines(streams));
     lines
 }
 
@@ -41,59 +40,6 @@ pub(super) fn summary(elapsed: Option<Duration>, streams: &[Stream], metrics: &[
         sum(metrics, "worker_audio_underruns_total").unwrap_or(0.0),
         worst(|stream| stream.jitter_p95_ms),
         worst(|stream| stream.lateness_ms),
-    )
-}
-
-/// A heading, and one row for each stream; times in milliseconds.
-pub(super) fn table(streams: &[Stream]) -> Vec<String> {
-    let heading = [
-        "session",
-        "model",
-        "pacing",
-        "frames",
-        "jit p50",
-        "jit p95",
-        "late",
-        "underruns",
-        "state",
-    ];
-    let rows = streams.iter().take(MAX_ROWS).map(|stream| {
-        row(&[
-            &name(stream.session.as_ref(), SESSION_CHARACTERS),
-            &name(stream.model.as_ref(), MODEL_CHARACTERS),
-            &name(stream.pacing.as_ref(), 6),
-            &stream.frames.to_string(),
-            &number(stream.jitter_p50_ms),
-            &number(stream.jitter_p95_ms),
-            &number(stream.lateness_ms),
-            &stream.underruns.to_string(),
-            &name(stream.state.as_ref(), 8),
-        ])
-    });
-    let left = streams.len().saturating_sub(MAX_ROWS);
-    let rest = (left > 0).then(|| format!("… and {left} more"));
-    std::iter::once(row(&heading))
-        .chain(rows)
-        .chain(rest)
-        .collect()
-}
-
-/// 12 + 11 + 6 + 6 + 7 + 7 + 6 + 9 + 8 characters and eight spaces: 80 columns.
-fn row(cells: &[&str; 9]) -> String {
-    let [
-        session,
-        model,
-        pacing,
-        frames,
-        p50,
-        p95,
-        late,
-        underruns,
-        state,
-    ] = cells;
-    format!(
-        "{session:<12} {model:<11} {pacing:<6} {frames:>6} {p50:>7} {p95:>7} {late:>6} \
-         {underruns:>9} {state}"
     )
 }
 
@@ -121,7 +67,7 @@ fn gpu(metrics: &[Sample]) -> Option<String> {
 }
 
 /// A name made safe for a terminal: it comes from the wire.
-fn name(name: Option<&String>, characters: usize) -> String {
+fn name(name: Option<&str>, characters: usize) -> String {
     match name {
         Some(name) => name
             .chars()
@@ -143,9 +89,9 @@ mod tests {
     use super::*;
 
     /// Columns that the view must fit.
-    const COLUMNS: usize = 80;
+    pub(super) const COLUMNS: usize = 80;
 
-    const TWO: &str = r#"[
+    pub(super) const TWO: &str = r#"[
         {"session": "a", "model": "m", "pacing": "paced", "frames": 50, "jitter_p50_ms": 0.1,
          "jitter_p95_ms": 0.4, "lateness_ms": 0, "underruns": 0, "state": "speaking"},
         {"session": "b", "frames": 7, "lateness_ms": 340.5, "underruns": 1, "jitter_p95_ms": null}
@@ -174,41 +120,6 @@ mod tests {
     }
 
     #[test]
-    fn unknown_value_is_a_dash() {
-        let table = table(&parse(TWO).expect("streams"));
-        let cells: Vec<&str> = table[2].split_whitespace().collect();
-        assert_eq!(cells, ["b", "-", "-", "7", "-", "-", "340.5", "1", "-"]);
-    }
-
-    #[test]
-    fn widest_row_fits_the_columns() {
-        let long = || Some("x".repeat(100));
-        let stream = Stream {
-            session: long(),
-            model: long(),
-            pacing: long(),
-            frames: 999_999,
-            jitter_p50_ms: Some(99_999.94),
-            jitter_p95_ms: Some(99_999.94),
-            lateness_ms: Some(9_999.94),
-            margin_ms: None,
-            underruns: 999_999_999,
-            state: long(),
-        };
-        for line in table(&[stream]) {
-            assert!(line.chars().count() <= COLUMNS, "{line}");
-        }
-    }
-
-    #[test]
-    fn many_streams_are_cut_to_one_screen() {
-        let streams = vec![Stream::default(); MAX_ROWS + 3];
-        let table = table(&streams);
-        assert_eq!(table.len(), 1 + MAX_ROWS + 1);
-        assert_eq!(table.last().map(String::as_str), Some("… and 3 more"));
-    }
-
-    #[test]
     fn gpu_line_appears_only_with_a_gpu() {
         let line = gpu(&exposition::parse(METRICS)).expect("a GPU");
         assert_eq!(
@@ -220,7 +131,6 @@ mod tests {
 
     #[test]
     fn escape_sequence_in_a_name_does_not_reach_the_terminal() {
-        let hostile = "\x1b[2Jname".to_string();
-        assert_eq!(name(Some(&hostile), 20), "[2Jname");
+        assert_eq!(name(Some("\x1b[2Jname"), 20), "[2Jname");
     }
 }

@@ -1,40 +1,32 @@
-//! The voice system of the demo: a worker, its clients, and the switch for its faults.
+//! The worker, and the switch for its faults.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
-use super::process::Process;
-use super::scenario::RESIDENT_CAP;
+use super::{MODELS, START_LIMIT, expect_running};
+use crate::demo::process::Process;
+use crate::demo::scenario::RESIDENT_CAP;
 use crate::step;
 
 /// Label `adapter_type` of the worker.
 const ADAPTER: &str = "demo";
-/// Models that the sessions ask for.
-const MODELS: &str = "tone-small,tone-large";
-/// Characters in one utterance: 7 seconds of audio.
-const TEXT_LENGTH: &str = "120";
 /// The fault socket, in the demo's directory. Relative: a socket's path has at most 107 bytes.
 const FAULT_SOCKET: &str = "faults.sock";
-/// Time to start a program of this workspace and have it listen.
-const START_LIMIT: Duration = Duration::from_secs(10);
-/// A client outlives the live view by the time that the steps around it take.
-const CLIENT_MARGIN: Duration = Duration::from_mins(1);
 
 /// A paced text-to-speech worker.
 #[derive(Debug)]
-pub(super) struct Worker {
+pub(in crate::demo) struct Worker {
     process: RefCell<Process>,
-    port: u16,
-    voicelab: PathBuf,
-    directory: PathBuf,
+    pub(super) port: u16,
+    pub(super) voicelab: PathBuf,
+    pub(super) directory: PathBuf,
 }
 
 impl Worker {
-    pub(super) fn start(voicelab: &Path, directory: &Path) -> Result<Self> {
+    pub(in crate::demo) fn start(voicelab: &Path, directory: &Path) -> Result<Self> {
         let mut command = Command::new(voicelab);
         command.current_dir(directory).arg("worker");
         command.args(["--port", "0", "--mode", "paced", "--adapter", ADAPTER]);
@@ -54,73 +46,21 @@ impl Worker {
         })
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(in crate::demo) fn pid(&self) -> u32 {
         self.process.borrow().pid()
     }
 
-    pub(super) fn still_runs(&self) -> Result<()> {
+    pub(in crate::demo) fn still_runs(&self) -> Result<()> {
         expect_running("the worker", &mut self.process.borrow_mut())
     }
 
     /// Has one frame of a session sent late, by so many milliseconds.
-    pub(super) fn stall(&self, milliseconds: u64, session: &str) -> Result<()> {
+    pub(in crate::demo) fn stall(&self, milliseconds: u64, session: &str) -> Result<()> {
         let mut command = Command::new(&self.voicelab);
         command.current_dir(&self.directory);
         command.args(["fault", "--socket", FAULT_SOCKET]);
         command.args(["stall", &milliseconds.to_string(), session]);
         step::run_quietly(&mut command).context("switch the fault on")
-    }
-}
-
-/// What a client does beside speaking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Habit {
-    /// Nothing.
-    Listen,
-    /// Pauses, resumes and stops, and loads and unloads a model at its start.
-    Control,
-}
-
-/// A client that keeps several sessions busy.
-#[derive(Debug)]
-pub(super) struct Client {
-    process: RefCell<Process>,
-}
-
-impl Client {
-    /// Starts it; its sessions are called `NAME-0`, `NAME-1`, ….
-    pub(super) fn start(
-        worker: &Worker,
-        name: &str,
-        sessions: u8,
-        habit: Habit,
-        duration: Duration,
-    ) -> Result<Self> {
-        let seconds = (duration + CLIENT_MARGIN).as_secs().to_string();
-        let mut command = Command::new(&worker.voicelab);
-        command.args(["client", "--target", &format!("127.0.0.1:{}", worker.port)]);
-        command.args(["--sessions", &sessions.to_string()]);
-        command.args(["--session-prefix", name, "--models", MODELS]);
-        command.args(["--text-length", TEXT_LENGTH]);
-        command.args(["--duration", &seconds, "--give-up", &seconds]);
-        if habit == Habit::Control {
-            command.args(["--controls", "--inspect"]);
-        }
-        let process = Process::start(&format!("client-{name}"), &mut command, &worker.directory)?;
-        Ok(Self {
-            process: RefCell::new(process),
-        })
-    }
-
-    pub(super) fn still_runs(&self) -> Result<()> {
-        expect_running("a client", &mut self.process.borrow_mut())
-    }
-}
-
-fn expect_running(name: &str, process: &mut Process) -> Result<()> {
-    match process.ended()? {
-        None => Ok(()),
-        Some(status) => bail!("{name} ended early with {status}: {}", process.last_word()),
     }
 }
 
