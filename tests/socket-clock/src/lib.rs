@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use libc::{msghdr, ssize_t};
 use ring::Ring;
 
-/// Bytes from which a send carries a message: an HTTP/2 PING has 17, a WINDOW_UPDATE 13, and one may go
+/// Bytes from which a send carries a message: an HTTP/2 PING has 17, a `WINDOW_UPDATE` 13, and one may go
 /// with two of the other (RFC 9113, 6.7 and 6.9); the shortest request of the `tts` service has some 50.
 const MESSAGE_BYTES: ssize_t = 44;
 

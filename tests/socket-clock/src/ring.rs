@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Times kept: a second of a busy worker.
-const LENGTH: usize = 4096;
+const LENGTH: usize = 2048;
 
 /// The last [`LENGTH`] times; 0 stands for none.
 pub(crate) struct Ring {

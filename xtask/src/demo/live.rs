@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -15,10 +14,6 @@ use super::screen::Screen;
 use super::watch::{LATER, Watch};
 use super::{excerpt, scenario, shown};
 use crate::workspace::Workspace;
-
-/// Silence after which commands on a connection to Redis are told that began before its process was
-/// found.
-const SILENCE: Duration = Duration::from_millis(1_200);
 
 /// What the demo is told.
 pub(super) struct Show<'a> {
@@ -58,9 +53,6 @@ impl Show<'_> {
         let orchestrator = Orchestrator::start(&worker, redis.as_ref())?;
         agent.wait_for_orchestrator()?;
         introduce(&orchestrator, redis.as_ref(), screen)?;
-        if redis.is_some() {
-            thread::sleep(SILENCE);
-        }
         let talkers = Talkers::start(&orchestrator, &worker, duration)?;
         let later = Client::start(&worker, LATER, 3, Habit::Listen, duration)?;
         let control = Client::start(&worker, "control", 2, Habit::Control, duration)?;

@@ -32,18 +32,19 @@ pub(super) fn models(lab: &Lab) -> PathBuf {
 /// The agent's settings; everything else has its default. Only processes of this folder are targets.
 pub(super) fn agent(redis_port: &str, folder: &Path, models: &Path) -> String {
     let (folder, root) = (folder.display(), models.display().to_string());
-    let mut text = format!(
+    let others = format!(
         "[models]\nroots = [{root:?}]\nresident_cap = 2\n\n\
-         [[target]]\nrole = \"orchestrator\"\ncmdline = '(voicelab orchestrator|ws_orchestrator\\.py) .*{folder}/'\n\n\
+         [[target]]\nrole = \"orchestrator\"\n\
+         cmdline = '(voicelab orchestrator|ws_orchestrator\\.py) .*{folder}/'\n\n\
          [[target]]\nrole = \"redis\"\ncmdline = 'redis-server .*:{redis_port}'\n"
     );
-    for (name, adapter, _) in WORKERS {
-        text += &format!(
+    let workers = WORKERS.map(|(name, adapter, _)| {
+        format!(
             "\n[[target]]\nrole = \"worker\"\nname = \"{name}\"\n\
              cmdline = '(voicelab worker|worker_(aio|sync)\\.py) .*{folder}/.*--adapter {adapter}'\n"
-        );
-    }
-    text + HOOKS
+        )
+    });
+    others + &workers.concat() + HOOKS
 }
 
 /// The functions of the voicelab's shared object, and how its orchestrator takes their results.

@@ -89,12 +89,11 @@ impl Scene {
                 Act::Fault(fault) => orchestrator.fault(fault),
             }
         }
-        let orchestrated = match self.front {
-            Front::LiveKit => watch.look_while(&probe, || orchestrator.finish(LIMIT)),
-            _ => {
-                watch.look_for(&probe, SETTLE);
-                orchestrator.terminate()
-            }
+        let orchestrated = if self.front == Front::LiveKit {
+            watch.look_while(&probe, || orchestrator.finish(LIMIT))
+        } else {
+            watch.look_for(&probe, SETTLE);
+            orchestrator.terminate()
         };
         watch.look_for(&probe, SETTLE);
         let mut truths = vec![Truth::new("orchestrator", orchestrated.truth)];
