@@ -20,9 +20,9 @@ use voicelab::truth::{Event, measures};
 /// How long the clients beside the garbage may take.
 const CLIENT_LIMIT: Duration = Duration::from_secs(90);
 
-/// Resident bytes that garbage may cost at most: a quarter of what one deflate bomb blows up to, 1.6 %
-/// of what one length field promises.
-const MOST_GROWTH_BYTES: f64 = 64e6;
+/// Resident bytes that garbage may cost at most: a sixteenth of what one deflate bomb blows up to. It
+/// costs about half a million.
+const MOST_GROWTH_BYTES: f64 = 16e6;
 
 /// Compressed messages among the garbage that are complete and cannot be read.
 const UNREADABLE: f64 = 2.0;
