@@ -6,7 +6,9 @@
     reason = "counts are whole numbers: f64 holds them exactly"
 )]
 
+mod deflate;
 mod exactness;
 mod grpc_aio;
 mod grpc_sync;
+mod keep_alive;
 mod orchestrators;

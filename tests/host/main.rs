@@ -8,6 +8,8 @@
 )]
 
 mod causes;
+mod deflate;
+mod endings;
 mod endurance;
 mod exact_counts;
 mod gpus;

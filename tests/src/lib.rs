@@ -6,8 +6,10 @@
     reason = "counts are whole numbers and readings pass unchanged: f64 holds both exactly"
 )]
 
+pub mod account;
 pub mod artifacts;
 pub mod capture;
+pub mod compression;
 pub mod exposition;
 pub mod garbage;
 pub mod http2;

@@ -7,8 +7,11 @@ use std::time::Duration;
 use rustix::process::Signal;
 use voicelab::truth::{Line, Measure, measures};
 
+use crate::artifacts;
+use crate::exposition::Exposition;
 use crate::lab::Lab;
 use crate::peer::{END, Outcome, START, Server, outcome, python, read_truth, voicelab};
+use crate::probe::Probe;
 use crate::process::Process;
 
 /// What serves the clients.
@@ -132,6 +135,11 @@ impl Orchestrator {
         &self.faults
     }
 
+    /// Lets it begin its first session (`LiveKit` with `--wait`).
+    pub fn go_on(&mut self) {
+        self.process.tell("go on");
+    }
+
     /// Switches a fault.
     pub fn fault(&self, command: &str) {
         let status = voicelab("fault")
@@ -173,6 +181,23 @@ impl Orchestrator {
     }
 }
 
+/// Starts the agent on orchestrators, with these further settings, and waits until it watches them.
+pub fn watch(lab: &Lab, pids: &[u32], settings: &str) -> Probe {
+    let target = |pid| format!("\n[[target]]\nrole = \"orchestrator\"\npid = {pid}\n");
+    let targets: String = pids.iter().map(target).collect();
+    let config = lab.fresh("orchestrators.toml");
+    std::fs::write(&config, settings.to_owned() + &targets).expect("write the settings");
+    let mut command = Command::new(artifacts::voxprobe());
+    command.args(["run", "--config"]).arg(config);
+    let probe = Probe::start(lab, command);
+    let role = [("role", "orchestrator")];
+    let watched =
+        |scrape: &Exposition| scrape.sum("voxprobe_watched_processes", &role) >= pids.len() as f64;
+    let scrape = probe.scrape_until(START, watched);
+    assert!(watched(&scrape), "{}", probe.log());
+    probe
+}
+
 /// Clients of an orchestrator.
 pub struct Talker {
     process: Process,
@@ -193,6 +218,21 @@ impl Talker {
             .args(arguments);
         let process = Process::start(&mut command, &lab.fresh("talker.err"));
         Self { process, truth }
+    }
+
+    /// Waits until all of them wait for a word (`--wait-before`).
+    pub fn wait_until_all_wait(&self, limit: Duration) {
+        assert_eq!(self.process.line(limit), "waiting");
+    }
+
+    /// Gives the word.
+    pub fn go_on(&mut self) {
+        self.process.tell("go on");
+    }
+
+    /// What they did until now, up to half a second ago.
+    pub fn truth(&self) -> Vec<Line> {
+        read_truth(&self.truth)
     }
 
     /// Waits until they have done everything.

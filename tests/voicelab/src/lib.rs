@@ -6,10 +6,10 @@
 //! ([`truth`]); a test then compares what the probe saw with what was done.
 
 pub mod cli;
+pub mod clock;
 pub mod truth;
 
 mod client;
-mod clock;
 mod fault_client;
 mod fault_socket;
 mod measuring;

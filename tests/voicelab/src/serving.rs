@@ -39,6 +39,12 @@ pub(crate) fn print_line(line: &str) -> anyhow::Result<()> {
         .context("write to stdout")
 }
 
+/// Waits for a line on stdin, or its end.
+pub(crate) fn next_line() {
+    // One that cannot be read has ended.
+    drop(std::io::stdin().read_line(&mut String::new()));
+}
+
 /// Starts listening for SIGTERM and SIGINT; the future ends with the first of them.
 ///
 /// Called inside a runtime, and before [`announce`], so that no early signal is missed.

@@ -183,7 +183,14 @@ impl Http2Connection {
 
     /// The connection is gone.
     pub fn handle_closed(&mut self, at: KtimeNs, sink: &mut dyn Sink) {
-        self.closed = true;
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        for half in [&self.client, &self.server] {
+            if half.framer.is_inside() {
+                sink.problem(Problem::CutShort);
+            }
+        }
         self.calls.close(at, sink);
     }
 

@@ -76,11 +76,14 @@ pub enum Problem {
     MessageTooLong,
     /// More compressed directions at once than are inflated.
     TooManyInflaters,
+    /// The connection ended inside a head, a frame, a value or a message, or a call's direction
+    /// inside a gRPC message.
+    CutShort,
 }
 
 impl Problem {
     /// All problems, in label order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::BadPreface,
         Self::BadFrame,
         Self::FramingLost,
@@ -93,6 +96,7 @@ impl Problem {
         Self::BadDeflate,
         Self::MessageTooLong,
         Self::TooManyInflaters,
+        Self::CutShort,
     ];
 
     /// As written in labels.
@@ -110,6 +114,7 @@ impl Problem {
             Self::BadDeflate => "bad_deflate",
             Self::MessageTooLong => "message_too_long",
             Self::TooManyInflaters => "too_many_inflaters",
+            Self::CutShort => "cut_short",
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     undetermined::Undetermined,
 };
 use crate::{
-    flow::WebSocketConnection,
+    flow::{Problem, WebSocketConnection},
     record::{
         Chunk, ConnectionEnd, Direction, Gap, Joined, KtimeNs, Opened, Piece, Record, Side, Tgid,
     },
@@ -177,6 +177,9 @@ impl Connection {
             }
             Protocol::WebSocket(side, websocket) => {
                 websocket.handle_closed(at, end, &mut FlowSink::new(*side, stage, None));
+            }
+            Protocol::Undetermined(first) if first.has_begun() => {
+                stage.counters.problem(Problem::CutShort);
             }
             Protocol::Undetermined(_) | Protocol::Other => {}
         }

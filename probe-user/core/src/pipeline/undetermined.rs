@@ -76,6 +76,11 @@ impl Undetermined {
         })
     }
 
+    /// Whether anything came.
+    pub(super) fn has_begun(&self) -> bool {
+        self.bytes > 0
+    }
+
     /// What came so far.
     pub(super) fn into_held(self) -> Vec<Chunk<'static>> {
         self.held

@@ -127,14 +127,14 @@ impl Host {
     }
 
     /// What is exported about connections.
-    fn connections(&self) -> Vec<String> {
+    fn series(&self, name: &str) -> Vec<String> {
         let families = self.pipeline.metrics().registry().gather();
         let text = prometheus::TextEncoder::new()
             .encode_to_string(&families)
             .unwrap();
         let lines = text
             .lines()
-            .filter(|line| line.starts_with("voxprobe_connections{") && !line.ends_with(" 0"));
+            .filter(|line| line.starts_with(name) && !line.ends_with(" 0"));
         lines.map(str::to_owned).collect()
     }
 }
@@ -232,7 +232,7 @@ fn session_is_told_and_its_capture_replays_alike_without_content() {
         let close = frame(Direction::Received, 0x88, b"\x03\xe8speak this");
         host.push(1, Direction::Received, &close);
         let open = "voxprobe_connections{joined=\"from_start\",protocol=\"websocket\"} 1";
-        assert_eq!(host.connections(), [open]);
+        assert_eq!(host.series("voxprobe_connections{"), [open]);
         host.closed(1, None);
         let told = host.told();
         assert!(told.iter().all(|event| event.process == ORCHESTRATOR));
@@ -332,8 +332,22 @@ fn connection_that_is_no_websocket_is_not_wanted() {
     assert_eq!(host.pipeline.poll_unwanted(), Some(ConnectionId(1)));
     assert_eq!(host.pipeline.poll_unwanted(), None, "told once");
     let other = "voxprobe_connections{joined=\"from_start\",protocol=\"other\"} 1";
-    assert_eq!(host.connections(), [other]);
+    assert_eq!(host.series("voxprobe_connections{"), [other]);
     assert!(host.told().is_empty());
+}
+
+#[test]
+fn end_before_the_protocol_is_told_is_a_problem_where_anything_was_said() {
+    let mut host = Host::new();
+    host.open(1, Joined::FromStart);
+    host.closed(1, None);
+    let problems = |host: &Host| host.series("voxprobe_wire_problems_total{");
+    assert!(problems(&host).is_empty());
+    host.open(2, Joined::FromStart);
+    host.push(2, Direction::Received, b"GE");
+    host.closed(2, None);
+    let cut_short = "voxprobe_wire_problems_total{problem=\"cut_short\"} 1";
+    assert_eq!(problems(&host), [cut_short]);
 }
 
 #[test]

@@ -116,6 +116,15 @@ impl Deframer {
         self.state = State::Ignored;
     }
 
+    /// Whether a message has begun and is not complete.
+    pub fn is_inside(&self) -> bool {
+        match self.state {
+            State::Prefix { have, .. } => have > 0,
+            State::Body { .. } => true,
+            State::Unframed { .. } | State::Ignored => false,
+        }
+    }
+
     /// Bytes are missing, nobody knows how many; whether it is news that messages are lost.
     pub fn lose(&mut self) -> bool {
         let told = match self.state {

@@ -65,6 +65,11 @@ pub struct Collector {
 }
 
 impl Collector {
+    /// Whether a head has begun.
+    pub fn has_begun(&self) -> bool {
+        !self.bytes.is_empty()
+    }
+
     /// Takes a run of `input`: the bytes used, and the head once it is complete.
     fn take(&mut self, input: &[u8]) -> Result<(usize, bool), HeadError> {
         let before = self.bytes.len();

@@ -32,6 +32,7 @@ pub(crate) fn prepare(name: &str) -> anyhow::Result<Scenario> {
         "unix" => Box::new(unix),
         "inherited_listener" => inherited_listener()?,
         "waiting_accept" => waiting_accept()?,
+        "ask_redis" => Box::new(ask_redis),
         other => anyhow::bail!("no scenario {other}"),
     })
 }
@@ -330,4 +331,19 @@ fn waiting_accept() -> anyhow::Result<Scenario> {
         pair.server.receive_all(Receive::Recvmsg, bytes.len())?;
         Ok(pair.into_reports().into())
     }))
+}
+
+/// Asks each Redis server of the command line's addresses, and takes what it answers until it hangs
+/// up.
+fn ask_redis() -> anyhow::Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    for address in std::env::args().skip(2) {
+        let socket =
+            TcpStream::connect(&address).with_context(|| format!("connect to {address}"))?;
+        let mut end = End::connected(socket)?;
+        end.send_all(Send::Sendto, b"*1\r\n$4\r\nPING\r\n")?;
+        while end.receive(Receive::Recvfrom, 65_536, 1)? > 0 {}
+        reports.push(end.report);
+    }
+    Ok(reports)
 }

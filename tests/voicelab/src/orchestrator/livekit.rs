@@ -34,6 +34,10 @@ pub(crate) async fn hold_sessions(orchestrator: &Arc<Orchestrator>) -> anyhow::R
         pid: std::process::id(),
         adapter: "livekit".to_owned(),
     });
+    if orchestrator.settings.wait {
+        let line = tokio::task::spawn_blocking(serving::next_line);
+        line.await.context("wait for a line")?;
+    }
     let signalled = serving::signalled()?;
     tokio::pin!(signalled);
     let mut sessions = tokio::task::JoinSet::new();

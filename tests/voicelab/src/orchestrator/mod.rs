@@ -68,6 +68,10 @@ pub(crate) enum Switch {
 
 /// An orchestrator's settings.
 #[derive(Clone, Debug, clap::Args)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct Args {
     /// WebSocket port, on IPv6 and IPv4; 0 takes a free one
     #[arg(long, default_value_t = 8080)]
@@ -120,6 +124,9 @@ pub(crate) struct Args {
     /// `LiveKit`: utterances in each
     #[arg(long, default_value_t = 1)]
     utterances: u64,
+    /// `LiveKit`: the first session begins when a line comes on stdin
+    #[arg(long)]
+    wait: bool,
     /// `LiveKit`: every second utterance is interrupted
     #[arg(long)]
     interrupt: bool,

@@ -1,5 +1,6 @@
 //! The talker: drives sessions of an orchestrator over WebSocket as its clients do, well and badly.
 
+mod gate;
 mod plan;
 mod session;
 
@@ -8,9 +9,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use tokio::sync::Semaphore;
 
+use self::gate::Gate;
 use self::plan::{Style, Way};
 use crate::orchestrator::Switch;
 use crate::serving;
@@ -61,6 +63,10 @@ pub(crate) struct Args {
         default_value = "client-close"
     )]
     ends: Vec<Way>,
+    /// Utterance (from 0) before which every session waits for a line on stdin: `waiting` is printed
+    /// when all of them do and nothing plays
+    #[arg(long)]
+    wait_before: Option<u64>,
     /// Every how many utterances a message that is none comes first (0: never)
     #[arg(long, default_value_t = 0)]
     malformed_every: u64,
@@ -96,10 +102,15 @@ pub(crate) struct Talker {
     pub(crate) style: Style,
     pub(crate) server: SocketAddr,
     pub(crate) truth: Truth,
+    pub(crate) gate: Gate,
 }
 
 /// Runs the sessions to their end and prints the counts.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    ensure!(
+        args.wait_before.is_none() || args.sessions <= args.concurrent as u64,
+        "all sessions can only wait for each other at the same time: raise --concurrent"
+    );
     let truth = Truth::start(args.truth.as_deref())?;
     let server = args
         .target
@@ -118,6 +129,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         },
         server,
         truth: truth.clone(),
+        gate: Gate::new(args.sessions),
     });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -82,6 +82,9 @@ pub(crate) async fn hold(talker: &Talker, connection: u64) -> anyhow::Result<()>
         if session.ended.is_some() {
             break;
         }
+        if settings.wait_before == Some(index) {
+            session.wait().await?;
+        }
         if settings.malformed_every > 0 && (index + 1).is_multiple_of(settings.malformed_every) {
             session.send("other", r#"{"type":"#.to_owned()).await;
         }
@@ -237,6 +240,22 @@ impl Session<'_> {
         let mut until = Instant::now() + if self.heard == 0 { PATIENCE } else { quiet };
         while self.listen(until).await {
             until = Instant::now() + quiet;
+        }
+    }
+
+    /// Hears out what plays, and waits with the other sessions.
+    async fn wait(&mut self) -> anyhow::Result<()> {
+        self.hear_out().await;
+        let passing = self.talker.gate.pass();
+        tokio::pin!(passing);
+        loop {
+            tokio::select! {
+                passed = &mut passing => return passed,
+                // Pings are answered meanwhile.
+                heard = self.listen(Instant::now() + PATIENCE) => {
+                    anyhow::ensure!(heard || self.ended.is_none(), "the session ended while it waited");
+                }
+            }
         }
     }
 

@@ -267,8 +267,12 @@ impl Calls {
         at: KtimeNs,
         sink: &mut dyn Sink,
     ) {
-        if self.seen(origin, stream, at, sink).is_none() {
+        let Some(call) = self.seen(origin, stream, at, sink) else {
             return;
+        };
+        let deframer = call.deframers.get(side(origin));
+        if deframer.is_some_and(Deframer::is_inside) {
+            sink.problem(Problem::CutShort);
         }
         match origin {
             Origin::Client => self.requests_ended(stream, at, sink),

@@ -173,7 +173,14 @@ impl RedisConnection {
 
     /// The connection is gone; `failed` when it was reset, refused or timed out.
     pub fn handle_closed(&mut self, failed: bool, sink: &mut dyn Sink) {
-        self.closed = true;
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        for parser in [&self.requests, &self.replies] {
+            if parser.is_inside() && !self.pairing.is_over() {
+                sink.problem(Problem::CutShort);
+            }
+        }
         self.pairing.close(failed, sink);
     }
 

@@ -92,6 +92,23 @@ fn peer() -> Peer {
 }
 
 #[test]
+fn end_inside_a_value_is_a_problem() {
+    for (request, reply, problems) in [
+        ("*1\r\n$4\r\nPI", "", 1),
+        ("*1\r\n$4\r\nPING\r\n", "$10\r\nfew", 1),
+        ("*1\r\n$4\r\nPING\r\n", "+PONG\r\n", 0),
+        ("*1\r\n$4\r\nPING\r\n", "*2\r\n:1\r\n", 1),
+    ] {
+        let mut peer = peer();
+        peer.push(Direction::Sent, 10, request.as_bytes());
+        peer.answer(20, reply);
+        peer.connection.handle_closed(false, &mut peer.told);
+        peer.connection.handle_closed(false, &mut peer.told);
+        assert_eq!(peer.told.problems, vec![Problem::CutShort; problems]);
+    }
+}
+
+#[test]
 fn pipelined_replies_answer_in_order() {
     let mut peer = peer();
     peer.ask(10, &["GET a", "SET a b"]);

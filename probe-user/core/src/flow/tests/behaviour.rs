@@ -390,3 +390,29 @@ fn calls_are_bounded_and_the_least_recently_used_goes() {
     assert!(ended[0].contains("stream: 3 ") && ended[0].contains("end: Unknown"));
     assert_eq!(watched.notes.problems, vec![Problem::TooManyCalls; 88]);
 }
+
+#[test]
+fn end_inside_a_frame_is_a_problem_and_between_frames_none() {
+    let (mut peers, _) = begun();
+    let request = peers.request(1, "Synthesize");
+    for cut in 0..=request.len() {
+        let (_, mut watched) = begun();
+        watched.bytes(Sent, &request[..cut]);
+        watched.close();
+        watched.close();
+        let whole = cut == 0 || cut == request.len();
+        let expected = vec![Problem::CutShort; usize::from(!whole)];
+        assert_eq!(watched.notes.problems, expected, "{cut}");
+    }
+}
+
+#[test]
+fn message_that_the_end_of_its_stream_cuts_short_is_a_problem() {
+    let (_, mut watched) = speaking();
+    watched.bytes(Sent, &data(1, END, &message(b"\x0a\x02s1")[..6]));
+    assert_eq!(watched.notes.problems, [Problem::CutShort]);
+    let (_, mut watched) = speaking();
+    watched.bytes(Sent, &data(1, END, &message(b"\x0a\x02s1")));
+    watched.close();
+    assert!(watched.notes.problems.is_empty());
+}

@@ -190,7 +190,7 @@ impl WebSocketConnection {
             Loss::BadFrame => Problem::BadFrame,
         });
         if (proof, loss) == (Proof::Certain, Loss::BadFrame) {
-            self.handle_closed(at, ConnectionEnd::ProtocolError, sink);
+            self.end(at, ConnectionEnd::ProtocolError, sink);
             return;
         }
         frames.search();

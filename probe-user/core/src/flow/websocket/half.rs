@@ -53,6 +53,21 @@ impl Half {
         matches!(self.phase, Phase::Head(_) | Phase::Body(_) | Phase::Answer)
     }
 
+    /// Whether a head has begun and is not complete.
+    pub(super) fn is_in_head(&self) -> bool {
+        matches!(&self.phase, Phase::Head(collector) if collector.has_begun())
+    }
+
+    /// Whether a head, a body, a frame or a message has begun and is not complete.
+    pub(super) fn is_inside(&self) -> bool {
+        match &self.phase {
+            Phase::Head(_) => self.is_in_head(),
+            Phase::Body(left) => *left > 0,
+            Phase::Frames(frames) => frames.proof != Proof::Searching && frames.parser.is_inside(),
+            Phase::Answer | Phase::Closed => false,
+        }
+    }
+
     /// Whether every byte since the handshake was followed.
     pub(super) fn is_certain(&self) -> bool {
         matches!(&self.phase, Phase::Frames(frames) if frames.proof == Proof::Certain)

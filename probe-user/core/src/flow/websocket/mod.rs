@@ -187,6 +187,17 @@ impl WebSocketConnection {
 
     /// The connection is gone. What ends it first counts.
     pub fn handle_closed(&mut self, at: KtimeNs, end: ConnectionEnd, sink: &mut dyn Sink) {
+        if matches!(self.stage, Stage::Before | Stage::Upgraded) {
+            for half in [&self.client, &self.server] {
+                if half.is_inside() {
+                    sink.problem(Problem::CutShort);
+                }
+            }
+        }
+        self.end(at, end, sink);
+    }
+
+    fn end(&mut self, at: KtimeNs, end: ConnectionEnd, sink: &mut dyn Sink) {
         match self.stage {
             Stage::Upgraded => {
                 self.stage = Stage::Ended;
@@ -274,7 +285,13 @@ impl WebSocketConnection {
                     self.client.phase = Phase::head();
                 }
             }
-            Some(Next::Other) => self.stage = Stage::Other,
+            Some(Next::Other) => {
+                // A server that answers before the request's head is complete refuses it.
+                if from == Side::Server && self.client.is_in_head() {
+                    sink.problem(Problem::BadHead);
+                }
+                self.stage = Stage::Other;
+            }
             Some(Next::Frames {
                 requested,
                 extensions,

@@ -94,6 +94,16 @@ impl Framer {
         self.state == State::Lost
     }
 
+    /// Whether a frame, a header block or the preface has begun and is not complete.
+    pub fn is_inside(&self) -> bool {
+        match self.state {
+            State::Lost => false,
+            State::Preface(seen) => seen > 0,
+            State::Header => self.have > 0 || self.open.is_some(),
+            _ => true,
+        }
+    }
+
     /// Looks for the framing in a push, while it is lost: where frames can be read from.
     pub fn search(&mut self, bytes: &[u8]) -> Option<usize> {
         self.search.push(bytes)

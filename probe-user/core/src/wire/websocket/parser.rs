@@ -99,6 +99,12 @@ impl Parser {
         self.state == State::Header && self.have == 0
     }
 
+    /// Whether a frame or a message has begun and is not complete.
+    pub fn is_inside(&self) -> bool {
+        let inside = !self.is_between_frames() || matches!(self.message, Message::Open);
+        inside && !self.is_lost()
+    }
+
     /// Consumes a run of `input`; `None` when it is used up, or when the framing is lost.
     pub fn step<'a>(&mut self, input: &'a [u8]) -> Option<Step<'a>> {
         if self.state == State::Payload && self.left == 0 {

@@ -129,3 +129,38 @@ fn nonsense_where_the_framing_was_only_found_is_searched_again() {
     let said = watched.take();
     assert_eq!(said[3..], ["server lost", "server: text audio 1"]);
 }
+
+#[test]
+fn end_inside_a_head_a_frame_or_a_message_is_a_problem() {
+    let cut = |frame: &[u8]| frame[..frame.len() - 1].to_vec();
+    for (begun, bytes) in [
+        (Watched::new(Joined::FromStart), cut(REQUEST)),
+        (Watched::upgraded(""), vec![0x81]),
+        (Watched::upgraded(""), cut(&text(CLIENT, "{}"))),
+        (
+            Watched::upgraded(""),
+            frame(CLIENT, 0x01, b"first fragment"),
+        ),
+    ] {
+        let mut watched = begun;
+        watched.bytes(CLIENT, &bytes);
+        watched.close(ConnectionEnd::PeerClosed);
+        watched.close(ConnectionEnd::LocallyClosed);
+        assert_eq!(watched.notes.problems, [Problem::CutShort]);
+    }
+}
+
+#[test]
+fn end_between_messages_or_after_a_close_frame_is_none() {
+    for end in [ConnectionEnd::PeerClosed, ConnectionEnd::Reset] {
+        let mut watched = Watched::upgraded("");
+        watched.bytes(CLIENT, &text(CLIENT, "{}"));
+        watched.close(end);
+        assert!(watched.notes.problems.is_empty());
+    }
+    let mut watched = Watched::upgraded("");
+    watched.bytes(CLIENT, &close(CLIENT, 1000));
+    watched.bytes(CLIENT, b"\x81");
+    watched.close(ConnectionEnd::PeerClosed);
+    assert!(watched.notes.problems.is_empty());
+}

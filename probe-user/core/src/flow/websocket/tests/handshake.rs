@@ -149,3 +149,14 @@ fn lost_answer_is_told_by_the_frames_after_it() {
     watched.bytes(CLIENT, &text(CLIENT, r#"{"type":"text"}"#));
     assert_eq!(watched.take(), ["client: text text"]);
 }
+
+#[test]
+fn request_that_is_refused_before_it_is_complete_is_a_problem() {
+    let mut watched = Watched::new(Joined::FromStart);
+    watched.bytes(CLIENT, b"GET / HTTP/1.1\r\nX: y\r\n");
+    watched.bytes(SERVER, b"HTTP/1.1 431 Too Large\r\n\r\n");
+    assert_eq!(watched.notes.problems, [Problem::BadHead]);
+    assert!(!watched.connection.is_followed());
+    watched.close(ConnectionEnd::LocallyClosed);
+    assert_eq!(watched.notes.problems.len(), 1, "told once");
+}

@@ -154,6 +154,11 @@ impl Parser {
         self.state == State::Start && self.open.is_empty()
     }
 
+    /// Whether a value has begun and is not complete.
+    pub fn is_inside(&self) -> bool {
+        !self.is_lost() && !self.is_between()
+    }
+
     /// The next byte starts a value.
     pub fn resume(&mut self) {
         *self = Self::new(self.from_client);
