@@ -51,10 +51,7 @@ const LOOK: Duration = Duration::from_millis(500);
 const LIMIT: Duration = Duration::from_mins(8);
 
 /// Sessions in all.
-fn sessions() -> u64 {
-    let long = std::env::var_os("VOXPROBE_LONG").is_some_and(|value| value == "1");
-    if long { 10_000 } else { 1_500 }
-}
+const SESSIONS: u32 = 10_000;
 
 #[test]
 #[allow(clippy::print_stdout, reason = "the figures that the test measures")]
@@ -92,7 +89,7 @@ fn short_sessions_leave_nothing_behind() {
         scrape.sum("voxprobe_watched_processes", &served) >= 1.0
     });
 
-    let count = sessions().to_string();
+    let count = SESSIONS.to_string();
     let arguments = [
         &["--sessions", &count, "--concurrent", "64", "--ramp-ms", "1"][..],
         &["--models", &models, "--texts", "1", "--text-length", "6"],
@@ -110,7 +107,7 @@ fn short_sessions_leave_nothing_behind() {
         }
     });
     let took = started.elapsed();
-    let all = sessions() as f64;
+    let all = f64::from(SESSIONS);
     let ended = |scrape: &Exposition| scrape.sum(ENDED, &[]) >= all;
     probe.scrape_until(SETTLE, ended);
     book.look(&probe);
@@ -160,7 +157,9 @@ impl Book {
         self.looks
             .push((scrape.sum(ENDED, &[]), anonymous_bytes(probe.pid())));
         let values = values(&scrape);
-        let sessions = values.get("session_id").map_or(0, BTreeSet::len);
+        let sessions = values
+            .get(&(LEAVING, "session_id"))
+            .map_or(0, BTreeSet::len);
         self.most_sessions = self.most_sessions.max(sessions);
         self.last = scrape;
     }
@@ -212,13 +211,14 @@ fn anonymous_bytes(pid: u32) -> f64 {
     kib * 1024.0
 }
 
-/// Values of each label of the guide's metrics, but for those that stand for many.
-fn values(scrape: &Exposition) -> BTreeMap<&str, BTreeSet<&str>> {
-    let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+/// Values of each label of each of the guide's metrics, but for those that stand for many.
+fn values(scrape: &Exposition) -> BTreeMap<(&str, &str), BTreeSet<&str>> {
+    let mut values: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     let guide = |name: &str| !name.starts_with("voxprobe_");
     for sample in scrape.samples().iter().filter(|sample| guide(&sample.name)) {
         for (label, value) in &sample.labels {
             if !BESIDE.contains(&value.as_str()) {
+                let label = (sample.name.as_str(), label.as_str());
                 values.entry(label).or_default().insert(value);
             }
         }
@@ -240,13 +240,17 @@ fn families(scrape: &Exposition) -> String {
 
 #[track_caller]
 fn assert_labels(scrape: &Exposition) {
-    for (label, values) in values(scrape) {
+    for ((metric, label), values) in values(scrape) {
         let most = match label {
             "session_id" => SESSION_VALUES,
             "model_id" => MODEL_VALUES,
             _ => OTHER_VALUES,
         };
-        assert!(values.len() <= most, "{label}: {} values", values.len());
+        assert!(
+            values.len() <= most,
+            "{metric}: {label} has {} values",
+            values.len()
+        );
     }
     let overflow = scrape.sum("voxprobe_series_overflow_total", &[]);
     assert!(overflow > 0.0, "models beyond the bound are counted");
@@ -258,26 +262,35 @@ const BOUNDED: [&str; 2] = ["model_id", "session_id"];
 /// A counter whose series leave with their session.
 const LEAVING: &str = "worker_audio_frames_emitted_total";
 
-/// Compares each counter, and the count of each histogram, with what the processes say.
+/// What the processes say otherwise. Clients that leave in the middle of a burst have frames dropped that
+/// the orchestrator's library had received and the orchestrator itself never saw; and that a model was
+/// loaded nothing says without `models.roots`.
+const UNCOMPARED: [&str; 3] = [
+    LEAVING,
+    "worker_audio_frame_drops_total",
+    "worker_model_manager_loads_total",
+];
+
+/// Compares each counter with what the processes say.
 #[track_caller]
 fn assert_truth(scrape: &Exposition, truths: &[(&str, Vec<Line>)]) {
     let mut expected: BTreeMap<(String, BTreeMap<String, String>), f64> = BTreeMap::new();
     for (name, lines) in truths {
         for mut row in measures(lines, name) {
-            let (metric, count) = match row.reading {
-                // Gauges are those of the processes' own end.
-                Reading::Value(_) if !row.metric.ends_with("_total") => continue,
-                Reading::Value(_) if row.metric == LEAVING => continue,
-                Reading::Value(value) => (row.metric, value),
-                Reading::Samples(samples) => {
-                    (format!("{}_count", row.metric), samples.len() as f64)
-                }
+            let Reading::Value(count) = row.reading else {
+                continue;
             };
+            let metric = row.metric;
+            // Gauges are those of the processes' own end.
+            if !metric.ends_with("_total") || UNCOMPARED.contains(&metric.as_str()) {
+                continue;
+            }
             row.labels
                 .retain(|label, _| !BOUNDED.contains(&label.as_str()));
             *expected.entry((metric, row.labels)).or_default() += count;
         }
     }
+    assert!(expected.len() > 10, "{expected:?}");
     let mut wrong = Vec::new();
     for ((metric, labels), count) in &expected {
         let labels: Vec<(&str, &str)> = labels
