@@ -8,9 +8,11 @@
 
 mod fit;
 mod group;
+mod residency;
 mod rule;
 mod state;
 mod stream;
+mod tellable;
 #[cfg(test)]
 mod tests;
 mod traits;
@@ -19,7 +21,8 @@ mod values;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use state::InferenceState;
+pub use state::{InferenceState, Outcome};
+pub use tellable::{Tellable, tellable};
 
 pub(super) use group::{GroupId, Key, LEADING_FIELDS};
 
@@ -29,6 +32,7 @@ use crate::record::KtimeNs;
 use crate::wire::hpack::EntryId;
 use crate::wire::protobuf::{Digest, Looks, Shape};
 use group::{CallState, Group, side};
+use residency::Residency;
 use rule::{Scene, Verdict};
 use traits::Traits;
 use values::{Source, Values};
@@ -53,6 +57,7 @@ pub(super) struct Inference {
     keys: BTreeMap<Key, GroupId>,
     calls: BTreeMap<u32, CallState>,
     values: Values,
+    residency: Residency,
     next: GroupId,
     uses: u64,
     /// Of the header table that entries belong to.
@@ -68,6 +73,8 @@ pub(super) struct Inference {
     /// Streams for which a call that is not known may have been a command.
     commanded: Vec<u32>,
     states: Vec<InferenceState>,
+    /// Calls that had an inferred name and are over, or took it back.
+    outcomes: Vec<Outcome>,
 }
 
 /// The calls of a group have a method from now on, or have none any more.
@@ -95,6 +102,7 @@ impl Inference {
             keys: BTreeMap::new(),
             calls: BTreeMap::new(),
             values: Values::default(),
+            residency: Residency::default(),
             next: 0,
             uses: 0,
             epoch: None,
@@ -105,6 +113,7 @@ impl Inference {
             decisions: Vec::new(),
             commanded: Vec::new(),
             states: Vec::new(),
+            outcomes: Vec::new(),
         }
     }
 
@@ -154,6 +163,13 @@ impl Inference {
         let group = call.group.and_then(|group| self.groups.get(&group));
         let method = call.method.or_else(|| group?.method);
         let Some(method) = method else { return };
+        if origin == Origin::Client {
+            call.requested_at = call.requested_at.or(Some(at));
+        }
+        self.follow_models(stream, method, origin, message);
+        let Some(call) = self.calls.get(&stream) else {
+            return;
+        };
         let mut session = call.session;
         for (role, value) in &message.fields {
             let Value::Text(text) = value else { continue };
@@ -174,6 +190,47 @@ impl Inference {
         }
         if let Some(call) = self.calls.get_mut(&stream) {
             call.session = session;
+        }
+    }
+
+    /// Takes in what a call whose method is known says of models.
+    fn follow_models(&mut self, stream: u32, method: usize, origin: Origin, message: &Message) {
+        let role = self.methods.get(method).map(|traits| traits.role);
+        let Some(call) = self.calls.get_mut(&stream) else {
+            return;
+        };
+        if origin == Origin::Client {
+            call.model = message
+                .text(FieldRole::ModelId)
+                .and_then(|model| Digest::of(model.as_bytes()));
+            if let Some(model) = call.model {
+                self.residency.ask(model, call.group);
+            }
+            return;
+        }
+        let loaded = match role {
+            Some(MethodRole::LoadModel) if message.integer(FieldRole::Success) == Some(1) => {
+                if let Some(model) = call.model {
+                    self.residency.load(model);
+                }
+                return;
+            }
+            Some(MethodRole::ListModels | MethodRole::GetCapabilities) => message.loaded_models(),
+            _ => return,
+        };
+        if let (Some(loaded), Some(asked_at)) = (loaded, call.requested_at) {
+            let loaded: Vec<_> = loaded
+                .iter()
+                .filter_map(|model| Digest::of(model.as_bytes()))
+                .collect();
+            for (group, shown) in self.residency.handle_list(asked_at, &loaded) {
+                if let Some(group) = self.groups.get_mut(&group) {
+                    let unloads = &mut group.unloads;
+                    unloads.shown = unloads.shown.saturating_add(u32::from(shown));
+                    unloads.unshown = unloads.unshown.saturating_add(u32::from(!shown));
+                    self.news = true;
+                }
+            }
         }
     }
 
@@ -198,6 +255,22 @@ impl Inference {
         let begins = origin == Origin::Client && call.messages[0] == 1;
         let may_command = begins && group.may_be(&self.methods, MethodRole::Control);
         let session = call.session;
+        if begins {
+            call.model = call.session;
+        }
+        let unloads = |traits: &Traits| {
+            traits.role == MethodRole::UnloadModel && traits.succeeds(&self.profile, shape)
+        };
+        match (origin, call.model) {
+            (Origin::Client, Some(model)) => self.residency.ask(model, Some(id)),
+            (Origin::Server, Some(model)) if group.loads(&self.profile, &self.methods, shape) => {
+                self.residency.load(model);
+            }
+            (Origin::Server, Some(model)) if self.methods.iter().any(unloads) => {
+                self.residency.succeed(id, model, at);
+            }
+            _ => {}
+        }
         let followed = group.note_ids(id, &mut self.values, call, (origin, shape), at);
         for (other, field, source) in followed {
             if let Some(group) = self.groups.get_mut(&other) {
@@ -241,6 +314,9 @@ impl Inference {
         self.news = true;
         let over = self.groups.get_mut(&group).is_some_and(|group| {
             group.open = group.open.saturating_sub(1);
+            if group.method.is_some() {
+                self.outcomes.push(Outcome::Agreed);
+            }
             matches!(group.key, Key::Call(_))
         });
         if over {
@@ -297,6 +373,11 @@ impl Inference {
     /// The next thing to count.
     pub(super) fn poll_state(&mut self) -> Option<InferenceState> {
         self.states.pop()
+    }
+
+    /// The next call to count.
+    pub(super) fn poll_outcome(&mut self) -> Option<Outcome> {
+        self.outcomes.pop()
     }
 
     /// The open calls of a group.
@@ -403,6 +484,7 @@ impl Inference {
             return;
         }
         group.look(&self.profile, &self.methods);
+        self.outcomes.push(Outcome::Contradicted);
         self.states.push(InferenceState::Contradicted);
         let method = None;
         self.decisions.push(Decision { group: id, method });
