@@ -78,3 +78,49 @@ impl NamedCalls {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::CallEnd;
+    use crate::record::ConnectionId;
+
+    #[test]
+    fn call_keeps_each_name_with_its_time_until_it_is_over() {
+        let call = |stream| CallId {
+            connection: ConnectionId(1),
+            stream,
+        };
+        let started = |stream, method| Event::CallStarted {
+            call: call(stream),
+            at: KtimeNs(1),
+            method,
+        };
+        let (at, method) = (KtimeNs(2), MethodRole::Control);
+        let mut named = NamedCalls::default();
+        named.handle(&started(1, Method::Unknown));
+        named.handle(&started(3, Method::Known(MethodRole::Synthesize)));
+        let call = call(1);
+        named.handle(&Event::MethodInferred { call, at, method });
+        named.handle(&Event::MethodContradicted {
+            call,
+            at: KtimeNs(3),
+        });
+        assert_eq!(named.take(), []);
+        named.handle(&Event::CallEnded {
+            call,
+            at: KtimeNs(4),
+            end: CallEnd::Unknown,
+        });
+        let over = named.take();
+        assert_eq!(over.len(), 1);
+        assert_eq!(over[0].names, [(at, Some(method)), (KtimeNs(3), None)]);
+        assert_eq!(over[0].ended, Some(KtimeNs(4)));
+        // Those that are open at the end are given then.
+        named.finish();
+        let open = named.take();
+        assert_eq!(open.len(), 1);
+        assert_eq!(open[0].ended, None);
+        assert_eq!(open[0].names, [(KtimeNs(1), Some(MethodRole::Synthesize))]);
+    }
+}

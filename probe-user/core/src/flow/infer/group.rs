@@ -256,18 +256,6 @@ impl Group {
         methods.any(|(index, traits)| traits.role == role && self.possible & (1 << index) != 0)
     }
 
-    /// Whether a response is that of a call which loaded something: it names how long that took.
-    pub(super) fn loads(&self, profile: &Profile, methods: &[Traits], response: &Shape) -> bool {
-        let mut methods = methods.iter().enumerate();
-        methods.any(|(index, traits)| {
-            let duration = number(profile, traits.response, FieldRole::LoadDurationMs);
-            traits.role == MethodRole::LoadModel
-                && self.possible & (1 << index) != 0
-                && traits.succeeds(profile, response)
-                && duration.is_some_and(|field| response.varint(field) > Some(0))
-        })
-    }
-
     /// Takes in what speaks for the methods that are possible.
     fn learn(
         &mut self,

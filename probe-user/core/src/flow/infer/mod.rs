@@ -8,6 +8,7 @@
 
 mod fit;
 mod group;
+mod models;
 mod residency;
 mod rule;
 mod state;
@@ -30,7 +31,7 @@ use super::{Message, Origin, Value};
 use crate::profile::{FieldRole, MethodRole, Profile};
 use crate::record::KtimeNs;
 use crate::wire::hpack::EntryId;
-use crate::wire::protobuf::{Digest, Looks, Shape};
+use crate::wire::protobuf::{Condition, Digest, Looks, Shape};
 use group::{CallState, Group, side};
 use residency::Residency;
 use rule::{Scene, Verdict};
@@ -193,47 +194,6 @@ impl Inference {
         }
     }
 
-    /// Takes in what a call whose method is known says of models.
-    fn follow_models(&mut self, stream: u32, method: usize, origin: Origin, message: &Message) {
-        let role = self.methods.get(method).map(|traits| traits.role);
-        let Some(call) = self.calls.get_mut(&stream) else {
-            return;
-        };
-        if origin == Origin::Client {
-            call.model = message
-                .text(FieldRole::ModelId)
-                .and_then(|model| Digest::of(model.as_bytes()));
-            if let Some(model) = call.model {
-                self.residency.ask(model, call.group);
-            }
-            return;
-        }
-        let loaded = match role {
-            Some(MethodRole::LoadModel) if message.integer(FieldRole::Success) == Some(1) => {
-                if let Some(model) = call.model {
-                    self.residency.load(model);
-                }
-                return;
-            }
-            Some(MethodRole::ListModels | MethodRole::GetCapabilities) => message.loaded_models(),
-            _ => return,
-        };
-        if let (Some(loaded), Some(asked_at)) = (loaded, call.requested_at) {
-            let loaded: Vec<_> = loaded
-                .iter()
-                .filter_map(|model| Digest::of(model.as_bytes()))
-                .collect();
-            for (group, shown) in self.residency.handle_list(asked_at, &loaded) {
-                if let Some(group) = self.groups.get_mut(&group) {
-                    let unloads = &mut group.unloads;
-                    unloads.shown = unloads.shown.saturating_add(u32::from(shown));
-                    unloads.unshown = unloads.unshown.saturating_add(u32::from(!shown));
-                    self.news = true;
-                }
-            }
-        }
-    }
-
     /// The shape of the message just told.
     pub(super) fn shape(&mut self, stream: u32, origin: Origin, shape: &Shape, at: KtimeNs) {
         let Some(call) = self.calls.get_mut(&stream) else {
@@ -258,18 +218,12 @@ impl Inference {
         if begins {
             call.model = call.session;
         }
-        let unloads = |traits: &Traits| {
-            traits.role == MethodRole::UnloadModel && traits.succeeds(&self.profile, shape)
-        };
-        match (origin, call.model) {
-            (Origin::Client, Some(model)) => self.residency.ask(model, Some(id)),
-            (Origin::Server, Some(model)) if group.loads(&self.profile, &self.methods, shape) => {
-                self.residency.load(model);
-            }
-            (Origin::Server, Some(model)) if self.methods.iter().any(unloads) => {
-                self.residency.succeed(id, model, at);
-            }
-            _ => {}
+        if origin == Origin::Client && shape.condition != Condition::Whole {
+            self.residency.forget();
+        }
+        if let Some(model) = call.model {
+            let (of, told) = ((id, &*group), (origin, shape));
+            self.residency.observe(of, parts, model, told, at);
         }
         let followed = group.note_ids(id, &mut self.values, call, (origin, shape), at);
         for (other, field, source) in followed {
@@ -298,6 +252,11 @@ impl Inference {
                 self.commanded.push(*stream);
             }
         }
+    }
+
+    /// Frames of any call were lost.
+    pub(super) fn frames_lost(&mut self) {
+        self.residency.forget();
     }
 
     /// Messages of a call were lost.

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::group::GroupId;
+use super::group::{Group, GroupId};
+use super::traits::{Traits, number};
+use crate::flow::Origin;
+use crate::profile::{FieldRole, MethodRole, Profile};
 use crate::record::KtimeNs;
-use crate::wire::protobuf::Digest;
+use crate::wire::protobuf::{Digest, Shape};
 
 /// Models whose state is remembered. A worker lists some tens.
 const MAX_MODELS: usize = 64;
@@ -29,6 +32,38 @@ pub(super) struct Residency {
 }
 
 impl Residency {
+    /// Takes in a message of a call about this model, whose method is not known.
+    pub(super) fn observe(
+        &mut self,
+        (id, group): (GroupId, &Group),
+        (profile, methods): (&Profile, &[Traits]),
+        model: Digest,
+        (origin, shape): (Origin, &Shape),
+        at: KtimeNs,
+    ) {
+        let may_be = |role: MethodRole| {
+            let methods = methods.iter().enumerate();
+            methods
+                .filter(move |(index, traits)| {
+                    traits.role == role && group.possible & (1 << index) != 0
+                })
+                .map(|(_, traits)| traits)
+        };
+        // A load says how long it took.
+        let loads = |traits: &Traits| {
+            let duration = number(profile, traits.response, FieldRole::LoadDurationMs);
+            traits.succeeds(profile, shape)
+                && duration.is_some_and(|field| shape.varint(field) > Some(0))
+        };
+        if origin == Origin::Client {
+            self.ask(model, Some(id));
+        } else if may_be(MethodRole::LoadModel).any(loads) {
+            self.load(model);
+        } else if may_be(MethodRole::UnloadModel).any(|it| it.succeeds(profile, shape)) {
+            self.succeed(id, model, at);
+        }
+    }
+
     /// A list that was asked for at `asked_at` names these as loaded, and no other; gives whose calls
     /// were followed by the absence of their model, and whose were not.
     pub(super) fn handle_list(
@@ -51,6 +86,12 @@ impl Residency {
             self.load(*model);
         }
         told
+    }
+
+    /// A request may have been missed: nothing is known until the next list.
+    pub(super) fn forget(&mut self) {
+        self.loaded.clear();
+        self.claims.clear();
     }
 
     /// A model is loaded.
