@@ -22,6 +22,43 @@ pub struct UserMessage {
     flags: u64,
 }
 
+/// `struct cmsghdr`. Source: include/linux/socket.h.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct ControlMessage {
+    length: u64,
+    level: i32,
+    kind: i32,
+}
+
+/// Level and type of a control message that holds descriptors. Source: include/linux/socket.h.
+const SOL_SOCKET: i32 = 1;
+const SCM_RIGHTS: i32 = 1;
+
+/// Whether a `recvmsg` may receive descriptors: there is room for control messages.
+#[inline(always)]
+pub fn has_room_for_descriptors(message: u64) -> bool {
+    // SAFETY: a failing read says no.
+    unsafe { bpf_probe_read_user(message as *const UserMessage) }
+        .is_ok_and(|message| message.control_length > size_of::<ControlMessage>() as u64)
+}
+
+/// Whether a `recvmsg` that returned received descriptors. Of several control messages the first one
+/// tells: credentials come before descriptors only where a process asks for both.
+#[inline(always)]
+pub fn holds_descriptors(message: u64) -> bool {
+    // SAFETY: a failing read says no.
+    let Ok(message) = (unsafe { bpf_probe_read_user(message as *const UserMessage) }) else {
+        return false;
+    };
+    if message.control_length <= size_of::<ControlMessage>() as u64 {
+        return false;
+    }
+    // SAFETY: as above.
+    unsafe { bpf_probe_read_user(message.control as *const ControlMessage) }
+        .is_ok_and(|control| control.level == SOL_SOCKET && control.kind == SCM_RIGHTS)
+}
+
 /// `struct mmsghdr`: a message and the bytes it moved.
 #[repr(C)]
 #[derive(Clone, Copy)]

@@ -62,3 +62,15 @@ pub fn finish(number: u32) -> Option<Call> {
     unsafe { (*entry).call = 0 };
     (number == u32::MAX || number == call.number).then_some(call)
 }
+
+/// Whether the current thread was in no call that matters yet: the one that it returns from may have
+/// begun before its process was watched. True once.
+#[inline(always)]
+pub fn is_first() -> bool {
+    let thread = bpf_get_current_pid_tgid();
+    if CALLS.get_ptr(thread).is_some() {
+        return false;
+    }
+    begin(0, u32::MAX, 0, 0, -1, [0; 3]);
+    true
+}

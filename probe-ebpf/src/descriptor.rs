@@ -3,6 +3,7 @@
 use probe_abi::{CloseRecord, DupRecord, EndRecord, FdKey, ProcessRecord, direction, kind};
 
 use crate::{
+    buffers::holds_descriptors,
     call::socket,
     connection::attach,
     emit::{control, header},
@@ -53,27 +54,44 @@ pub fn duplicated(call: &Call, result: i64) {
     if let Some(replaced) = socket(call.files, fd) {
         detach(call.files, fd, replaced.connection);
     }
-    if call.connection != 0 && attach(call.files, fd, call.connection) {
+    if call.connection != 0 {
+        duplicate(call.connection, call.files, fd);
+    }
+}
+
+/// Gives a connection another descriptor and says so.
+#[inline(always)]
+pub fn duplicate(connection: u64, files: u32, fd: i32) {
+    if attach(files, fd, connection) {
         control(&DupRecord {
             header: header::<DupRecord>(kind::DUP),
-            connection: call.connection,
-            files: call.files,
+            connection,
+            files,
             fd,
         });
     }
 }
 
-/// `close_range` returned: the agent looks what is left.
+/// Descriptors changed: the agent looks what is there.
 #[inline(always)]
-pub fn changed(call: &Call) {
+pub fn changed(files: u32) {
     let header = header::<ProcessRecord>(kind::FDS_CHANGED);
     control(&ProcessRecord {
         header,
         parent: 0,
-        files: call.files,
+        files,
         shared_files: 0,
         pad: 0,
     });
+}
+
+/// `recvmsg` returned, on a stream of the process or on anything else: what descriptors it brought
+/// the agent looks for.
+#[inline(always)]
+pub fn passed(call: &Call, result: i64) {
+    if result >= 0 && holds_descriptors(call.args[0]) {
+        changed(call.files);
+    }
 }
 
 /// `shutdown` returned.

@@ -4,7 +4,8 @@ use aya_ebpf::EbpfContext;
 use probe_abi::{call, process_flag};
 
 use crate::{
-    call::{begin, finish, socket, watched},
+    buffers::has_room_for_descriptors,
+    call::{begin, finish, is_first, socket, watched},
     connection, descriptor, file, file_open, message,
     syscall::{self, Syscall},
 };
@@ -34,6 +35,9 @@ pub fn enter(number: u32, args: [u64; 5]) {
                 }
                 None if kind == call::READ || kind == call::READV => {
                     file::reading(number, files, fd);
+                }
+                None if kind == call::RECVMSG && has_room_for_descriptors(args[1]) => {
+                    begin(call::PASS, number, files, 0, fd, rest);
                 }
                 _ => {}
             }
@@ -94,12 +98,18 @@ pub fn enter(number: u32, args: [u64; 5]) {
 #[inline(always)]
 pub fn exit<C: EbpfContext>(ctx: &C, number: u32, result: i64) {
     let Some(pending) = finish(number) else {
-        // A thread that was already waiting in `accept` when its process became watched.
+        // A thread that was already waiting when its process became watched.
         if result >= 0
-            && syscall::meaning(number) == Some(Syscall::Accept)
+            && let Some(meaning) = syscall::meaning(number)
             && let Some(process) = watched()
         {
-            connection::accepted_unseen(ctx, process.files, result as i32);
+            match meaning {
+                Syscall::Accept => connection::accepted_unseen(ctx, process.files, result as i32),
+                Syscall::Transfer(call::RECVMSG) if is_first() => {
+                    descriptor::changed(process.files);
+                }
+                _ => {}
+            }
         }
         return;
     };
@@ -109,7 +119,8 @@ pub fn exit<C: EbpfContext>(ctx: &C, number: u32, result: i64) {
         call::ACCEPT => connection::accepted(ctx, &pending, result),
         call::SHUTDOWN => descriptor::shut_down(&pending, result),
         call::DUP => descriptor::duplicated(&pending, result),
-        call::CLOSE_RANGE => descriptor::changed(&pending),
+        call::CLOSE_RANGE => descriptor::changed(pending.files),
+        call::PASS => descriptor::passed(&pending, result),
         call::OPEN if file::follows() => file_open::opened(&pending, result),
         call::FILE_READ if file::follows() => file::read(&pending, result),
         call::MAP if file::follows() => file::mapped(&pending, result),

@@ -2,11 +2,18 @@
 
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_ringbuf_output},
+    helpers::{
+        bpf_get_current_pid_tgid, bpf_get_prandom_u32, bpf_ktime_get_ns, bpf_ringbuf_output,
+    },
 };
 use probe_abi::{RecordHeader, WAKEUP_BYTES, loss};
 
 use crate::maps::{LOSSES, RECORDS};
+
+/// Set by the agent before the programs are loaded: of 2^32 records, how many find the ring full though
+/// it is not. 0 but in tests of what losses do.
+#[unsafe(no_mangle)]
+static REFUSED_RECORDS: u32 = 0;
 
 /// Counts one thing that was not recorded.
 #[inline(always)]
@@ -66,6 +73,15 @@ fn write<T>(record: &T, wakeup: u64) {
     }
 }
 
+/// Whether a test wants the ring to be full for this record.
+#[inline(always)]
+fn is_refused() -> bool {
+    // SAFETY: a constant of the program; volatile, because it is not the one compiled here.
+    let share = unsafe { (&raw const REFUSED_RECORDS).read_volatile() };
+    // SAFETY: no argument, no side effect.
+    share != 0 && unsafe { bpf_get_prandom_u32() } < share
+}
+
 /// Writes `size` bytes to the ring; false when it is full.
 ///
 /// # Safety
@@ -80,6 +96,9 @@ pub unsafe fn output(bytes: *const u8, size: u64) -> bool {
 /// `bytes` points to at least `size` initialised bytes.
 #[inline(always)]
 unsafe fn output_with(bytes: *const u8, size: u64, wakeup: u64) -> bool {
+    if is_refused() {
+        return false;
+    }
     // SAFETY: the map exists; the caller vouches for the bytes.
     let result = unsafe {
         bpf_ringbuf_output(

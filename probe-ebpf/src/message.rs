@@ -62,6 +62,9 @@ pub fn transferred<C: EbpfContext>(ctx: &C, pending: &Call, result: i64) {
         sched::send_refused();
         return;
     }
+    if kind == call::RECVMSG {
+        descriptor::passed(pending, result);
+    }
     if result < 0 {
         let dead = matches!(
             result,

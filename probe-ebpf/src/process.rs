@@ -7,10 +7,11 @@ use aya_ebpf::{
     EbpfContext, helpers::bpf_get_current_pid_tgid, macros::tracepoint, programs::TracePointContext,
 };
 use aya_log_ebpf::debug;
-use probe_abi::{Process, ProcessRecord, kind, loss, process_flag};
+use probe_abi::{INHERITED_FDS, Process, ProcessRecord, kind, loss, process_flag};
 
 use crate::{
-    call::watched,
+    call::{socket, watched},
+    descriptor::duplicate,
     emit::{control, count_loss, header, urgent},
     maps::{CALLS, PROCESSES},
 };
@@ -23,10 +24,9 @@ const CLONE_THREAD: u64 = 0x0001_0000;
 const NEWTASK_PID: usize = 8;
 const NEWTASK_CLONE_FLAGS: usize = 32;
 
-/// A watched process made a process: the child is watched from its first instruction.
+/// A process was made. The child of a watched one is watched from its first instruction.
 #[tracepoint]
 pub fn process_fork(ctx: TracePointContext) -> u32 {
-    let Some(parent) = watched() else { return 0 };
     let fields = ctx.as_ptr().cast::<u8>();
     // SAFETY: the kernel checks at attach time that the tracepoint has these fields.
     let (child, flags) = unsafe {
@@ -38,6 +38,11 @@ pub fn process_fork(ctx: TracePointContext) -> u32 {
     if flags & CLONE_THREAD != 0 {
         return 0;
     }
+    // An id is free only when all of its process is gone.
+    if PROCESSES.remove(child).is_ok() {
+        gone(child);
+    }
+    let Some(parent) = watched() else { return 0 };
     let shared = flags & CLONE_FILES != 0;
     let files = if shared { parent.files } else { child };
     if PROCESSES
@@ -47,6 +52,7 @@ pub fn process_fork(ctx: TracePointContext) -> u32 {
         count_loss(loss::MAP_FULL);
         return 0;
     }
+    let parent_files = parent.files;
     let mut header = header::<ProcessRecord>(kind::FORK);
     let parent = header.tgid;
     header.tgid = child;
@@ -59,7 +65,34 @@ pub fn process_fork(ctx: TracePointContext) -> u32 {
         shared_files: u32::from(shared),
         pad: 0,
     });
+    if !shared {
+        inherit(parent_files, files);
+    }
     0
+}
+
+/// A watched process is gone, and its id given to another one.
+fn gone(tgid: u32) {
+    let mut header = header::<ProcessRecord>(kind::GONE);
+    header.tgid = tgid;
+    header.tid = tgid;
+    control(&ProcessRecord {
+        header,
+        parent: 0,
+        files: tgid,
+        shared_files: 0,
+        pad: 0,
+    });
+}
+
+/// A child has its parent's connections. It does not run yet, and its parent is here: nothing
+/// changes meanwhile but by the parent's other threads.
+fn inherit(parent: u32, child: u32) {
+    for fd in 0..INHERITED_FDS {
+        if let Some(entry) = socket(parent, fd) {
+            duplicate(entry.connection, child, fd);
+        }
+    }
 }
 
 /// Any process executed a program: the agent decides whether to watch it, at once, because a program

@@ -12,6 +12,8 @@ use probe_tests::probe::Probe;
 use probe_tests::process::eventually;
 use probe_tests::programs;
 use probe_tests::skip::{program, unprivileged};
+use rustix::time::{ClockId, clock_gettime};
+use voicelab::truth::{Event, Line};
 
 /// How soon a gone worker's series must have left and a new one's have come.
 const SOON: Duration = Duration::from_secs(5);
@@ -152,4 +154,67 @@ fn worker_that_starts_later_is_watched_from_its_first_connection() {
     let active = last.series("worker_sessions_active", &[("adapter_type", "newcomer")]);
     assert_eq!(active.count(), 1, "the adapter is known by its argument");
     probe.stop();
+}
+
+#[test]
+fn probe_that_is_started_again_loses_only_the_time_between() {
+    if unprivileged() {
+        return;
+    }
+    let lab = Lab::new();
+    let worker = Server::tonic(&lab, &["--load-ms", "20"]);
+    let arguments = [
+        "--sessions",
+        "4",
+        "--text-length",
+        "160",
+        "--chunk-length",
+        "160",
+    ];
+    let client = Client::tonic(&lab, &worker, &arguments);
+    worker.wait_for_frames(50);
+    let frames = |scrape: &Exposition| scrape.sum("worker_audio_frames_emitted_total", &[]) as u64;
+
+    let before = monotonic_ns();
+    let first = Probe::watch(&lab, &[worker.pid()], &[]);
+    let first_watches = monotonic_ns();
+    std::thread::sleep(Duration::from_secs(2));
+    let first_last = monotonic_ns();
+    let first = frames(&first.stop());
+
+    let second = Probe::watch(&lab, &[worker.pid()], &[]);
+    let second_watches = monotonic_ns();
+    let early = second.scrape();
+    assert!(frames(&early) < first, "counters start again");
+    let late = [("joined", "late"), ("protocol", "http2")];
+    assert_eq!(early.sum("voxprobe_connections", &late), 1.0);
+    client.finish(CLIENT_LIMIT);
+    let ended = monotonic_ns();
+    let last = second.stop();
+    let truth = worker.terminate().truth;
+    // What was sent while each surely watched is counted; what was sent outside is not. Streams that
+    // are open are named after three frames.
+    let unnamed = 4 * 3;
+    assert!(first as usize + unnamed >= sent(&truth, first_watches, first_last));
+    let second = frames(&last) as usize;
+    assert!(
+        second + unnamed >= sent(&truth, second_watches, ended),
+        "{second}"
+    );
+    assert!(first as usize + second <= sent(&truth, before, ended));
+}
+
+/// Frames that a worker sent in a time of the monotonic clock.
+fn sent(truth: &[Line], from_ns: u64, to_ns: u64) -> usize {
+    let within = truth
+        .iter()
+        .filter(|line| (from_ns..=to_ns).contains(&line.t_ns));
+    within
+        .filter(|line| matches!(line.event, Event::Frame { bytes, .. } if bytes > 0))
+        .count()
+}
+
+fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32).as_nanos() as u64
 }

@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import itertools
 import random
+import time
 
 import grpc
 
@@ -18,6 +19,9 @@ WORDS = ("hello", "listen", "river", "morning", "seven", "window", "quiet", "num
 # Frames received before the client acts on a stream: 100 to 400 ms into the audio.
 ACT_AFTER_FRAMES = (5, 20)
 
+# The model that is loaded and unloaded between the sessions: the last that a worker lists.
+INSPECTED = "tone-multi"
+
 ACTS = ("pause", "stop", "listen", "barge_in", "reload")
 
 
@@ -26,6 +30,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--target", required=True)
     parser.add_argument("--sessions", type=int, default=1)
     parser.add_argument("--utterances", type=int, default=1)
+    parser.add_argument(
+        "--duration", type=float, help="begin utterances for this many seconds instead"
+    )
+    parser.add_argument(
+        "--renew", type=int, help="a session ends after so many utterances and another begins"
+    )
+    parser.add_argument("--idle-ms", type=float, default=0, help="longest pause before an utterance")
+    parser.add_argument(
+        "--inspect-every-ms", type=float, help="list, load and unload models, so far apart"
+    )
     parser.add_argument("--text-length", type=int, default=40)
     parser.add_argument("--chunk-length", type=int, default=12)
     parser.add_argument("--chunk-interval-ms", type=float, default=150)
@@ -42,12 +56,14 @@ def arguments() -> argparse.Namespace:
 
 
 class Session:
-    """One session: its calls one after the other."""
+    """A place for one session at a time: its calls one after the other."""
 
     def __init__(self, settings, number: int, channel, truth: Truth, calls) -> None:
         self.settings = settings
         self.number = number
         self.name = f"{settings.session_prefix}-{number}"
+        self.spoken = 0
+        self.end_s = None if settings.duration is None else time.monotonic() + settings.duration
         self.stub = service.TTSServiceStub(channel)
         self.truth = truth
         self.calls = calls
@@ -59,7 +75,8 @@ class Session:
             self.truth.record("control_sent", call=call, session=self.name, **sent)
         status, success = 0, False
         try:
-            success = (await getattr(self.stub, method)(request)).success
+            answer = await getattr(self.stub, method)(request)
+            success = getattr(answer, "success", True)
         except grpc.aio.AioRpcError as error:
             status = error.code().value[0]
         self.ended(call, method, status, success)
@@ -74,13 +91,44 @@ class Session:
         fields = {"method": method, "session": self.name, "status": status, "success": success}
         self.truth.record("call_end", call=call, **fields)
 
-    async def run(self, model: str) -> None:
+    async def run(self, models: list[str]) -> None:
+        """Runs its sessions, each with the next model."""
+        name = self.name
+        for number in itertools.count():
+            self.name = f"{name}-{number}" if number else name
+            await self.hold(models[(self.number + number) % len(models)])
+            if self.settings.renew is None or not self.goes_on():
+                return
+
+    def goes_on(self) -> bool:
+        """Whether another utterance begins."""
+        if self.end_s is None:
+            return self.spoken < self.settings.utterances
+        return time.monotonic() < self.end_s
+
+    async def hold(self, model: str) -> None:
+        """One session."""
         request = messages.StartSessionRequest(session_id=self.name, model_id=model)
         if not await self.call("StartSession", request):
             return
-        for index in range(self.settings.utterances):
-            await self.speak(index)
+        first = self.spoken
+        while self.goes_on() and self.spoken - first != self.settings.renew:
+            await self.speak(self.spoken)
+            self.spoken += 1
         await self.call("EndSession", messages.EndSessionRequest(session_id=self.name))
+
+    async def inspect(self, model: str) -> None:
+        """Lists, loads and unloads models again and again."""
+        self.name = ""
+        while True:
+            await asyncio.sleep(self.settings.inspect_every_ms / 1000)
+            if not self.goes_on():
+                return
+            await self.call("ListModels", messages.ListModelsRequest())
+            request = messages.LoadModelRequest(model_id=model, preload_only=True)
+            await self.call("LoadModel", request)
+            await self.call("UnloadModel", messages.UnloadModelRequest(model_id=model))
+            await self.call("GetCapabilities", messages.GetCapabilitiesRequest())
 
     def act(self, index: int) -> str:
         every = self.settings.cancel_every
@@ -94,6 +142,7 @@ class Session:
         """Speaks one utterance and listens until its stream ends or is let go."""
         chooser = random.Random(f"{self.settings.seed}/{self.number}/{index}")
         act, after = self.act(index), chooser.randint(*ACT_AFTER_FRAMES)
+        await asyncio.sleep(self.settings.idle_ms / 1000 * chooser.random())
         call = self.started("Synthesize")
         stream = self.stub.Synthesize(self.text(call, chooser))
         last, acting = 0, None
@@ -174,8 +223,11 @@ async def main() -> None:
         if settings.connection_per_session and number > 0:
             channels.append(connect(settings.target, number))
         session = Session(settings, number, channels[-1], truth, calls)
-        running.append(asyncio.create_task(session.run(models[number % len(models)])))
+        running.append(asyncio.create_task(session.run(models)))
         await asyncio.sleep(settings.ramp_ms / 1000)
+    if settings.inspect_every_ms is not None:
+        inspector = Session(settings, settings.sessions, channels[0], truth, calls)
+        running.append(asyncio.create_task(inspector.inspect(INSPECTED)))
     await asyncio.gather(*running)
     for channel in channels:
         await channel.close()

@@ -120,6 +120,11 @@ pub struct Client {
 }
 
 impl Client {
+    /// What it did until now, up to half a second ago.
+    pub fn truth(&self) -> Vec<Line> {
+        read_truth(&self.truth)
+    }
+
     /// Starts the client of this repository.
     pub fn tonic(lab: &Lab, server: &Server, arguments: &[&str]) -> Self {
         Self::start(lab, voicelab("client"), server, arguments)

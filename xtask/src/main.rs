@@ -53,10 +53,13 @@ enum Task {
         /// The level; all of them when none is named.
         level: Option<test::Level>,
     },
-    /// Compare what voxprobe exports with what the watched processes say they did.
+    /// Compare what voxprobe exports with what the watched processes say they did; with `--late`, the
+    /// names of calls on connections that are older than it.
     Accuracy {
-        /// Scenes to play; all of them when none is named.
-        scenes: Vec<String>,
+        /// Scenes to play, all of them when none is named; or `--late` and systems to attach to. `--late
+        /// --help` lists what else there is.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
     /// Measure what voxprobe costs: watched and unwatched processes, the host, itself.
     Bench {
@@ -83,7 +86,7 @@ fn main() -> ExitCode {
         Task::Build { ebpf_only } => build::task(&workspace, ebpf_only).map(|()| true),
         Task::Lint => lint::task(&workspace).map(|()| true),
         Task::Test { level } => test::task(&workspace, level),
-        Task::Accuracy { scenes } => accuracy::task(&workspace, &scenes),
+        Task::Accuracy { arguments } => accuracy::task(&workspace, &arguments),
         Task::Bench { repetitions } => bench::task(&workspace, repetitions).map(|()| true),
         Task::Demo { duration, record } => {
             demo::task(&workspace, duration, record.as_deref()).map(|()| true)

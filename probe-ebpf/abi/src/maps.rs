@@ -31,6 +31,8 @@ pub mod global {
     /// A `u64`: shortest stretch of scheduling that makes a record of its own, nanoseconds
     /// ([`crate::SCHED_STRETCH_NS`]).
     pub const SCHED_STRETCH: &str = "SCHED_STRETCH";
+    /// A `u32`: of 2^32 records, how many are lost at the ring as if it were full. For tests.
+    pub const REFUSED_RECORDS: &str = "REFUSED_RECORDS";
 }
 
 /// Program names, as in the object file.

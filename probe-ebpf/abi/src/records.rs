@@ -28,8 +28,11 @@ pub mod kind {
     pub const EXEC: u16 = 21;
     /// A watched process ended: [`crate::ProcessRecord`].
     pub const EXIT: u16 = 22;
-    /// A watched process's descriptors changed in a way no record describes (`close_range`).
+    /// A watched process's descriptors changed in a way no record describes (`close_range`, and
+    /// descriptors received in a message).
     pub const FDS_CHANGED: u16 = 23;
+    /// A watched process is gone: its id was given to another one. [`crate::ProcessRecord`].
+    pub const GONE: u16 = 24;
 
     /// A hooked library function was called: [`crate::HookRecord`].
     pub const HOOK: u16 = 30;
@@ -180,6 +183,8 @@ pub mod call {
     pub const DUP: u8 = 25;
     /// `close_range`
     pub const CLOSE_RANGE: u8 = 26;
+    /// `recvmsg` on anything but a connection, with room for descriptors.
+    pub const PASS: u8 = 27;
     /// `open`, `openat` or `openat2`
     pub const OPEN: u8 = 40;
     /// `read`, `readv`, `pread64`, `preadv` or `preadv2` of a file

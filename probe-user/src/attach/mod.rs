@@ -91,6 +91,9 @@ pub struct Settings {
     /// Shortest stretch of a thread's scheduling that has a record of its own; `None` to leave
     /// scheduling alone.
     pub stretch: Option<std::time::Duration>,
+    /// Share of the records that are lost at the ring as if it were full, of 2^32. For tests of what
+    /// losses do.
+    pub refused_records: u32,
 }
 
 /// Whether the kernel tells its types (from 5.2, with `CONFIG_DEBUG_INFO_BTF`).
@@ -121,6 +124,7 @@ impl Attached {
             attachment,
             without_btf,
             stretch,
+            refused_records,
         } = settings;
         if !(has_btf() || without_btf) {
             return Err(AttachError::no_btf());
@@ -134,7 +138,8 @@ impl Attached {
         let mut loader = EbpfLoader::new();
         loader
             .override_global("AYA_LOG_LEVEL", &level, false)
-            .override_global(global::FOLLOWS_FILES, &follows_files, true);
+            .override_global(global::FOLLOWS_FILES, &follows_files, true)
+            .override_global(global::REFUSED_RECORDS, &refused_records, true);
         sched::prepare(&mut loader, stretch_ns.as_ref());
         let mut ebpf = loader
             .load(OBJECT)

@@ -108,9 +108,9 @@ impl Watching {
                     Some(matched) => Target {
                         name: matched.name,
                         adapter: matched.adapter,
-                        ..Target::pid(matched.role, *pid)
+                        ..Target::process(matched.role, &facts)
                     },
-                    None => Target::pid(Role::Worker, *pid),
+                    None => Target::process(Role::Worker, &facts),
                 });
             }
             settings.targets = targets;

@@ -7,9 +7,9 @@ use clap::Args;
 use probe_core::{
     metrics::{Limits, Metrics, Observation, Observations},
     model::ModelSettings,
-    pipeline::Pipeline,
-    profile::Profile,
-    record::Record,
+    pipeline::{NamedCall, Pipeline},
+    profile::{MethodRole, Profile},
+    record::{ConnectionId, KtimeNs, Record},
 };
 
 use super::{Format, Outcome, Overrides};
@@ -24,23 +24,27 @@ pub(super) struct Arguments {
     /// A file that `voxprobe record` wrote
     file: PathBuf,
     /// Print the metrics as they were at its end (the default)
-    #[arg(long, conflicts_with_all = ["streams", "events", "observations", "diagnose"])]
+    #[arg(long, conflicts_with_all = ["streams", "events", "observations", "calls", "diagnose"])]
     metrics: bool,
     /// Print why frames were late instead, as `voxprobe diagnose` does
-    #[arg(long, conflicts_with_all = ["streams", "events", "observations"])]
+    #[arg(long, conflicts_with_all = ["streams", "events", "observations", "calls"])]
     diagnose: bool,
     /// Form of the diagnosis
     #[arg(long, default_value = "text", requires = "diagnose")]
     format: Format,
     /// Print the streams that were open at its end as JSON instead, as /streams does
-    #[arg(long, conflicts_with_all = ["events", "observations"])]
+    #[arg(long, conflicts_with_all = ["events", "observations", "calls"])]
     streams: bool,
     /// Print every record as a line of JSON instead
-    #[arg(long, conflicts_with = "observations")]
+    #[arg(long, conflicts_with_all = ["observations", "calls"])]
     events: bool,
     /// Print every value that a histogram was given as a line of JSON instead, in its metric's unit
-    #[arg(long)]
+    #[arg(long, conflicts_with = "calls")]
     observations: bool,
+    /// Print every gRPC call as a line of JSON instead, when it is over: which method it was said to
+    /// call and since when, with null where a name was taken back
+    #[arg(long)]
+    calls: bool,
 }
 
 pub(super) fn replay(arguments: &Arguments, overrides: Overrides) -> anyhow::Result<Outcome> {
@@ -70,8 +74,15 @@ pub(super) fn replay(arguments: &Arguments, overrides: Overrides) -> anyhow::Res
         ..ModelSettings::default()
     };
     let mut pipeline = Pipeline::new(Arc::new(profile), settings, metrics.clone());
+    if arguments.calls {
+        pipeline.keep_named();
+    }
     let mut stdout = std::io::stdout().lock();
+    let mut opened = BTreeMap::new();
     while let Some(record) = reader.next_record(path)? {
+        if let Record::Opened(connection) = &record {
+            opened.insert(connection.connection, connection.at);
+        }
         if arguments.events {
             event(&mut stdout, &record)?;
         } else {
@@ -80,11 +91,17 @@ pub(super) fn replay(arguments: &Arguments, overrides: Overrides) -> anyhow::Res
         for one in observations.iter().flat_map(Observations::take) {
             observation(&mut stdout, &one)?;
         }
+        for one in pipeline.take_named() {
+            named(&mut stdout, &one, &opened)?;
+        }
     }
     if reader.is_truncated() {
         tracing::warn!(path = %path.display(), "the capture ends in the middle of a record");
     }
     pipeline.finish();
+    for one in pipeline.take_named() {
+        named(&mut stdout, &one, &opened)?;
+    }
     if arguments.diagnose {
         let report = Diagnosis::new(pipeline.diagnosis().summary());
         return super::diagnose::tell(&report, arguments.format, None);
@@ -94,7 +111,7 @@ pub(super) fn replay(arguments: &Arguments, overrides: Overrides) -> anyhow::Res
         streams.publish(pipeline.model());
         serde_json::to_writer(&mut stdout, &streams.rows()).context("write to stdout")?;
         writeln!(stdout).context("write to stdout")?;
-    } else if !(arguments.events || arguments.observations) {
+    } else if !(arguments.events || arguments.observations || arguments.calls) {
         let text = export::encode(metrics.registry()).context("encode the metrics")?;
         stdout.write_all(&text).context("write to stdout")?;
     }
@@ -114,6 +131,31 @@ fn event(out: &mut impl std::io::Write, record: &Record<'_>) -> anyhow::Result<(
 fn observation(out: &mut impl std::io::Write, one: &Observation) -> anyhow::Result<()> {
     let labels: BTreeMap<&str, &str> = one.labels.iter().map(|(k, v)| (*k, &**v)).collect();
     let line = serde_json::json!({"metric": one.metric, "labels": labels, "value": one.value});
+    serde_json::to_writer(&mut *out, &line).context("write to stdout")?;
+    out.write_all(b"\n").context("write to stdout")
+}
+
+/// One call as a line of JSON.
+fn named(
+    out: &mut impl std::io::Write,
+    one: &NamedCall,
+    opened: &BTreeMap<ConnectionId, KtimeNs>,
+) -> anyhow::Result<()> {
+    let names = one.names.iter();
+    let names: Vec<_> = names
+        .map(
+            |(at, name)| serde_json::json!({"at_ns": at.0, "method": name.map(MethodRole::as_str)}),
+        )
+        .collect();
+    let line = serde_json::json!({
+        "connection": one.call.connection,
+        "stream": one.call.stream,
+        "opened_ns": opened.get(&one.call.connection).map(|at| at.0),
+        "started_ns": one.started.0,
+        "ended_ns": one.ended.map(|at| at.0),
+        "other": one.is_other,
+        "names": names,
+    });
     serde_json::to_writer(&mut *out, &line).context("write to stdout")?;
     out.write_all(b"\n").context("write to stdout")
 }

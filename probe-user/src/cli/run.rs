@@ -25,6 +25,19 @@ pub(super) struct Arguments {
     /// Also save a capture file
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// For tests: loses this share of the kernel's records (0 to 1, at random) at the ring, as if it
+    /// were full
+    #[arg(long, value_name = "SHARE", hide = true, value_parser = share)]
+    lose_records: Option<u32>,
+}
+
+/// A share from 0 to 1, of 2^32.
+fn share(text: &str) -> Result<u32, String> {
+    let share: f64 = text.parse().map_err(|_| "no number".to_owned())?;
+    if !(0.0..=1.0).contains(&share) {
+        return Err("not from 0 to 1".to_owned());
+    }
+    Ok((share * f64::from(u32::MAX)) as u32)
 }
 
 pub(super) fn run(arguments: &Arguments, overrides: Overrides) -> anyhow::Result<Outcome> {
@@ -32,8 +45,12 @@ pub(super) fn run(arguments: &Arguments, overrides: Overrides) -> anyhow::Result
         listen: arguments.listen,
         ..overrides
     };
-    let settings = arguments.watching.settings(&overrides)?;
+    let mut settings = arguments.watching.settings(&overrides)?;
     telemetry::init(settings.log);
+    if let Some(share) = arguments.lose_records {
+        tracing::warn!("records are lost on purpose: what is exported is too little");
+        settings.hooks.refused_records = share;
+    }
     let endpoint = Endpoint::bind(settings.listen)?;
     let watch = Watch {
         endpoint: Some(endpoint),

@@ -1,8 +1,8 @@
 //! Stream sockets of a process that existed before it was watched: descriptor → inode → addresses.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use probe_core::record::Address;
+use probe_core::record::{Address, Side};
 use procfs::{
     net::{TcpState, UnixState},
     process::{FDTarget, Process},
@@ -21,6 +21,10 @@ pub struct Socket {
     pub local: Address,
     /// The other end; `None` for a listener and for unix sockets.
     pub peer: Option<Address>,
+    /// Which end it is: the server's where anybody of its network namespace listens on its port, for
+    /// the kernel gives a client no port that is bound (`inet_hash_connect`). `None` for a listener and
+    /// for unix sockets.
+    pub side: Option<Side>,
 }
 
 /// The stream sockets of one process.
@@ -115,10 +119,26 @@ fn streams(process: &Process) -> HashMap<u64, Socket> {
                 listening,
                 local: canonical(entry.local_address),
                 peer: (!listening).then(|| canonical(entry.remote_address)),
+                side: None,
             };
             (entry.inode, socket)
         })
         .collect();
+    let port = |socket: &Socket| match &socket.local {
+        Address::Inet(address) => Some(address.port()),
+        Address::Unix(_) => None,
+    };
+    let listeners = known.values().filter(|socket| socket.listening);
+    let served: HashSet<_> = listeners.filter_map(port).collect();
+    for socket in known.values_mut().filter(|socket| !socket.listening) {
+        socket.side = port(socket).map(|port| {
+            if served.contains(&port) {
+                Side::Server
+            } else {
+                Side::Client
+            }
+        });
+    }
     // A unix socket without a path is one of a pair, which event loops use to wake themselves.
     for entry in process.unix().into_iter().flatten() {
         let Some(path) = entry.path.filter(|_| entry.socket_type == SOCK_STREAM) else {
@@ -132,6 +152,7 @@ fn streams(process: &Process) -> HashMap<u64, Socket> {
             listening,
             local,
             peer: None,
+            side: None,
         };
         known.insert(entry.inode, socket);
     }
@@ -168,6 +189,8 @@ mod tests {
         assert!(find(listener.as_raw_fd()).listening);
         let accepted = find(server.as_raw_fd());
         assert_eq!(accepted.local, Address::Inet(address));
+        assert_eq!(accepted.side, Some(Side::Server));
+        assert_eq!(find(client.as_raw_fd()).side, Some(Side::Client));
         assert_eq!(
             accepted.peer,
             Some(Address::Inet(client.local_addr().unwrap()))

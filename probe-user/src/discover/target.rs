@@ -33,6 +33,8 @@ pub struct Target {
     pub port: Option<u16>,
     /// Process id.
     pub pid: Option<u32>,
+    /// When the process of this id started, in clock ticks since boot: the id may be given again.
+    pub started: Option<u64>,
     /// Label `worker`.
     pub name: Option<String>,
     /// Label `adapter_type`.
@@ -79,10 +81,11 @@ impl Target {
             .collect()
     }
 
-    /// A rule for one process id.
-    pub fn pid(role: Role, pid: u32) -> Self {
+    /// A rule for one process.
+    pub fn process(role: Role, facts: &ProcessFacts) -> Self {
         Self {
-            pid: Some(pid),
+            pid: Some(facts.pid),
+            started: Some(facts.start_ticks),
             ..Self::of(role)
         }
     }
@@ -95,6 +98,7 @@ impl Target {
             cgroup: None,
             port: None,
             pid: None,
+            started: None,
             name: None,
             adapter: None,
         }
@@ -123,6 +127,9 @@ impl Target {
                 .is_none_or(|pattern| pattern.is_match(text))
         };
         self.pid.is_none_or(|pid| pid == facts.pid)
+            && self
+                .started
+                .is_none_or(|started| started == facts.start_ticks)
             && holds(&self.cmdline, &facts.cmdline)
             && holds(&self.exe, &facts.exe)
             && (self.cgroup.is_none() || holds(&self.cgroup, &facts.cgroup()))
@@ -211,13 +218,15 @@ mod tests {
     }
 
     #[test]
-    fn pid_rule_matches_only_that_process() {
-        let target = [Target::pid(Role::Worker, 7)];
-        let facts = |pid| ProcessFacts {
+    fn rule_for_a_process_matches_no_other_one_and_none_that_has_its_id_later() {
+        let facts = |pid, start_ticks| ProcessFacts {
             pid,
+            start_ticks,
             ..ProcessFacts::default()
         };
-        assert!(find(&target, &facts(7)).is_some());
-        assert!(find(&target, &facts(8)).is_none());
+        let target = [Target::process(Role::Worker, &facts(7, 100))];
+        assert!(find(&target, &facts(7, 100)).is_some());
+        assert!(find(&target, &facts(8, 100)).is_none());
+        assert!(find(&target, &facts(7, 101)).is_none());
     }
 }

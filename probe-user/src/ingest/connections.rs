@@ -1,18 +1,18 @@
-//! Connections: announced by the kernel side, found in `/proc`, given up.
+//! Connections: announced by the kernel side, given up.
 
-use probe_abi::{Connection, FdEntry, FdKey, USER_CONNECTION};
+use probe_abi::{FdEntry, FdKey};
 use probe_core::record::{
     Address, ConnectionId, Joined, KtimeNs, Opened, Record, Role, Side, Tgid, kernel::Descriptor,
 };
 
-use super::{Tracker, descriptors::Gone, now};
+use super::{Tracker, descriptors::Gone};
 use crate::{
-    attach::{ConnectionValue, FdKeyValue, FdValue},
-    discover::{Socket, SocketTable, own_address, socket_inode},
+    attach::{FdKeyValue, FdValue},
+    discover::{SocketTable, own_address, socket_inode},
 };
 
 /// `BPF_NOEXIST`: the kernel side's own entry must not be overwritten.
-const NO_EXIST: u64 = 1;
+pub(super) const NO_EXIST: u64 = 1;
 
 /// Listening sockets remembered. A process has a few, and each restart brings new ones.
 const MAX_LISTENERS: usize = 4096;
@@ -91,13 +91,10 @@ impl Tracker {
         };
         // Its first bytes, which tell the side, are gone: then the addresses tell it.
         let (side, local, peer) = table.map_or((None, None, None), |table| {
-            let ports = table.listening_ports();
-            let socket = table
-                .sockets
-                .into_iter()
-                .find(|socket| socket.fd == descriptor.fd && !socket.listening);
+            let mut sockets = table.sockets.into_iter();
+            let socket = sockets.find(|socket| socket.fd == descriptor.fd && !socket.listening);
             socket.map_or((None, None, None), |socket| {
-                (side_of(&socket, &ports), Some(socket.local), socket.peer)
+                (socket.side, Some(socket.local), socket.peer)
             })
         });
         out(Record::Opened(Opened {
@@ -158,9 +155,14 @@ impl Tracker {
     }
 
     /// Whether the descriptor is still this connection's, and not closed or used again.
-    fn is_attached(&self, descriptor: Descriptor, connection: ConnectionId) -> bool {
+    pub(super) fn is_attached(&self, descriptor: Descriptor, connection: ConnectionId) -> bool {
+        self.attached_to(descriptor) == Some(connection)
+    }
+
+    /// The connection that the kernel side has for a descriptor.
+    pub(super) fn attached_to(&self, descriptor: Descriptor) -> Option<ConnectionId> {
         let entry = self.attached.maps.fds.get(&key(descriptor), 0);
-        entry.is_ok_and(|entry| entry.0.connection == connection.0)
+        entry.ok().map(|entry| ConnectionId(entry.0.connection))
     }
 
     /// Gives a descriptor to the kernel side; false when it already has one there.
@@ -173,100 +175,6 @@ impl Tracker {
             .fds
             .insert(key(descriptor), entry, NO_EXIST)
             .is_ok()
-    }
-
-    /// Looks for connections that are older than the probe's view of the process.
-    pub(super) fn find_connections(&mut self, tgid: Tgid, out: &mut impl FnMut(Record<'_>)) {
-        let Some(&files) = self.files.get(&tgid) else {
-            return;
-        };
-        let Some(table) = SocketTable::read(tgid.0) else {
-            return;
-        };
-        let ports = table.listening_ports();
-        for socket in table.sockets {
-            if socket.listening {
-                self.remember_listener(socket.inode, socket.local);
-                continue;
-            }
-            let descriptor = Descriptor {
-                files,
-                fd: socket.fd,
-            };
-            if self.descriptors.connection(descriptor).is_none() {
-                self.found(tgid, descriptor, socket, &ports, out);
-            }
-        }
-    }
-
-    /// One connection found in `/proc`.
-    fn found(
-        &mut self,
-        tgid: Tgid,
-        descriptor: Descriptor,
-        socket: Socket,
-        listening_ports: &[u16],
-        out: &mut impl FnMut(Record<'_>),
-    ) {
-        self.found += 1;
-        let connection = ConnectionId(USER_CONNECTION | self.found);
-        let state = ConnectionValue(Connection { offset: [0; 2] });
-        if self
-            .attached
-            .maps
-            .connections
-            .insert(connection.0, state, NO_EXIST)
-            .is_err()
-        {
-            return;
-        }
-        let gone = Gone {
-            descriptor,
-            connection,
-        };
-        if !self.attach(descriptor, connection) {
-            // The kernel side was faster: its record is on the way.
-            let _absent = self.attached.maps.connections.remove(&connection.0);
-            return;
-        }
-        if socket_inode(tgid.0, descriptor.fd) != Some(socket.inode) {
-            self.detach(gone);
-            let _absent = self.attached.maps.connections.remove(&connection.0);
-            return;
-        }
-        self.descriptors.add(descriptor, connection);
-        let side = side_of(&socket, listening_ports);
-        let (joined, local) = (Joined::Late, Some(socket.local));
-        let opened = Opened {
-            connection,
-            tgid,
-            at: now(),
-            side,
-            joined,
-            local,
-            peer: socket.peer,
-        };
-        tracing::debug!(pid = tgid.0, fd = descriptor.fd, ?side, "connection found");
-        out(Record::Opened(opened));
-    }
-
-    /// Compares the known descriptors of a process with `/proc`; those that are gone are closed
-    /// once every record written until now is read.
-    pub(super) fn compare_descriptors(&mut self, tgid: Tgid) {
-        let Some(&files) = self.files.get(&tgid) else {
-            return;
-        };
-        let at = now();
-        for (descriptor, connection) in self.descriptors.of_table(files) {
-            if socket_inode(tgid.0, descriptor.fd).is_none() {
-                let gone = Gone {
-                    descriptor,
-                    connection,
-                };
-                self.detach(gone);
-                self.vanished.push((gone, at));
-            }
-        }
     }
 
     /// Address of a listening socket of a process.
@@ -283,20 +191,11 @@ impl Tracker {
         Some(socket.local)
     }
 
-    fn remember_listener(&mut self, inode: u64, address: Address) {
+    pub(super) fn remember_listener(&mut self, inode: u64, address: Address) {
         // Those still in use are looked up again.
         if self.listeners.len() >= MAX_LISTENERS {
             self.listeners.clear();
         }
         self.listeners.insert(inode, address);
-    }
-}
-
-/// Which end of a connection the process is, from the ports it listens on.
-fn side_of(socket: &Socket, listening_ports: &[u16]) -> Option<Side> {
-    match &socket.local {
-        Address::Inet(address) if listening_ports.contains(&address.port()) => Some(Side::Server),
-        Address::Inet(_) => Some(Side::Client),
-        Address::Unix(_) => None,
     }
 }

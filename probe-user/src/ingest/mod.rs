@@ -5,6 +5,7 @@ mod clock;
 mod connections;
 mod descriptors;
 mod files;
+mod found;
 mod naming;
 mod processes;
 mod quota;

@@ -1,6 +1,6 @@
 //! Processes: found, made by watched ones, executing another program, ended.
 
-use probe_abi::Process as ProcessEntry;
+use probe_abi::{INHERITED_FDS, Process as ProcessEntry};
 use probe_core::record::{KtimeNs, Process, Record, Tgid, kernel::Descriptor};
 
 use super::{Tracker, descriptors::Gone, now};
@@ -21,7 +21,7 @@ impl Tracker {
         });
         for facts in all.values() {
             // A process that ended and is not yet waited for has no arguments.
-            let known = self.processes.contains_key(&Tgid(facts.pid))
+            let known = self.is_same(Tgid(facts.pid), facts.start_ticks)
                 || facts.pid == std::process::id()
                 || facts.cmdline.is_empty();
             if known {
@@ -46,7 +46,10 @@ impl Tracker {
             }
         }
         for tgid in self.processes.keys().copied().collect::<Vec<_>>() {
-            if !all.contains_key(&tgid.0) {
+            let lives = all
+                .get(&tgid.0)
+                .is_some_and(|facts| self.is_same(tgid, facts.start_ticks));
+            if !lives {
                 self.ending.entry(tgid).or_insert_with(now);
             }
         }
@@ -122,10 +125,27 @@ impl Tracker {
             "process watched"
         );
         self.files.insert(tgid, tgid.0);
+        self.remember_start(tgid);
         self.watched.insert(tgid);
         self.processes.insert(tgid, process.clone());
         out(Record::Process(process));
         self.find_connections(tgid, out);
+    }
+
+    fn remember_start(&mut self, tgid: Tgid) {
+        // One that is gone already has none, and is found to be gone.
+        if let Some(facts) = ProcessFacts::read(tgid.0) {
+            self.started.insert(tgid, facts.start_ticks);
+        }
+    }
+
+    /// Whether this id is that of a watched process, and not given again since.
+    fn is_same(&self, tgid: Tgid, start_ticks: u64) -> bool {
+        self.processes.contains_key(&tgid)
+            && self
+                .started
+                .get(&tgid)
+                .is_none_or(|started| *started == start_ticks)
     }
 
     /// A watched process made a process; the kernel side watches it already.
@@ -150,6 +170,7 @@ impl Tracker {
         };
         self.processes.insert(child, process.clone());
         self.files.insert(child, files);
+        self.remember_start(child);
         self.watched.insert(child);
         out(Record::Process(process));
         if shared {
@@ -163,7 +184,8 @@ impl Tracker {
                 files,
                 fd: descriptor.fd,
             };
-            if !self.attach(copy, connection) {
+            // The kernel side copied the others at the fork, and says so.
+            if copy.fd < INHERITED_FDS || !self.attach(copy, connection) {
                 continue;
             }
             // The child may have closed it meanwhile, and have something else there.
@@ -191,7 +213,9 @@ impl Tracker {
             return;
         };
         let matched = find(&self.targets, &facts);
-        if !self.processes.contains_key(&tgid) {
+        if !self.is_same(tgid, facts.start_ticks) {
+            // Another one that had its id, of whose end no record came.
+            self.ended(tgid, at, out);
             match matched {
                 Some(matched) => {
                     let process = self.describe(&facts, &matched, out);
@@ -201,9 +225,13 @@ impl Tracker {
             }
             return;
         }
-        // `exec` gives the process a descriptor table of its own, without those marked to close.
-        self.files.insert(tgid, tgid.0);
-        self.compare_descriptors(tgid);
+        // `exec` gives the process a descriptor table of its own, without those marked to close. What it
+        // moved on the others until now went unseen: they are joined late.
+        if self.files.insert(tgid, tgid.0) == Some(tgid.0) {
+            for (descriptor, _) in self.descriptors.of_table(tgid.0) {
+                self.let_go(descriptor, at, out);
+            }
+        }
         self.forget_files(tgid, at, out);
         self.find_connections(tgid, out);
         self.trust_descriptors(tgid);
@@ -230,7 +258,7 @@ impl Tracker {
             .collect();
         for (tgid, at) in due {
             self.ending.remove(&tgid);
-            if !has_live_thread(tgid) {
+            if !self.lives(tgid) {
                 self.ended(tgid, at, out);
             }
         }
@@ -239,22 +267,39 @@ impl Tracker {
     /// Forgets the processes that are gone already, without waiting for their last threads.
     pub(super) fn end_dead(&mut self, out: &mut impl FnMut(Record<'_>)) {
         let all = self.processes.keys();
-        let dead: Vec<Tgid> = all
-            .copied()
-            .filter(|tgid| !has_live_thread(*tgid))
-            .collect();
+        let dead: Vec<Tgid> = all.copied().filter(|tgid| !self.lives(*tgid)).collect();
         for tgid in dead {
             let at = self.ending.remove(&tgid).unwrap_or_else(now);
             self.ended(tgid, at, out);
         }
     }
 
+    /// Whether any thread of the process still runs.
+    fn lives(&self, tgid: Tgid) -> bool {
+        ProcessFacts::read(tgid.0).is_some_and(|facts| self.is_same(tgid, facts.start_ticks))
+            && has_live_thread(tgid)
+    }
+
     fn ended(&mut self, tgid: Tgid, at: KtimeNs, out: &mut impl FnMut(Record<'_>)) {
+        if self.processes.contains_key(&tgid) {
+            let _absent = self.attached.maps.processes.remove(&tgid.0);
+            self.forget_process(tgid, at, out);
+        }
+    }
+
+    /// Forgets a process whose id the kernel side may have given to a new one already.
+    pub(super) fn forget_process(
+        &mut self,
+        tgid: Tgid,
+        at: KtimeNs,
+        out: &mut impl FnMut(Record<'_>),
+    ) {
         let Some(process) = self.processes.remove(&tgid) else {
             return;
         };
+        self.ending.remove(&tgid);
+        self.started.remove(&tgid);
         self.watched.remove(tgid);
-        let _absent = self.attached.maps.processes.remove(&tgid.0);
         self.forget_files(tgid, at, out);
         tracing::info!(pid = tgid.0, worker = process.name, "process ended");
         // Before its connections are closed: they end because it did.
@@ -275,7 +320,7 @@ impl Tracker {
     }
 }
 
-/// Whether any thread of the process still runs.
+/// Whether any thread of a process still runs.
 fn has_live_thread(tgid: Tgid) -> bool {
     let Ok(process) = procfs::process::Process::new(tgid.0 as i32) else {
         return false;

@@ -26,6 +26,8 @@ pub struct Tracker {
     pub(super) watched: Watched,
     /// Descriptor table of each watched process.
     pub(super) files: HashMap<Tgid, u32>,
+    /// When each watched process started, in clock ticks since boot: an id may be given again.
+    pub(super) started: HashMap<Tgid, u64>,
     pub(super) descriptors: Descriptors,
     /// Weights files that are open or mapped.
     pub(super) open_files: OpenFiles,
@@ -66,6 +68,7 @@ impl Tracker {
             processes: BTreeMap::new(),
             watched: Watched::default(),
             files: HashMap::new(),
+            started: HashMap::new(),
             descriptors: Descriptors::default(),
             open_files: OpenFiles::new(model_files),
             names: Names::default(),
@@ -190,9 +193,11 @@ impl Tracker {
                     let _absent = self.attached.maps.processes.remove(&tgid.0);
                 }
             }
+            KernelRecord::Gone { tgid, at } => self.forget_process(tgid, at, out),
             KernelRecord::Hooked { attachment, call } => self.hooked(attachment, call, out),
             KernelRecord::DescriptorsChanged { tgid } => {
                 self.compare_descriptors(tgid);
+                self.find_connections(tgid, out);
                 self.forget_files(tgid, super::now(), out);
             }
             KernelRecord::File(file) => self.file(file, out),

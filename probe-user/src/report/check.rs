@@ -2,7 +2,11 @@
 
 use std::{fmt, fs};
 
-use probe_core::record::NvmlState;
+use probe_core::{
+    flow::{Tellable, tellable},
+    profile::Profile,
+    record::NvmlState,
+};
 use rustix::{system::uname, thread::CapabilitySet};
 use serde::Serialize;
 
@@ -38,6 +42,7 @@ impl Check {
                 pid_namespace(),
                 statistics(),
                 nvml(&settings.gpu),
+                late_joins(&settings.profile),
                 targets(settings),
                 endpoint(settings).required(),
             ],
@@ -290,6 +295,38 @@ fn nvml(settings: &gpu::Settings) -> Capability {
             Capability::missing(name, State::Failed, detail, remedy)
         }
     }
+}
+
+/// Which methods are told on connections that are older than the probe.
+fn late_joins(profile: &Profile) -> Capability {
+    let name = "late joins";
+    let all = tellable(profile);
+    let count = all.len();
+    let not: Vec<_> = all
+        .into_iter()
+        .filter_map(|(path, tellable)| {
+            Some(match tellable {
+                Tellable::Yes => return None,
+                Tellable::LikeAnother(other) => format!("{path} (its messages are {other}'s)"),
+                Tellable::Lacks(what) => format!("{path} (it lacks {what})"),
+                Tellable::TooMany => format!("{path} (the profile has too many methods)"),
+            })
+        })
+        .collect();
+    let told = count - not.len();
+    let detail = format!(
+        "{told} of {count} methods of the profile are told by what their calls say, where a \
+         connection is older than voxprobe"
+    );
+    if not.is_empty() {
+        return Capability::active(name, detail);
+    }
+    Capability::missing(
+        name,
+        State::Unavailable,
+        format!("{detail}; not {}", not.join(", ")),
+        "calls of the others are `unknown` on such connections until these are opened anew",
+    )
 }
 
 fn targets(settings: &Settings) -> Capability {

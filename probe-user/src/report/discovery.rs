@@ -157,6 +157,14 @@ impl fmt::Display for Discovery {
                 process.gpus.join(",")
             )?;
         }
+        let open: usize = self.processes.iter().filter_map(|it| it.connections).sum();
+        if open > 0 {
+            writeln!(
+                f,
+                "{open} connections are open: voxprobe joins them late, and infers gRPC methods there \
+                 (`voxprobe check` says which)"
+            )?;
+        }
         Ok(())
     }
 }

@@ -212,6 +212,7 @@ impl TargetEntry {
             cgroup: regex("cgroup", self.cgroup)?,
             port: self.port,
             pid: self.pid,
+            started: None,
             name: self.name,
             adapter: self.adapter,
         };

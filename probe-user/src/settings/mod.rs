@@ -98,6 +98,7 @@ impl Settings {
                 attachment: file.hooks.syscalls,
                 without_btf: file.hooks.without_btf,
                 stretch: file.diagnosis.enabled.then_some(file.diagnosis.stretch),
+                refused_records: 0,
             },
             stretch: file.diagnosis.stretch,
             targets,

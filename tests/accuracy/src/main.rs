@@ -4,6 +4,8 @@
 //! what they did by their own clocks; at the end every series of the guide's metrics is put beside
 //! their account: counters have to be equal, latencies to agree at the median and the 99th
 //! percentile. What the guide lists has to be exported with exactly its labels and buckets.
+//!
+//! With `--late` it comes to systems that run already, and compares the names of calls.
 
 #![expect(
     clippy::print_stdout,
@@ -14,6 +16,7 @@
 mod account;
 mod compare;
 mod guide;
+mod late;
 mod measured;
 mod scene;
 mod table;
@@ -33,11 +36,14 @@ use crate::scene::Scene;
 #[derive(Debug, Parser)]
 #[command(name = "accuracy")]
 struct Arguments {
-    /// Scenes to play, by the names they are printed with; all of them when none is named
+    /// Scenes to play, or with --late systems to attach to, by the names they are printed with; all
+    /// of them when none is named
     scenes: Vec<String>,
     /// Leaves each scene's capture and what the processes wrote in a folder of its own in this one
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
+    #[command(flatten)]
+    late: late::Options,
 }
 
 fn main() -> ExitCode {
@@ -55,6 +61,9 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<bool> {
     if probe_tests::skip::unprivileged() {
         return Ok(true);
+    }
+    if arguments.late.late {
+        return late::run(&arguments.late, &arguments.scenes);
     }
     let wanted = |scene: &&Scene| {
         arguments.scenes.is_empty() || arguments.scenes.iter().any(|name| name == scene.name)

@@ -15,7 +15,7 @@ pub use crate::wire::{Message, Value};
 pub use detect::{Detection, detect};
 pub use event::{CallEnd, CallId, Event, Method, Origin};
 pub use http2::Http2Connection;
-pub use infer::InferenceState;
+pub use infer::{InferenceState, Outcome as InferenceOutcome, Tellable, tellable};
 pub use redis::{Exchange, QUIET_NS, RedisConnection};
 pub use sink::{Problem, Sink};
 pub use websocket::{InflaterBudget, WebSocketConnection};

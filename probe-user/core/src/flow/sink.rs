@@ -1,6 +1,6 @@
 //! Where a connection's parser puts what it finds.
 
-use super::{Event, Exchange, InferenceState};
+use super::{Event, Exchange, InferenceOutcome, InferenceState};
 use crate::record::WebSocketEvent;
 use crate::wire::hpack::Literal;
 use crate::wire::resp::Registration;
@@ -18,6 +18,11 @@ pub trait Sink {
     /// Something became of a header table entry that hides a method.
     fn inferred(&mut self, state: InferenceState) {
         let _ = state;
+    }
+
+    /// Something became of a call whose method was inferred.
+    fn inferred_call(&mut self, outcome: InferenceOutcome) {
+        let _ = outcome;
     }
 
     /// Something happened on a WebSocket connection. A capture holds it as it is, and none of the

@@ -188,8 +188,9 @@ impl Call {
         let success = field::boolean(message, FieldRole::Success);
         let what = match (self.method, success) {
             (MethodRole::Control, _) => Some(self.control_answered(success)),
-            (MethodRole::ListModels, _) => Some(listed(field::loaded_models(message))),
-            (MethodRole::GetCapabilities, _) => Some(listed(field::resident_models(message))),
+            (MethodRole::ListModels | MethodRole::GetCapabilities, _) => {
+                Some(listed(field::loaded_models(message)))
+            }
             (MethodRole::Synthesize, _) | (_, Some(false)) => None,
             (MethodRole::StartSession, Some(true)) => Some(What::SessionStarted {
                 session: self.session.clone(),

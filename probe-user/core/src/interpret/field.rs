@@ -64,39 +64,8 @@ pub(super) fn load_duration(message: &Message) -> LoadDuration {
     }
 }
 
-/// Models of a list whose entries say whether they are loaded; `None` when any of it is unreadable.
+/// Models of a list that are loaded; `None` when any of it is unreadable.
 pub(super) fn loaded_models(message: &Message) -> Option<Vec<Id>> {
-    if !message.intact {
-        return None;
-    }
-    let mut loaded = Vec::new();
-    let mut entry: (Option<Id>, bool) = (None, false);
-    for (role, value) in &message.fields {
-        match (role, value) {
-            (_, Value::Group) => entry = (None, false),
-            (FieldRole::ModelId, Value::Text(text)) => entry.0 = Id::new(text),
-            (FieldRole::Loaded, Value::Integer(v)) => entry.1 = *v != 0,
-            (_, Value::GroupEnd) => {
-                if let (Some(model), true) = std::mem::take(&mut entry) {
-                    loaded.push(model);
-                }
-            }
-            _ => {}
-        }
-    }
-    Some(loaded)
-}
-
-/// Models a worker names as resident; `None` when any of it is unreadable.
-pub(super) fn resident_models(message: &Message) -> Option<Vec<Id>> {
-    message.intact.then(|| {
-        message
-            .fields
-            .iter()
-            .filter_map(|(role, value)| match (role, value) {
-                (FieldRole::ResidentModel, Value::Text(text)) => Id::new(text),
-                _ => None,
-            })
-            .collect()
-    })
+    let loaded = message.loaded_models()?;
+    Some(loaded.into_iter().filter_map(Id::new).collect())
 }

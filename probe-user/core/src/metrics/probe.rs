@@ -25,6 +25,8 @@ pub struct ProbeMetrics {
     pub flow_calls: Family<IntCounter>,
     /// `voxprobe_inferred_methods_total`: `state`.
     pub inferred_methods: Family<IntCounter>,
+    /// `voxprobe_inferred_calls_total`: `outcome`.
+    pub inferred_calls: Family<IntCounter>,
     /// `voxprobe_series_overflow_total`: `metric`.
     pub series_overflow: Family<IntCounter>,
     /// `voxprobe_observations_skipped_total`: `measure`, `reason`.
@@ -46,6 +48,7 @@ impl ProbeMetrics {
             connections: builder.family(&entry::CONNECTIONS),
             flow_calls: builder.family(&entry::FLOW_CALLS),
             inferred_methods: builder.family(&entry::INFERRED_METHODS),
+            inferred_calls: builder.family(&entry::INFERRED_CALLS),
             series_overflow,
             observations_skipped: builder.family(&entry::OBSERVATIONS_SKIPPED),
             state_refused: builder.family(&entry::STATE_REFUSED),

@@ -170,6 +170,7 @@ impl Pipeline {
             exchanges: &mut self.exchanges,
             websocket: &mut self.websocket,
             registrations: &mut self.registrations,
+            named: self.named.as_mut(),
             inflaters: &self.inflaters,
             tap: reborrow(&mut tap),
         };

@@ -4,7 +4,7 @@ use prometheus::{Gauge, IntCounter};
 
 use super::connection::Connection;
 use crate::{
-    flow::{InferenceState, Problem},
+    flow::{InferenceOutcome, InferenceState, Problem},
     interpret,
     metrics::{Metrics, ProbeMetrics},
     record::{Direction, GapReason, Joined, Piece, Record},
@@ -62,6 +62,7 @@ pub(super) struct Counters {
     gaps: [(IntCounter, IntCounter); GapReason::ALL.len()],
     problems: [IntCounter; Problem::ALL.len()],
     inferred: [IntCounter; InferenceState::ALL.len()],
+    outcomes: [IntCounter; InferenceOutcome::ALL.len()],
 }
 
 impl Counters {
@@ -80,6 +81,8 @@ impl Counters {
             problems: Problem::ALL.map(|problem| probe.wire_problems.with(&[problem.as_str()])),
             inferred: InferenceState::ALL
                 .map(|state| probe.inferred_methods.with(&[state.as_str()])),
+            outcomes: InferenceOutcome::ALL
+                .map(|outcome| probe.inferred_calls.with(&[outcome.as_str()])),
             probe,
         }
     }
@@ -128,6 +131,15 @@ impl Counters {
     pub(super) fn inferred(&self, state: InferenceState) {
         let index = InferenceState::ALL.iter().position(|other| *other == state);
         if let Some(counter) = index.and_then(|index| self.inferred.get(index)) {
+            counter.inc();
+        }
+    }
+
+    pub(super) fn inferred_call(&self, outcome: InferenceOutcome) {
+        let index = InferenceOutcome::ALL
+            .iter()
+            .position(|other| *other == outcome);
+        if let Some(counter) = index.and_then(|index| self.outcomes.get(index)) {
             counter.inc();
         }
     }

@@ -1,8 +1,8 @@
 //! Where the parser of a connection puts what it finds.
 
-use super::{Counters, elide::Elided, stage::Stage};
+use super::{Counters, elide::Elided, named::NamedCalls, stage::Stage};
 use crate::{
-    flow::{Event, Exchange, InferenceState, Problem, Sink},
+    flow::{Event, Exchange, InferenceOutcome, InferenceState, Problem, Sink},
     interpret::{self, Interpreter},
     record::{Process, Side, WebSocketEvent},
     wire::resp::Registration,
@@ -18,6 +18,7 @@ pub(super) struct FlowSink<'a, 'b> {
     registrations: &'a mut Vec<Registration>,
     websocket: &'a mut Vec<WebSocketEvent>,
     counters: &'a Counters,
+    named: Option<&'a mut NamedCalls>,
     elided: Option<&'b mut Elided>,
 }
 
@@ -36,6 +37,7 @@ impl<'a, 'b> FlowSink<'a, 'b> {
             registrations: stage.registrations,
             websocket: stage.websocket,
             counters: stage.counters,
+            named: stage.named.as_deref_mut(),
             elided,
         }
     }
@@ -43,6 +45,9 @@ impl<'a, 'b> FlowSink<'a, 'b> {
 
 impl Sink for FlowSink<'_, '_> {
     fn event(&mut self, event: Event<'_>) {
+        if let Some(named) = &mut self.named {
+            named.handle(&event);
+        }
         self.interpreter
             .handle(self.process, self.side, &event, self.events);
     }
@@ -73,6 +78,10 @@ impl Sink for FlowSink<'_, '_> {
 
     fn inferred(&mut self, state: InferenceState) {
         self.counters.inferred(state);
+    }
+
+    fn inferred_call(&mut self, outcome: InferenceOutcome) {
+        self.counters.inferred_call(outcome);
     }
 
     fn problem(&mut self, problem: Problem) {

@@ -8,6 +8,7 @@ mod connections;
 mod counters;
 mod elide;
 mod flow_sink;
+mod named;
 mod parser;
 mod protocol;
 mod registered;
@@ -34,6 +35,8 @@ use crate::{
 };
 use connection::Connection;
 use counters::Counters;
+pub use named::NamedCall;
+use named::NamedCalls;
 pub use registered::Registered;
 use registered::Waiting;
 
@@ -81,6 +84,8 @@ pub struct Pipeline {
     #[cfg(test)]
     heard: Vec<(Tgid, KtimeNs, crate::model::Speech)>,
     registrations: Vec<Registration>,
+    /// Kept where somebody asks.
+    named: Option<NamedCalls>,
 }
 
 impl Pipeline {
@@ -110,6 +115,7 @@ impl Pipeline {
             #[cfg(test)]
             heard: Vec::new(),
             registrations: Vec::new(),
+            named: None,
         }
     }
 
@@ -131,6 +137,22 @@ impl Pipeline {
     /// No record comes any more: late frames that wait for evidence are judged by what there is.
     pub fn finish(&mut self) {
         self.diagnosis.finish();
+        if let Some(named) = &mut self.named {
+            named.finish();
+        }
+    }
+
+    /// Keeps what each call was called from now on, until [`Self::take_named`] takes it.
+    pub fn keep_named(&mut self) {
+        self.named = Some(NamedCalls::default());
+    }
+
+    /// The calls that were over since this was last asked.
+    pub fn take_named(&mut self) -> Vec<NamedCall> {
+        self.named
+            .as_mut()
+            .map(NamedCalls::take)
+            .unwrap_or_default()
     }
 
     /// What is exported.

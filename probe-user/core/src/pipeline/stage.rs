@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Counters, Tap};
+use super::{Counters, Tap, named::NamedCalls};
 use crate::{
     flow::{Exchange, InflaterBudget},
     interpret::{self, Interpreter},
@@ -23,6 +23,7 @@ pub(super) struct Stage<'a> {
     pub(super) websocket: &'a mut Vec<WebSocketEvent>,
     pub(super) inflaters: &'a InflaterBudget,
     pub(super) registrations: &'a mut Vec<Registration>,
+    pub(super) named: Option<&'a mut NamedCalls>,
     pub(super) tap: Option<&'a mut dyn Tap>,
 }
 

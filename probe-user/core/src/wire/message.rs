@@ -39,6 +39,31 @@ impl Message {
         }
     }
 
+    /// Models that a list says are loaded: those it names as resident, and entries that say so of
+    /// themselves. `None` when any of it is unreadable.
+    pub fn loaded_models(&self) -> Option<Vec<&str>> {
+        if !self.intact {
+            return None;
+        }
+        let mut loaded = Vec::new();
+        let mut entry: (Option<&str>, bool) = (None, false);
+        for (role, value) in &self.fields {
+            match (role, value) {
+                (FieldRole::ResidentModel, Value::Text(text)) => loaded.push(text.as_str()),
+                (_, Value::Group) => entry = (None, false),
+                (FieldRole::ModelId, Value::Text(text)) => entry.0 = Some(text.as_str()),
+                (FieldRole::Loaded, Value::Integer(value)) => entry.1 = *value != 0,
+                (_, Value::GroupEnd) => {
+                    if let (Some(model), true) = std::mem::take(&mut entry) {
+                        loaded.push(model);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Some(loaded)
+    }
+
     /// The length in bytes of a field whose content is never read.
     pub fn length_of(&self, role: FieldRole) -> Option<u32> {
         match self.field(role) {

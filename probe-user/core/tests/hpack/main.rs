@@ -13,7 +13,7 @@ use reference::{Deflater, Inflater};
 
 /// Connections of one run: some seconds without optimisation. A long one (`VOXPROBE_LONG=1`) has ten
 /// times as many.
-const CONNECTIONS: u64 = 20_000;
+const CONNECTIONS: u64 = 100_000;
 
 /// A name and a value.
 type Field = (Vec<u8>, Vec<u8>);

@@ -17,6 +17,7 @@ use probe_tests::redis::Redis;
 
 use self::config::WORKERS;
 use self::watch::Watch;
+pub(crate) use self::watch::monotonic_ns;
 use super::account::Account;
 use super::truth::Truth;
 

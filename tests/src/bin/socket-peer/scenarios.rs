@@ -13,6 +13,10 @@ use rustix::net::{RecvFlags, recv, sockopt};
 
 use crate::calls::{Receive, Send};
 use crate::connection::{End, Pair, address, serve};
+use crate::processes;
+
+/// Writes of `many_records`.
+const MANY: usize = 5_000;
 
 /// A scenario that is set up and waits for its start.
 pub(crate) type Scenario = Box<dyn FnOnce() -> anyhow::Result<Vec<Report>>>;
@@ -33,6 +37,14 @@ pub(crate) fn prepare(name: &str) -> anyhow::Result<Scenario> {
         "inherited_listener" => inherited_listener()?,
         "waiting_accept" => waiting_accept()?,
         "ask_redis" => Box::new(ask_redis),
+        "fork_server" => Box::new(processes::fork_server),
+        "stdio" => Box::new(processes::stdio),
+        "stdio_of_a_program" => Box::new(processes::stdio_of_a_program),
+        "prefork" => processes::prefork()?,
+        "passed" => processes::passed()?,
+        "closed_under_a_reader" => Box::new(processes::closed_under_a_reader),
+        "executes_itself" => Box::new(processes::executes_itself),
+        "many_records" => Box::new(many_records),
         other => anyhow::bail!("no scenario {other}"),
     })
 }
@@ -199,6 +211,18 @@ fn threads() -> anyhow::Result<Vec<Report>> {
     })?;
     pair.client.report.sent += (WRITERS * WRITES * BYTES) as u64;
     pair.server.report.received += (WRITERS * WRITES * BYTES) as u64;
+    Ok(pair.into_reports().into())
+}
+
+/// One connection with as many records as a test of losses needs: each write and each read is one.
+fn many_records() -> anyhow::Result<Vec<Report>> {
+    const BYTES: usize = 300;
+    let mut pair = Pair::tcp()?;
+    let bytes = filler(BYTES);
+    for _ in 0..MANY {
+        pair.client.send_all(Send::Write, &bytes)?;
+        pair.server.receive_all(Receive::Read, BYTES)?;
+    }
     Ok(pair.into_reports().into())
 }
 

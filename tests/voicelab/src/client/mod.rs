@@ -37,6 +37,12 @@ pub(crate) struct Args {
     /// Begin utterances for this many seconds instead; those that run then are heard out
     #[arg(long, conflicts_with = "utterances")]
     duration: Option<f64>,
+    /// With --duration: a session ends after this many utterances, and another one begins in its place
+    #[arg(long, requires = "duration", value_parser = clap::value_parser!(u64).range(1..))]
+    renew: Option<u64>,
+    /// Longest pause before an utterance, in milliseconds
+    #[arg(long, default_value_t = 0)]
+    idle_ms: u64,
     /// Characters in one utterance
     #[arg(long, default_value_t = 40)]
     text_length: usize,
@@ -61,6 +67,9 @@ pub(crate) struct Args {
     /// First list the models, load and unload the last of them, and ask for the capabilities
     #[arg(long)]
     inspect: bool,
+    /// With --duration: do so again and again, this many milliseconds apart
+    #[arg(long, requires = "duration")]
+    inspect_every_ms: Option<u64>,
     /// How long a pause lasts, in milliseconds
     #[arg(long, default_value_t = 300)]
     pause_hold_ms: u64,
@@ -113,6 +122,7 @@ async fn drive(args: &Args, truth: &Truth) -> anyhow::Result<u64> {
         chunk_interval: Duration::from_millis(args.chunk_interval_ms),
         controls: args.controls,
         cancel_every: args.cancel_every,
+        idle: Duration::from_millis(args.idle_ms),
         seed: args.seed,
     };
     let until = match args.duration {
@@ -127,15 +137,18 @@ async fn drive(args: &Args, truth: &Truth) -> anyhow::Result<u64> {
         Some(connect(&args.target).await?)
     };
     let counter = Arc::new(AtomicU64::new(0));
-    if args.inspect {
+    let mut sessions = tokio::task::JoinSet::new();
+    if args.inspect || args.inspect_every_ms.is_some() {
         let channel = match &shared {
             Some(channel) => channel.clone(),
             None => connect(&args.target).await?,
         };
         let calls = Calls::new(channel, String::new(), truth.clone(), Arc::clone(&counter));
         calls.inspect_models().await;
+        if let Some(pause) = args.inspect_every_ms {
+            sessions.spawn(inspect(calls, until, Duration::from_millis(pause)));
+        }
     }
-    let mut sessions = tokio::task::JoinSet::new();
     for number in 0..args.sessions {
         let channel = match &shared {
             Some(channel) => channel.clone(),
@@ -143,13 +156,15 @@ async fn drive(args: &Args, truth: &Truth) -> anyhow::Result<u64> {
         };
         let name = format!("{}-{number}", args.session_prefix);
         let calls = Calls::new(channel, name, truth.clone(), Arc::clone(&counter));
-        let model = match args.models.len() {
-            0 => String::new(),
-            models => args.models[number as usize % models].clone(),
+        let place = Place {
+            number,
+            models: (!args.unannounced).then(|| args.models.clone()),
+            style,
+            until,
+            renew: args.renew,
+            pause_hold: Duration::from_millis(args.pause_hold_ms),
         };
-        let pause_hold = Duration::from_millis(args.pause_hold_ms);
-        let model = (!args.unannounced).then_some(model);
-        sessions.spawn(hold_session(calls, number, model, style, until, pause_hold));
+        sessions.spawn(place.fill(calls));
         tokio::time::sleep(Duration::from_millis(args.ramp_ms)).await;
     }
     let mut gaps = 0;
@@ -174,31 +189,70 @@ impl Until {
     }
 }
 
-/// Runs one session, started with `model` unless there is none. Gives the missing frames.
-async fn hold_session(
-    calls: Calls,
+/// Lists, loads and unloads models until the time is over.
+async fn inspect(calls: Calls, until: Until, pause: Duration) -> u64 {
+    loop {
+        tokio::time::sleep(pause).await;
+        if !until.allows(0) {
+            return 0;
+        }
+        calls.inspect_models().await;
+    }
+}
+
+/// A place for one session at a time.
+struct Place {
     number: u64,
-    model: Option<String>,
+    /// Models that its sessions ask for, in turn; without, they are not started at all.
+    models: Option<Vec<String>>,
     style: Style,
     until: Until,
+    /// Utterances after which another session takes the place.
+    renew: Option<u64>,
     pause_hold: Duration,
-) -> u64 {
-    let mut gaps = 0;
-    if let Some(model) = &model
-        && !calls.start_session(model).await
-    {
-        return gaps;
+}
+
+impl Place {
+    /// Runs its sessions, the first under the calls' own name. Gives the missing frames.
+    async fn fill(self, mut calls: Calls) -> u64 {
+        let name = calls.session.clone();
+        let (mut gaps, mut index) = (0, 0);
+        for session in 0.. {
+            if session > 0 {
+                calls.session = format!("{name}-{session}");
+            }
+            let Some(missing) = self.hold(&calls, session, &mut index).await else {
+                return gaps;
+            };
+            gaps += missing;
+            if self.renew.is_none() || !self.until.allows(index) {
+                return gaps;
+            }
+        }
+        gaps
     }
-    let mut index = 0;
-    while until.allows(index) {
-        let utterance = plan::utterance(&style, number, index);
-        gaps += listening::speak(&calls, &utterance, pause_hold).await;
-        index += 1;
+
+    /// Runs one session; `index` counts the place's utterances. `None` where it was refused.
+    async fn hold(&self, calls: &Calls, session: u64, index: &mut u64) -> Option<u64> {
+        if let Some(models) = &self.models {
+            let turn = (self.number + session) as usize;
+            let model = models.get(turn % models.len().max(1));
+            if !calls.start_session(model.map_or("", String::as_str)).await {
+                return None;
+            }
+        }
+        let (mut gaps, first) = (0, *index);
+        while self.until.allows(*index) && self.renew.is_none_or(|most| *index - first < most) {
+            let utterance = plan::utterance(&self.style, self.number, *index);
+            tokio::time::sleep(utterance.pause).await;
+            gaps += listening::speak(calls, &utterance, self.pause_hold).await;
+            *index += 1;
+        }
+        if self.models.is_some() {
+            calls.end_session().await;
+        }
+        Some(gaps)
     }
-    if model.is_some() {
-        calls.end_session().await;
-    }
-    gaps
 }
 
 async fn connect(target: &str) -> anyhow::Result<Channel> {

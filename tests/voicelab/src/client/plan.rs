@@ -24,6 +24,8 @@ pub(crate) struct Style {
     pub(crate) controls: bool,
     /// Every how many utterances one is cancelled; 0 is never.
     pub(crate) cancel_every: u64,
+    /// Longest pause before an utterance.
+    pub(crate) idle: Duration,
     /// Where every pseudo-random choice starts.
     pub(crate) seed: u64,
 }
@@ -57,6 +59,8 @@ pub(crate) struct Chunk {
 /// One Synthesize call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Utterance {
+    /// How long after the one before it.
+    pub(crate) pause: Duration,
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) act: Act,
     /// The act follows this many frames.
@@ -73,6 +77,7 @@ pub(crate) fn utterance(style: &Style, session: u64, index: u64) -> Utterance {
         chunks,
         act: act(style, session, index),
         after_frames: random.i64(ACT_AFTER_FRAMES),
+        pause: style.idle.mul_f64(random.f64()),
     }
 }
 
@@ -136,6 +141,7 @@ mod tests {
         chunk_interval: Duration::from_millis(150),
         controls: true,
         cancel_every: 0,
+        idle: Duration::ZERO,
         seed: 9,
     };
 

@@ -304,6 +304,9 @@ impl Calls {
     pub(super) fn frames_lost(&mut self, origin: Origin, at: KtimeNs, sink: &mut dyn Sink) {
         self.incomplete = true;
         self.infer();
+        if let Some(inference) = &mut self.inference {
+            inference.frames_lost();
+        }
         if !self.open.is_empty() {
             self.doubt_ends = Some(at.plus(DOUBT_NS));
         }

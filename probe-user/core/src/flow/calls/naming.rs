@@ -46,6 +46,9 @@ impl Calls {
         while let Some(state) = inference.poll_state() {
             sink.inferred(state);
         }
+        while let Some(outcome) = inference.poll_outcome() {
+            sink.inferred_call(outcome);
+        }
         while let Some(decision) = self.inference.as_mut().and_then(|it| it.poll_decision()) {
             self.carry_out(decision, at, sink);
         }

@@ -107,6 +107,15 @@ pub(super) struct Facts {
     pub(super) inner_fields: u32,
 }
 
+/// Calls of a group about a loaded model.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Unloads {
+    /// The next list did not have the model any more.
+    pub(super) shown: u32,
+    /// It still had it.
+    pub(super) unshown: u32,
+}
+
 /// What is remembered of one open call.
 #[derive(Debug, Default)]
 pub(super) struct CallState {
@@ -117,9 +126,11 @@ pub(super) struct CallState {
     pub(super) whole: bool,
     /// Messages so far, by origin: client, server.
     pub(super) messages: [u32; 2],
-    requested_at: Option<KtimeNs>,
+    pub(super) requested_at: Option<KtimeNs>,
     /// The first identifier that its client said.
     pub(super) session: Option<Digest>,
+    /// The model that its request is about.
+    pub(super) model: Option<Digest>,
     /// The last messages of the server without one missing between them.
     run: Vec<Shape>,
 }
@@ -171,6 +182,7 @@ pub(super) struct Group {
     pub(super) leaders: Vec<Neighbour>,
     /// Whose calls began next with the same identifier.
     pub(super) followers: Vec<Neighbour>,
+    pub(super) unloads: Unloads,
     /// By method.
     pub(super) facts: Vec<Facts>,
     pub(super) looks: [Arc<Looks>; 2],
@@ -195,6 +207,7 @@ impl Group {
             uses: Vec::new(),
             leaders: Vec::new(),
             followers: Vec::new(),
+            unloads: Unloads::default(),
             facts: vec![Facts::default(); methods.len()],
             looks: Default::default(),
         };
@@ -393,6 +406,11 @@ impl Group {
 }
 
 impl Facts {
+    /// Whether any message named a duration.
+    pub(super) fn names_durations(&self) -> bool {
+        self.durations > 0 || self.other_durations > 0 || self.overlong > 0
+    }
+
     /// A message named this moment.
     fn tick(&mut self, moment: u64, at: KtimeNs) {
         if let Some((last, last_at)) = self.clock {

@@ -8,9 +8,12 @@
 
 mod fit;
 mod group;
+mod models;
+mod residency;
 mod rule;
 mod state;
 mod stream;
+mod tellable;
 #[cfg(test)]
 mod tests;
 mod traits;
@@ -19,7 +22,8 @@ mod values;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use state::InferenceState;
+pub use state::{InferenceState, Outcome};
+pub use tellable::{Tellable, tellable};
 
 pub(super) use group::{GroupId, Key, LEADING_FIELDS};
 
@@ -27,8 +31,9 @@ use super::{Message, Origin, Value};
 use crate::profile::{FieldRole, MethodRole, Profile};
 use crate::record::KtimeNs;
 use crate::wire::hpack::EntryId;
-use crate::wire::protobuf::{Digest, Looks, Shape};
+use crate::wire::protobuf::{Condition, Digest, Looks, Shape};
 use group::{CallState, Group, side};
+use residency::Residency;
 use rule::{Scene, Verdict};
 use traits::Traits;
 use values::{Source, Values};
@@ -53,6 +58,7 @@ pub(super) struct Inference {
     keys: BTreeMap<Key, GroupId>,
     calls: BTreeMap<u32, CallState>,
     values: Values,
+    residency: Residency,
     next: GroupId,
     uses: u64,
     /// Of the header table that entries belong to.
@@ -68,6 +74,8 @@ pub(super) struct Inference {
     /// Streams for which a call that is not known may have been a command.
     commanded: Vec<u32>,
     states: Vec<InferenceState>,
+    /// Calls that had an inferred name and are over, or took it back.
+    outcomes: Vec<Outcome>,
 }
 
 /// The calls of a group have a method from now on, or have none any more.
@@ -95,6 +103,7 @@ impl Inference {
             keys: BTreeMap::new(),
             calls: BTreeMap::new(),
             values: Values::default(),
+            residency: Residency::default(),
             next: 0,
             uses: 0,
             epoch: None,
@@ -105,6 +114,7 @@ impl Inference {
             decisions: Vec::new(),
             commanded: Vec::new(),
             states: Vec::new(),
+            outcomes: Vec::new(),
         }
     }
 
@@ -154,6 +164,13 @@ impl Inference {
         let group = call.group.and_then(|group| self.groups.get(&group));
         let method = call.method.or_else(|| group?.method);
         let Some(method) = method else { return };
+        if origin == Origin::Client {
+            call.requested_at = call.requested_at.or(Some(at));
+        }
+        self.follow_models(stream, method, origin, message);
+        let Some(call) = self.calls.get(&stream) else {
+            return;
+        };
         let mut session = call.session;
         for (role, value) in &message.fields {
             let Value::Text(text) = value else { continue };
@@ -198,6 +215,16 @@ impl Inference {
         let begins = origin == Origin::Client && call.messages[0] == 1;
         let may_command = begins && group.may_be(&self.methods, MethodRole::Control);
         let session = call.session;
+        if begins {
+            call.model = call.session;
+        }
+        if origin == Origin::Client && shape.condition != Condition::Whole {
+            self.residency.forget();
+        }
+        if let Some(model) = call.model {
+            let (of, told) = ((id, &*group), (origin, shape));
+            self.residency.observe(of, parts, model, told, at);
+        }
         let followed = group.note_ids(id, &mut self.values, call, (origin, shape), at);
         for (other, field, source) in followed {
             if let Some(group) = self.groups.get_mut(&other) {
@@ -227,6 +254,11 @@ impl Inference {
         }
     }
 
+    /// Frames of any call were lost.
+    pub(super) fn frames_lost(&mut self) {
+        self.residency.forget();
+    }
+
     /// Messages of a call were lost.
     pub(super) fn lost(&mut self, stream: u32, origin: Origin) {
         if let Some(call) = self.calls.get_mut(&stream) {
@@ -241,6 +273,9 @@ impl Inference {
         self.news = true;
         let over = self.groups.get_mut(&group).is_some_and(|group| {
             group.open = group.open.saturating_sub(1);
+            if group.method.is_some() {
+                self.outcomes.push(Outcome::Agreed);
+            }
             matches!(group.key, Key::Call(_))
         });
         if over {
@@ -297,6 +332,11 @@ impl Inference {
     /// The next thing to count.
     pub(super) fn poll_state(&mut self) -> Option<InferenceState> {
         self.states.pop()
+    }
+
+    /// The next call to count.
+    pub(super) fn poll_outcome(&mut self) -> Option<Outcome> {
+        self.outcomes.pop()
     }
 
     /// The open calls of a group.
@@ -403,6 +443,7 @@ impl Inference {
             return;
         }
         group.look(&self.profile, &self.methods);
+        self.outcomes.push(Outcome::Contradicted);
         self.states.push(InferenceState::Contradicted);
         let method = None;
         self.decisions.push(Decision { group: id, method });

@@ -12,7 +12,7 @@
 //! | `control` | a session that is known, a command, and a moment in the responses that runs like a clock |
 //! | `load_model` | a model that is known, and durations that are the calls' own, never longer |
 //! | `list_models`, `get_capabilities` | a model that is known, in a list of the described form |
-//! | `unload_model` | nothing of its own: never named |
+//! | `unload_model` | four models that were loaded and are not in the next list; at most a quarter as many that still are |
 //!
 //! And no other entry may claim the same method with calls about known sessions or models: then
 //! neither has it. A method that the profile does not list and that does all of this with the very
@@ -20,7 +20,7 @@
 
 use std::collections::BTreeMap;
 
-use super::group::{Group, GroupId, Key, Neighbour};
+use super::group::{Facts, Group, GroupId, Key, Neighbour, Unloads};
 use super::stream;
 use super::traits::{Place, Traits};
 use super::values::{Source, Values};
@@ -48,8 +48,17 @@ const STRAGGLERS: u32 = 4;
 /// Numbers that have to be their own call's duration. One may be chance.
 const DURATIONS: u32 = 2;
 
+/// Models that have to be gone after a group's calls. Some leave by themselves at that moment.
+const UNLOADS: u32 = 4;
+
+/// Models gone after which a group's calls do not load them.
+const GONE: u32 = 2;
+
+/// Of so many one may still be there: somebody else loaded it meanwhile.
+const RELOADS: u32 = 4;
+
 /// Least distinct fields of a listed model or of capabilities.
-const INNER_FIELDS: u32 = 2;
+pub(super) const INNER_FIELDS: u32 = 2;
 
 /// What a decision looks at.
 pub(super) struct Scene<'a> {
@@ -145,6 +154,7 @@ impl Scene<'_> {
             let out = match traits.role {
                 MethodRole::StartSession => ends || self.goes_on(group, traits),
                 MethodRole::Control => ends,
+                MethodRole::LoadModel => unloads(group, GONE),
                 _ => false,
             };
             if out {
@@ -189,11 +199,13 @@ impl Scene<'_> {
         let Some(traits) = self.methods.get(method) else {
             return false;
         };
+        let facts = group.facts.get(method);
         if traits.is_streaming() {
-            return group
-                .facts
-                .get(method)
-                .is_some_and(|facts| facts.points > 0);
+            return facts.is_some_and(|facts| facts.points > 0);
+        }
+        // Without a duration a load is like any other request about a model.
+        if traits.role == MethodRole::LoadModel && !facts.is_some_and(Facts::names_durations) {
+            return false;
         }
         match traits.primary {
             Some((field, role)) => self.known_at(group, Origin::Client, field, role) > 0,
@@ -257,7 +269,8 @@ impl Scene<'_> {
             MethodRole::ListModels | MethodRole::GetCapabilities => {
                 facts.inner_fields >= INNER_FIELDS && self.lists_models(group, traits)
             }
-            MethodRole::Synthesize | MethodRole::UnloadModel => false,
+            MethodRole::UnloadModel => known(FieldRole::ModelId) > 0 && unloads(group, UNLOADS),
+            MethodRole::Synthesize => false,
         }
     }
 
@@ -363,6 +376,12 @@ impl Scene<'_> {
             Source::Method(_) => false,
         }
     }
+}
+
+/// Whether models are gone after the group's calls, so many of them.
+fn unloads(group: &Group, least: u32) -> bool {
+    let Unloads { shown, unshown } = group.unloads;
+    shown >= least && unshown.saturating_mul(RELOADS) <= shown
 }
 
 /// Calls of neighbours about the identifier in a field.

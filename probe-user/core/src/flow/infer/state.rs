@@ -37,3 +37,25 @@ impl InferenceState {
         }
     }
 }
+
+/// What became of a call whose method was told by what the calls of its entry say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// It was over, and had said nothing that another method says.
+    Agreed,
+    /// It took the name back.
+    Contradicted,
+}
+
+impl Outcome {
+    /// All outcomes, in label order.
+    pub const ALL: [Self; 2] = [Self::Agreed, Self::Contradicted];
+
+    /// As written in labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Agreed => "agreed",
+            Self::Contradicted => "contradicted",
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::flow::Origin;
 use crate::profile::{FieldKind, FieldRole, MessageIndex, MethodDescription, MethodRole, Profile};
-use crate::wire::protobuf::{Look, Looks};
+use crate::wire::protobuf::{Look, Looks, Shape};
 
 /// Most methods of a profile that are told apart: bits of a set of methods. With more, nothing is
 /// inferred.
@@ -48,6 +48,12 @@ impl Traits {
 
     pub(super) fn is_streaming(&self) -> bool {
         self.client_streaming || self.server_streaming
+    }
+
+    /// Whether a response says that the request was carried out.
+    pub(super) fn succeeds(&self, profile: &Profile, response: &Shape) -> bool {
+        number(profile, self.response, FieldRole::Success)
+            .is_some_and(|field| response.varint(field) == Some(1))
     }
 
     pub(super) fn message(&self, origin: Origin) -> MessageIndex {

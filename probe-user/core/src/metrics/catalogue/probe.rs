@@ -67,6 +67,14 @@ pub const INFERRED_METHODS: Entry = counter(
     None,
 );
 
+/// Calls whose method was told without its path.
+pub const INFERRED_CALLS: Entry = counter(
+    "voxprobe_inferred_calls_total",
+    "Calls whose method was inferred, by whether everything they said fits it (agreed) or one took the name back (contradicted).",
+    &["outcome"],
+    None,
+);
+
 /// Label values beyond their bound.
 pub const SERIES_OVERFLOW: Entry = counter(
     "voxprobe_series_overflow_total",
@@ -109,6 +117,7 @@ pub const ALL: &[&Entry] = &[
     &CONNECTIONS,
     &FLOW_CALLS,
     &INFERRED_METHODS,
+    &INFERRED_CALLS,
     &SERIES_OVERFLOW,
     &OBSERVATIONS_SKIPPED,
     &STATE_REFUSED,

@@ -103,6 +103,13 @@ pub enum KernelRecord<'a> {
         /// When.
         at: KtimeNs,
     },
+    /// A watched process is gone, and its id was given to another one.
+    Gone {
+        /// The id.
+        tgid: Tgid,
+        /// When.
+        at: KtimeNs,
+    },
     /// A hooked library function was called.
     Hooked {
         /// Which attachment of a hook: the agent knows its library.
@@ -207,6 +214,7 @@ pub fn parse(bytes: &[u8]) -> Result<KernelRecord<'_>, RecordError> {
         }
         kind::EXEC => Ok(KernelRecord::Executed { tgid, at }),
         kind::EXIT => Ok(KernelRecord::Exited { tgid, at }),
+        kind::GONE => Ok(KernelRecord::Gone { tgid, at }),
         kind::FDS_CHANGED => Ok(KernelRecord::DescriptorsChanged { tgid }),
         kind::SCHED => sched::parse(&mut fields, at, tgid, tid).map(KernelRecord::Sched),
         kind::HOOK => hooked(&mut fields, at, tgid, tid),

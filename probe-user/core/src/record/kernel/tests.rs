@@ -90,6 +90,22 @@ fn hooked_call_is_read_and_cut_or_unknown_ones_are_errors() {
 }
 
 #[test]
+fn id_that_is_given_again_is_a_record_of_the_process_that_had_it() {
+    let mut bytes = Vec::new();
+    bytes.extend(kind::GONE.to_ne_bytes());
+    bytes.extend(0_u16.to_ne_bytes());
+    bytes.extend(40_u32.to_ne_bytes());
+    bytes.extend(900_u64.to_ne_bytes());
+    bytes.extend(10_u32.to_ne_bytes());
+    bytes.extend([0; 20]);
+    let gone = KernelRecord::Gone {
+        tgid: Tgid(10),
+        at: KtimeNs(900),
+    };
+    assert_eq!(parse(&bytes), Ok(gone));
+}
+
+#[test]
 fn hostile_records_are_errors() {
     let good = chunk_bytes(3, 3, 0, 0, b"abc");
     for cut in 0..good.len() {

@@ -237,6 +237,8 @@ fn methods_of_the_same_messages_are_told_by_structure_or_not_at_all() {
         ("Synthesize", "Preview", "load_model"),
         ("Control", "Steer", "end_session"),
         ("StartSession", "ResumeSession", "unload_model"),
+        ("LoadModel", "WarmModel", "control"),
+        ("UnloadModel", "ForgetModel", "synthesize"),
     ] {
         let profile = with_twin(method, twin, role);
         let mut tallies = BTreeMap::new();

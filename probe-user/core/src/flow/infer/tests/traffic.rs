@@ -71,6 +71,8 @@ struct Plan<'a> {
     mix: Mix,
     said: Vec<Planned>,
     calls: usize,
+    /// Which models are loaded.
+    loaded: [bool; MODELS.len()],
 }
 
 const MODELS: [&str; 3] = ["tone-small", "tone-large", "voice-multi-v2"];
@@ -222,8 +224,10 @@ impl Plan<'_> {
             .text(5, "en")
             .varint(7, 16);
         capabilities = Body::default().bytes(1, &capabilities.0);
-        for model in MODELS {
-            let loaded = self.rng.bool();
+        for (model, loaded) in MODELS.into_iter().zip(&mut self.loaded) {
+            // Somebody else's requests, and evictions.
+            *loaded ^= self.rng.u8(..20) == 0;
+            let loaded = *loaded;
             let tag = Body::default().text(1, "quality").text(2, "high");
             let entry = Body::default()
                 .text(1, model)
@@ -247,18 +251,23 @@ impl Plan<'_> {
             took,
             capabilities,
         );
-        if self.rng.u8(..3) == 0 {
-            let model = MODELS[self.rng.usize(..MODELS.len())];
-            let request = Body::default().text(1, model).varint(2, self.rng.u64(..2));
+        let (asked, unloads) = (self.rng.usize(..MODELS.len()), self.rng.u8(..3) == 0);
+        let request = Body::default().text(1, MODELS[asked]);
+        if unloads {
+            let took = self.took();
+            let answer = if self.loaded[asked] {
+                self.answer()
+            } else {
+                Body::default().text(2, "it is not loaded")
+            };
+            self.loaded[asked] = false;
+            self.unary(at + 9 * MS, "UnloadModel", request, took, answer);
+        } else if self.rng.bool() {
+            let request = request.varint(2, self.rng.u64(..2));
             let took = self.rng.u64(15..400);
             let answer = self.answer().varint(3, took - self.rng.u64(..took / 4));
+            self.loaded[asked] = true;
             self.unary(at + 5 * MS, "LoadModel", request, took * MS, answer);
-        }
-        if self.rng.u8(..6) == 0 {
-            let model = MODELS[self.rng.usize(..MODELS.len())];
-            let (took, answer) = (self.took(), self.answer());
-            let request = Body::default().text(1, model);
-            self.unary(at + 9 * MS, "UnloadModel", request, took, answer);
         }
     }
 
@@ -335,6 +344,7 @@ impl Traffic {
             mix,
             said: Vec::new(),
             calls: 0,
+            loaded: [true, true, false],
         };
         let end = mix.length_ms * MS;
         for _ in 0..mix.sessions {
