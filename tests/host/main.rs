@@ -20,4 +20,5 @@ mod model_files;
 mod naming;
 mod redis;
 mod refusals;
+mod report;
 mod timing;

@@ -17,7 +17,7 @@ use std::{
 };
 
 use probe_core::{
-    diagnose::Summary,
+    diagnose::{Course, Summary},
     interpret::Id,
     metrics::Metrics,
     pipeline::{Pipeline, Tap},
@@ -48,8 +48,10 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Live streams, renewed every half second.
     pub streams: Streams,
-    /// What the diagnosis found, told when the agent ends.
+    /// What the diagnosis found so far, renewed with the streams.
     pub diagnosis: Arc<Mutex<Summary>>,
+    /// How it went over time, where that is kept; told when the agent ends.
+    pub course: Arc<Mutex<Option<Course>>>,
     /// Whether scheduling is followed.
     pub following: Arc<Mutex<Following>>,
     /// Set when the programs are attached.
@@ -108,6 +110,11 @@ impl Agent {
         self.pipeline.diagnosis_mut().narrow(worker);
     }
 
+    /// A report is wanted, with or without scheduling.
+    pub fn report(&mut self) {
+        self.pipeline.diagnosis_mut().want_report();
+    }
+
     /// Whether scheduling is followed.
     fn following(&self) -> &Following {
         &self.ingest.tracker.attached().following
@@ -131,11 +138,7 @@ impl Agent {
                 Following::Off | Following::Unavailable(_) => None,
             },
         };
-        *self
-            .shared
-            .following
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = following;
+        tell(&self.shared.following, following);
         self.pipeline
             .handle(Record::Evidence(evidence), tap.as_tap());
         self.shared.ready.store(true, Ordering::Release);
@@ -152,12 +155,9 @@ impl Agent {
         let stopped = now();
         while !self.step(&mut beat, &inbox, &mut tap) && now().since(stopped) < LAST_READ_NS {}
         self.pipeline.finish();
-        let summary = self.pipeline.diagnosis().summary().clone();
-        *self
-            .shared
-            .diagnosis
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = summary;
+        let found = self.pipeline.diagnosis();
+        tell(&self.shared.diagnosis, found.summary().clone());
+        tell(&self.shared.course, found.course().cloned());
         tap.finish()
     }
 
@@ -205,6 +205,12 @@ impl Agent {
         if due.publish {
             self.cost.update(ingest);
             self.shared.streams.publish(pipeline.model());
+            if pipeline.diagnosis().is_on() {
+                tell(
+                    &self.shared.diagnosis,
+                    pipeline.diagnosis().summary().clone(),
+                );
+            }
         }
         empty
     }
@@ -219,6 +225,11 @@ impl Agent {
             move |sample| drop(samples.send(sample)),
         )
     }
+}
+
+/// Puts a value where other threads see it.
+fn tell<T>(place: &Mutex<T>, value: T) {
+    *place.lock().unwrap_or_else(PoisonError::into_inner) = value;
 }
 
 /// Writes records to the capture file, if there is one; stops at the first error.

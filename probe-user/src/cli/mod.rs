@@ -4,6 +4,7 @@ mod check;
 mod diagnose;
 mod discover;
 mod outcome;
+mod progress;
 mod record;
 mod replay;
 mod run;
@@ -140,6 +141,11 @@ enum UsageError {
     NoLibrary(PathBuf),
     #[error("--pid {0}: no such process: `voxprobe discover` lists the processes it would watch")]
     NoProcess(u32),
+    #[error(
+        "{}: holds no evidence on late frames: record one with `voxprobe diagnose --record FILE`",
+        .0.display()
+    )]
+    NoEvidence(PathBuf),
     #[error("no worker was watched: `voxprobe discover` lists the processes it would watch")]
     NoWorker,
     #[error("--worker {0}: no worker of this name was watched; watched were: {1}")]

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use probe_core::{interpret::Id, metrics::Metrics};
 
-use super::{Outcome, Overrides, Watching, stop};
+use super::{Outcome, Overrides, Watching, progress::Progress, stop};
 use crate::{
     agent::{Agent, CostMetrics, Shared},
     export::Endpoint,
@@ -55,6 +55,10 @@ pub(super) struct Watch {
     pub(super) limit: Option<Duration>,
     /// Diagnoses only this worker.
     pub(super) worker: Option<Id>,
+    /// Diagnoses for a report, with or without scheduling.
+    pub(super) reports: bool,
+    /// Says on stderr how it is going.
+    pub(super) shows_progress: bool,
 }
 
 impl Watch {
@@ -65,6 +69,8 @@ impl Watch {
             capture,
             limit,
             worker,
+            reports,
+            shows_progress,
         } = self;
         let shared = Shared {
             metrics: Metrics::new(settings.limits),
@@ -75,6 +81,9 @@ impl Watch {
         CostMetrics::hooks(shared.metrics.registry(), attachment).context("register metrics")?;
         if let Some(worker) = worker {
             agent.narrow(worker);
+        }
+        if reports {
+            agent.report();
         }
         if let Some(path) = capture {
             agent.record_to(path.clone()).with_context(|| {
@@ -98,8 +107,9 @@ impl Watch {
             })
             .context("start the agent's thread")?;
         let ended = runtime.block_on(async {
+            let progress = Progress::new(shows_progress, limit, &shared);
             let Some(endpoint) = endpoint else {
-                return stop::requested(limit, agent_gone).await;
+                return progress.until(stop::requested(limit, agent_gone)).await;
             };
             tracing::info!(listen = %endpoint.address()?, "metrics are served");
             let (ended, end) = tokio::sync::oneshot::channel::<()>();
