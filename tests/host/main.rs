@@ -22,3 +22,4 @@ mod redis;
 mod refusals;
 mod report;
 mod timing;
+mod top;

@@ -21,7 +21,7 @@ use probe_core::{
     interpret::Id,
     metrics::Metrics,
     pipeline::{Pipeline, Tap},
-    record::{Evidence, GpuSample, Record},
+    record::{Evidence, Gpu, GpuSample, Record},
 };
 
 use crate::{
@@ -52,6 +52,8 @@ pub struct Shared {
     pub diagnosis: Arc<Mutex<Summary>>,
     /// How it went over time, where that is kept; told when the agent ends.
     pub course: Arc<Mutex<Option<Course>>>,
+    /// The last readings of each GPU.
+    pub gpus: Arc<Mutex<Vec<Gpu>>>,
     /// Whether scheduling is followed.
     pub following: Arc<Mutex<Following>>,
     /// Set when the programs are attached.
@@ -184,6 +186,7 @@ impl Agent {
         if due.tick {
             ingest.handle_tick(now, due.look_over, &mut out);
             for sample in inbox.try_iter() {
+                tell(&self.shared.gpus, sample.gpus.clone());
                 out(Record::Gpus(sample));
             }
             // With records left to read, the core's time is theirs: what they hold is not late yet.

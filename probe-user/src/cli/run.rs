@@ -11,7 +11,7 @@ use crate::{
     agent::{Agent, CostMetrics, Shared},
     export::Endpoint,
     settings::Settings,
-    telemetry,
+    telemetry, top,
 };
 
 #[derive(Debug, Args)]
@@ -59,6 +59,8 @@ pub(super) struct Watch {
     pub(super) reports: bool,
     /// Says on stderr how it is going.
     pub(super) shows_progress: bool,
+    /// Fills the terminal with the live view, which ends it too.
+    pub(super) is_seen: bool,
 }
 
 impl Watch {
@@ -71,6 +73,7 @@ impl Watch {
             worker,
             reports,
             shows_progress,
+            is_seen,
         } = self;
         let shared = Shared {
             metrics: Metrics::new(settings.limits),
@@ -107,6 +110,9 @@ impl Watch {
             })
             .context("start the agent's thread")?;
         let ended = runtime.block_on(async {
+            if is_seen {
+                return seen(stop::requested(limit, agent_gone), &shared).await;
+            }
             let progress = Progress::new(shows_progress, limit, &shared);
             let Some(endpoint) = endpoint else {
                 return progress.until(stop::requested(limit, agent_gone)).await;
@@ -133,4 +139,23 @@ impl Watch {
         ended.context("wait for signals")?;
         Ok((records.context("write the capture")?, shared))
     }
+}
+
+/// Shows the live view until it is left, or something asks for the end.
+async fn seen(
+    stopped: impl Future<Output = std::io::Result<()>>,
+    shared: &Shared,
+) -> std::io::Result<()> {
+    let shown = shared.clone();
+    let mut view = tokio::task::spawn_blocking(move || top::show(&shown));
+    let left = tokio::select! {
+        left = &mut view => left,
+        stopped = stopped => {
+            shared.stop.store(true, Ordering::Release);
+            let left = view.await;
+            stopped?;
+            left
+        }
+    };
+    left.map_err(std::io::Error::other)?
 }

@@ -133,7 +133,7 @@ impl Context {
 }
 
 /// NVML's reasons for slower clocks, those that hurt.
-pub(super) fn harmful(gpu: &Gpu) -> u64 {
+pub fn harmful(gpu: &Gpu) -> u64 {
     gpu.readings.throttle_reasons.unwrap_or(0) & HARMFUL_THROTTLE
 }
 

@@ -21,9 +21,9 @@ use std::collections::{HashMap, VecDeque};
 
 pub use account::{Account, Kind, Part};
 pub use cause::{Cause, RULES, Rule};
-pub use context::GpuTrouble;
+pub use context::{GpuTrouble, harmful};
 pub use course::{COLUMNS, Course, Frames, GpuCourse, Intervals, Readings, StreamCourse};
-pub use finding::{Finding, Summary, Tally, WORST};
+pub use finding::{Finding, RECENT, Recent, Summary, Tally, WORST};
 pub use judge::Verdict;
 
 use account::account;
