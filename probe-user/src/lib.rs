@@ -13,3 +13,4 @@ pub mod ingest;
 pub mod report;
 pub mod settings;
 pub mod telemetry;
+pub mod top;

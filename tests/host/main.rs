@@ -26,4 +26,6 @@ mod observation;
 mod processes;
 mod redis;
 mod refusals;
+mod report;
 mod timing;
+mod top;

@@ -17,11 +17,11 @@ use std::{
 };
 
 use probe_core::{
-    diagnose::Summary,
+    diagnose::{Course, Summary},
     interpret::Id,
     metrics::Metrics,
     pipeline::{Pipeline, Tap},
-    record::{Evidence, GpuSample, Record},
+    record::{Evidence, Gpu, GpuSample, Record},
 };
 
 use crate::{
@@ -48,8 +48,12 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Live streams, renewed every half second.
     pub streams: Streams,
-    /// What the diagnosis found, told when the agent ends.
+    /// What the diagnosis found so far, renewed with the streams.
     pub diagnosis: Arc<Mutex<Summary>>,
+    /// How it went over time, where that is kept; told when the agent ends.
+    pub course: Arc<Mutex<Option<Course>>>,
+    /// The last readings of each GPU.
+    pub gpus: Arc<Mutex<Vec<Gpu>>>,
     /// Whether scheduling is followed.
     pub following: Arc<Mutex<Following>>,
     /// Set when the programs are attached.
@@ -108,6 +112,11 @@ impl Agent {
         self.pipeline.diagnosis_mut().narrow(worker);
     }
 
+    /// A report is wanted, with or without scheduling.
+    pub fn report(&mut self) {
+        self.pipeline.diagnosis_mut().want_report();
+    }
+
     /// Whether scheduling is followed.
     fn following(&self) -> &Following {
         &self.ingest.tracker.attached().following
@@ -131,11 +140,7 @@ impl Agent {
                 Following::Off | Following::Unavailable(_) => None,
             },
         };
-        *self
-            .shared
-            .following
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = following;
+        tell(&self.shared.following, following);
         self.pipeline
             .handle(Record::Evidence(evidence), tap.as_tap());
         self.shared.ready.store(true, Ordering::Release);
@@ -152,12 +157,9 @@ impl Agent {
         let stopped = now();
         while !self.step(&mut beat, &inbox, &mut tap) && now().since(stopped) < LAST_READ_NS {}
         self.pipeline.finish();
-        let summary = self.pipeline.diagnosis().summary().clone();
-        *self
-            .shared
-            .diagnosis
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = summary;
+        let found = self.pipeline.diagnosis();
+        tell(&self.shared.diagnosis, found.summary().clone());
+        tell(&self.shared.course, found.course().cloned());
         tap.finish()
     }
 
@@ -184,6 +186,7 @@ impl Agent {
         if due.tick {
             ingest.handle_tick(now, due.look_over, &mut out);
             for sample in inbox.try_iter() {
+                tell(&self.shared.gpus, sample.gpus.clone());
                 out(Record::Gpus(sample));
             }
             // With records left to read, the core's time is theirs: what they hold is not late yet.
@@ -205,6 +208,12 @@ impl Agent {
         if due.publish {
             self.cost.update(ingest);
             self.shared.streams.publish(pipeline.model());
+            if pipeline.diagnosis().is_on() {
+                tell(
+                    &self.shared.diagnosis,
+                    pipeline.diagnosis().summary().clone(),
+                );
+            }
         }
         empty
     }
@@ -219,6 +228,11 @@ impl Agent {
             move |sample| drop(samples.send(sample)),
         )
     }
+}
+
+/// Puts a value where other threads see it.
+fn tell<T>(place: &Mutex<T>, value: T) {
+    *place.lock().unwrap_or_else(PoisonError::into_inner) = value;
 }
 
 /// Writes records to the capture file, if there is one; stops at the first error.

@@ -2,12 +2,18 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use probe_core::model::{Model, Pacing};
+use probe_core::{
+    flow::CallId,
+    model::{Model, Pacing},
+};
 use serde::Serialize;
 
 /// One live synthesis stream. `null` is unknown. Times are milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StreamRow {
+    /// Its call: tells it from every other one.
+    #[serde(skip)]
+    pub call: CallId,
     /// Label `worker`.
     pub worker: String,
     /// Session id.
@@ -44,6 +50,7 @@ impl Streams {
         let mut rows: Vec<_> = model
             .streams()
             .map(|view| StreamRow {
+                call: view.call,
                 worker: view.worker.to_owned(),
                 session: view.session.map(str::to_owned),
                 model: view.model.map(str::to_owned),

@@ -1,22 +1,34 @@
 //! `voxprobe diagnose`: why frames are late, watched for a while.
 
 use std::{
-    io::Write as _,
+    io::{IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     sync::PoisonError,
     time::Duration,
 };
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use probe_core::interpret::Id;
 
-use super::{Format, Outcome, Overrides, UsageError, Watching, run::Watch};
+use super::{Outcome, Overrides, UsageError, Watching, run::Watch};
 use crate::{attach::Following, report::Diagnosis, telemetry};
 
 /// How often GPUs are read while diagnosing, at least: a frame's lateness is shorter than the usual
 /// second.
 const GPU_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Form of the report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Form {
+    /// For people, in 80 columns
+    #[default]
+    Text,
+    /// For programs; config/diagnosis.schema.json describes it
+    Json,
+    /// One file with charts that opens offline
+    Html,
+}
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -30,7 +42,7 @@ pub(super) struct Arguments {
     worker: Option<String>,
     /// Form of the report
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: Form,
     /// Write the report to this file
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -49,6 +61,8 @@ pub(super) fn diagnose(arguments: &Arguments, overrides: Overrides) -> anyhow::R
         capture: arguments.record.clone(),
         limit: Some(arguments.time),
         worker: worker.clone(),
+        shows_progress: std::io::stderr().is_terminal(),
+        reports: true,
         ..Watch::default()
     };
     let (_, shared) = watch.run(settings)?;
@@ -67,7 +81,9 @@ pub(super) fn diagnose(arguments: &Arguments, overrides: Overrides) -> anyhow::R
     }
     let following = shared.following.lock();
     let following = following.unwrap_or_else(PoisonError::into_inner);
-    let mut report = Diagnosis::new(&summary);
+    let course = shared.course.lock();
+    let course = course.unwrap_or_else(PoisonError::into_inner);
+    let mut report = Diagnosis::new(&summary, course.as_ref());
     if let Following::Unavailable(reason) = &*following {
         report.unavailable = Some(reason.clone());
     }
@@ -77,12 +93,13 @@ pub(super) fn diagnose(arguments: &Arguments, overrides: Overrides) -> anyhow::R
 /// Writes a report to a file or to stdout.
 pub(super) fn tell(
     report: &Diagnosis,
-    format: Format,
+    format: Form,
     output: Option<&Path>,
 ) -> anyhow::Result<Outcome> {
     let text = match format {
-        Format::Text => report.to_string(),
-        Format::Json => serde_json::to_string_pretty(report).context("encode the report")? + "\n",
+        Form::Text => report.to_string(),
+        Form::Json => serde_json::to_string_pretty(report).context("encode the report")? + "\n",
+        Form::Html => report.html().to_string(),
     };
     match output {
         Some(path) => std::fs::write(path, text).with_context(|| {

@@ -4,10 +4,12 @@ mod check;
 mod diagnose;
 mod discover;
 mod outcome;
+mod progress;
 mod record;
 mod replay;
 mod run;
 mod stop;
+mod top;
 mod usage;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -44,6 +46,8 @@ enum Command {
     Run(run::Arguments),
     /// Watches for a while and says why frames were late, with the evidence and what to do next
     Diagnose(diagnose::Arguments),
+    /// Shows open streams, why they were late, and GPUs, live in the terminal
+    Top(top::Arguments),
     /// Says what works on this host, what does not, why, and what would fix it
     Check(check::Arguments),
     /// Lists the processes it would watch, with role, sockets and GPU
@@ -140,6 +144,13 @@ enum UsageError {
     NoLibrary(PathBuf),
     #[error("--pid {0}: no such process: `voxprobe discover` lists the processes it would watch")]
     NoProcess(u32),
+    #[error(
+        "{}: holds no evidence on late frames: record one with `voxprobe diagnose --record FILE`",
+        .0.display()
+    )]
+    NoEvidence(PathBuf),
+    #[error("stdout is no terminal: run `voxprobe top` in one, or take `voxprobe diagnose`")]
+    NoTerminal,
     #[error("no worker was watched: `voxprobe discover` lists the processes it would watch")]
     NoWorker,
     #[error("--worker {0}: no worker of this name was watched; watched were: {1}")]
@@ -160,6 +171,7 @@ impl Cli {
         match self.command {
             Command::Run(arguments) => run::run(&arguments, overrides),
             Command::Diagnose(arguments) => diagnose::diagnose(&arguments, overrides),
+            Command::Top(arguments) => top::top(&arguments, overrides),
             Command::Check(arguments) => check::check(&arguments, overrides),
             Command::Discover(arguments) => discover::discover(&arguments, overrides),
             Command::Record(arguments) => record::record(&arguments, overrides),

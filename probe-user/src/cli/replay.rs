@@ -12,7 +12,7 @@ use probe_core::{
     record::{ConnectionId, KtimeNs, Record},
 };
 
-use super::{Format, Outcome, Overrides};
+use super::{Outcome, Overrides, UsageError, diagnose::Form};
 use crate::{agent::Streams, capture::Reader, export, report::Diagnosis, telemetry};
 
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ pub(super) struct Arguments {
     diagnose: bool,
     /// Form of the diagnosis
     #[arg(long, default_value = "text", requires = "diagnose")]
-    format: Format,
+    format: Form,
     /// Print the streams that were open at its end as JSON instead, as /streams does
     #[arg(long, conflicts_with_all = ["events", "observations", "calls"])]
     streams: bool,
@@ -77,6 +77,9 @@ pub(super) fn replay(arguments: &Arguments, overrides: Overrides) -> anyhow::Res
     if arguments.calls {
         pipeline.keep_named();
     }
+    if arguments.diagnose {
+        pipeline.diagnosis_mut().want_report();
+    }
     let mut stdout = std::io::stdout().lock();
     let mut opened = BTreeMap::new();
     while let Some(record) = reader.next_record(path)? {
@@ -103,7 +106,11 @@ pub(super) fn replay(arguments: &Arguments, overrides: Overrides) -> anyhow::Res
         named(&mut stdout, &one, &opened)?;
     }
     if arguments.diagnose {
-        let report = Diagnosis::new(pipeline.diagnosis().summary());
+        let found = pipeline.diagnosis();
+        if found.summary().since.is_none() {
+            return Err(UsageError::NoEvidence(path.clone()).into());
+        }
+        let report = Diagnosis::new(found.summary(), found.course());
         return super::diagnose::tell(&report, arguments.format, None);
     }
     if arguments.streams {

@@ -6,12 +6,12 @@ use anyhow::Context as _;
 use clap::Args;
 use probe_core::{interpret::Id, metrics::Metrics};
 
-use super::{Outcome, Overrides, Watching, stop};
+use super::{Outcome, Overrides, Watching, progress::Progress, stop};
 use crate::{
     agent::{Agent, CostMetrics, Shared},
     export::Endpoint,
     settings::Settings,
-    telemetry,
+    telemetry, top,
 };
 
 #[derive(Debug, Args)]
@@ -72,6 +72,12 @@ pub(super) struct Watch {
     pub(super) limit: Option<Duration>,
     /// Diagnoses only this worker.
     pub(super) worker: Option<Id>,
+    /// Diagnoses for a report, with or without scheduling.
+    pub(super) reports: bool,
+    /// Says on stderr how it is going.
+    pub(super) shows_progress: bool,
+    /// Fills the terminal with the live view, which ends it too.
+    pub(super) is_seen: bool,
 }
 
 impl Watch {
@@ -82,6 +88,9 @@ impl Watch {
             capture,
             limit,
             worker,
+            reports,
+            shows_progress,
+            is_seen,
         } = self;
         let shared = Shared {
             metrics: Metrics::new(settings.limits),
@@ -92,6 +101,9 @@ impl Watch {
         CostMetrics::hooks(shared.metrics.registry(), attachment).context("register metrics")?;
         if let Some(worker) = worker {
             agent.narrow(worker);
+        }
+        if reports {
+            agent.report();
         }
         if let Some(path) = capture {
             agent.record_to(path.clone()).with_context(|| {
@@ -115,8 +127,12 @@ impl Watch {
             })
             .context("start the agent's thread")?;
         let ended = runtime.block_on(async {
+            if is_seen {
+                return seen(stop::requested(limit, agent_gone), &shared).await;
+            }
+            let progress = Progress::new(shows_progress, limit, &shared);
             let Some(endpoint) = endpoint else {
-                return stop::requested(limit, agent_gone).await;
+                return progress.until(stop::requested(limit, agent_gone)).await;
             };
             tracing::info!(listen = %endpoint.address()?, "metrics are served");
             let (ended, end) = tokio::sync::oneshot::channel::<()>();
@@ -140,4 +156,23 @@ impl Watch {
         ended.context("wait for signals")?;
         Ok((records.context("write the capture")?, shared))
     }
+}
+
+/// Shows the live view until it is left, or something asks for the end.
+async fn seen(
+    stopped: impl Future<Output = std::io::Result<()>>,
+    shared: &Shared,
+) -> std::io::Result<()> {
+    let shown = shared.clone();
+    let mut view = tokio::task::spawn_blocking(move || top::show(&shown));
+    let left = tokio::select! {
+        left = &mut view => left,
+        stopped = stopped => {
+            shared.stop.store(true, Ordering::Release);
+            let left = view.await;
+            stopped?;
+            left
+        }
+    };
+    left.map_err(std::io::Error::other)?
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{Capability, Discovery, State};
 use crate::{
-    attach::{self, Attached, Attachment, LibraryHooks, has_btf, has_object},
+    attach::{self, Attached, Attachment, Following, LibraryHooks, has_btf, has_object},
     export::Endpoint,
     gpu,
     settings::Settings,
@@ -31,12 +31,19 @@ pub struct Check {
 impl Check {
     /// Tries everything that `run` would need, and takes it back.
     pub fn of_host(settings: &Settings) -> Self {
+        // With scheduling, whether or not it is wanted: it is tried along with the rest.
+        let all = attach::Settings {
+            stretch: Some(settings.stretch),
+            ..settings.hooks
+        };
+        let (hooks, scheduling) = hooks(all, settings.model_files.roots());
         let mut check = Self {
             capabilities: vec![
                 kernel(),
                 privileges().required(),
                 object().required(),
-                hooks(settings.hooks, settings.model_files.roots()).required(),
+                hooks.required(),
+                scheduling,
                 btf(settings.hooks.without_btf),
                 lockdown(),
                 pid_namespace(),
@@ -150,17 +157,17 @@ fn object() -> Capability {
     }
 }
 
-fn hooks(settings: attach::Settings, roots: &[String]) -> Capability {
+/// The programs, and whether they follow scheduling too.
+fn hooks(settings: attach::Settings, roots: &[String]) -> (Capability, Capability) {
     match Attached::attach(settings, log::LevelFilter::Off, roots) {
         Ok((attached, _ring)) => {
             let how = match settings.attachment {
                 Attachment::Tracepoints => "one tracepoint per socket syscall",
                 Attachment::Raw => "raw tracepoints on every syscall",
             };
-            Capability::active(
-                "hooks",
-                format!("{how}; {} programs", attached.hooks().len()),
-            )
+            let detail = format!("{how}; {} programs", attached.hooks().len());
+            let scheduling = scheduling(&attached.following);
+            (Capability::active("hooks", detail), scheduling)
         }
         Err(error) => {
             let state = if error.permission {
@@ -168,8 +175,28 @@ fn hooks(settings: attach::Settings, roots: &[String]) -> Capability {
             } else {
                 State::Failed
             };
-            Capability::missing("hooks", state, error.what, error.remedy)
+            let detail = "the other programs cannot be attached";
+            let scheduling =
+                Capability::missing("scheduling", State::Unavailable, detail, "see `hooks`");
+            let hooks = Capability::missing("hooks", state, error.what, error.remedy);
+            (hooks, scheduling)
         }
+    }
+}
+
+/// Whether late frames can be explained by what threads did.
+fn scheduling(following: &Following) -> Capability {
+    let name = "scheduling";
+    match following {
+        Following::On(_) => Capability::active(name, "late frames can be explained"),
+        Following::Off => Capability::missing(name, State::Unavailable, "it is not tried", ""),
+        Following::Unavailable(reason) => Capability::missing(
+            name,
+            State::Unavailable,
+            reason,
+            "use Linux 5.19 or newer, or live with late frames explained only by text, model loads and \
+             PAUSE",
+        ),
     }
 }
 
@@ -363,6 +390,14 @@ mod tests {
         assert!(at_least("5.12.0-rc1", (5, 12)));
         assert!(!at_least("5.10.0-28-amd64", (5, 12)));
         assert!(!at_least("nonsense", (5, 12)));
+    }
+
+    #[test]
+    fn kernel_that_does_not_tell_scheduling_is_no_finding_and_the_version_is_named() {
+        let refused = scheduling(&Following::Unavailable("no such argument".to_owned()));
+        assert_eq!(refused.state, State::Unavailable);
+        assert!(!refused.required && refused.remedy.is_some_and(|it| it.contains("5.19")));
+        assert_eq!(scheduling(&Following::On(1)).state, State::Active);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Tools of other projects that host and config tests compare with or run: bpftool, Prometheus,
-//! Alertmanager and Redis.
+//! Alertmanager, Redis, a browser and a terminal.
 
 use std::env;
 use std::ffi::OsStr;
@@ -27,7 +27,7 @@ struct Tool {
     reads: &'static [&'static str],
 }
 
-const TOOLS: [Tool; 6] = [
+const TOOLS: [Tool; 8] = [
     Tool {
         name: "bpftool",
         package: "bpftool",
@@ -65,6 +65,20 @@ const TOOLS: [Tool; 6] = [
     Tool {
         name: "redis-check-rdb",
         package: "redis-tools",
+        unpacked: None,
+        reads: &[],
+    },
+    // Opens the report.
+    Tool {
+        name: "chromium",
+        package: "chromium",
+        unpacked: None,
+        reads: &[],
+    },
+    // Drives the live view.
+    Tool {
+        name: "tmux",
+        package: "tmux",
         unpacked: None,
         reads: &[],
     },

@@ -112,16 +112,13 @@ impl Context {
         });
         let mut troubles = Vec::new();
         for gpu in used {
-            let reasons = gpu.readings.throttle_reasons.unwrap_or(0) & HARMFUL_THROTTLE;
+            let reasons = harmful(gpu);
             if reasons != 0 {
                 let gpu = gpu.id.clone();
                 troubles.push(GpuTrouble::Throttled { gpu, reasons });
             }
-            let neighbours = gpu.processes.iter().filter(|one| one.watched.is_none());
-            let shares = neighbours.filter_map(|one| Some((one.sm_percent?, one.pid)));
-            let percent = shares.clone().map(|(percent, _)| percent);
-            let percent = percent.fold(0, u32::saturating_add);
-            if let Some((_, pid)) = shares.max().filter(|_| percent >= NEIGHBOUR_PERCENT) {
+            let others = others(gpu).filter(|(_, percent)| *percent >= NEIGHBOUR_PERCENT);
+            if let Some((pid, percent)) = others {
                 let gpu = gpu.id.clone();
                 troubles.push(GpuTrouble::Shared { gpu, pid, percent });
             }
@@ -133,6 +130,21 @@ impl Context {
         self.loads.retain(|(process, ..)| *process != tgid);
         self.quotas.retain(|quota| quota.tgid != tgid);
     }
+}
+
+/// NVML's reasons for slower clocks, those that hurt.
+pub fn harmful(gpu: &Gpu) -> u64 {
+    gpu.readings.throttle_reasons.unwrap_or(0) & HARMFUL_THROTTLE
+}
+
+/// Of the processes not watched: the one that uses the GPU most, and the share of all of them in
+/// percent.
+pub(super) fn others(gpu: &Gpu) -> Option<(u32, u32)> {
+    let others = gpu.processes.iter().filter(|one| one.watched.is_none());
+    let shares = others.filter_map(|one| Some((one.sm_percent?, one.pid)));
+    let percent = shares.clone().map(|(percent, _)| percent);
+    let percent = percent.fold(0, u32::saturating_add);
+    shares.max().map(|(_, pid)| (pid, percent))
 }
 
 /// Nanoseconds from a moment to an interval.

@@ -1,16 +1,20 @@
 //! What a diagnosis found: each late frame with its evidence, and all of them in figures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::account::Account;
 use super::cause::Cause;
 use super::judge::Verdict;
+use crate::flow::CallId;
 use crate::interpret::Id;
 use crate::model::LateFrame;
 use crate::record::KtimeNs;
 
 /// Frames that a report shows with all their evidence.
 pub const WORST: usize = 10;
+
+/// Late frames that a live view may look back on.
+pub const RECENT: usize = 64;
 
 /// A late frame and why it was late.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +40,15 @@ pub struct Tally {
     pub excess_ns: u64,
 }
 
+/// A late frame, in short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recent {
+    /// Its stream.
+    pub call: CallId,
+    /// Why it was late.
+    pub cause: Cause,
+}
+
 /// Everything found so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -51,6 +64,8 @@ pub struct Summary {
     pub causes: BTreeMap<(Id, Cause), Tally>,
     /// The frames that were late by most, the latest first.
     pub worst: Vec<Finding>,
+    /// The last late frames, in the order in which they were judged.
+    pub recent: VecDeque<Recent>,
 }
 
 impl Summary {
@@ -60,6 +75,13 @@ impl Summary {
         tally.frames += 1;
         tally.underruns += u64::from(finding.late.underrun_ns > 0);
         tally.excess_ns = tally.excess_ns.saturating_add(finding.late.excess_ns);
+        if self.recent.len() >= RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Recent {
+            call: finding.late.call,
+            cause: finding.verdict.cause,
+        });
         let place = self
             .worst
             .partition_point(|one| one.late.excess_ns >= finding.late.excess_ns);

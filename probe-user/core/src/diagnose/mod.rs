@@ -12,6 +12,7 @@
 mod account;
 mod cause;
 mod context;
+mod course;
 mod finding;
 mod judge;
 mod timelines;
@@ -20,8 +21,9 @@ use std::collections::{HashMap, VecDeque};
 
 pub use account::{Account, Kind, Part};
 pub use cause::{Cause, RULES, Rule};
-pub use context::GpuTrouble;
-pub use finding::{Finding, Summary, Tally, WORST};
+pub use context::{GpuTrouble, harmful};
+pub use course::{COLUMNS, Course, Frames, GpuCourse, Intervals, Readings, StreamCourse};
+pub use finding::{Finding, RECENT, Recent, Summary, Tally, WORST};
 pub use judge::Verdict;
 
 use account::account;
@@ -31,7 +33,7 @@ use timelines::Timelines;
 
 use crate::interpret::{Event, Id, What};
 use crate::metrics::Metrics;
-use crate::model::LateFrame;
+use crate::model::{LateFrame, SentFrame};
 use crate::record::{
     Chunk, ConnectionId, CpuQuota, Direction, Evidence, GpuSample, KtimeNs, Process, Role, Sched,
     Side, Tgid,
@@ -69,6 +71,9 @@ pub struct Diagnosis {
     /// The only worker that goes into the summary.
     only: Option<Id>,
     summary: Summary,
+    reports: bool,
+    /// Since the start, where a report is wanted.
+    course: Option<Course>,
 }
 
 /// A late frame that waits to be judged.
@@ -92,6 +97,8 @@ impl Diagnosis {
             is_on: false,
             only: None,
             summary: Summary::default(),
+            reports: false,
+            course: None,
         }
     }
 
@@ -105,6 +112,22 @@ impl Diagnosis {
         &self.summary
     }
 
+    /// How the watch went over time, where that is kept.
+    pub fn course(&self) -> Option<&Course> {
+        self.course.as_ref()
+    }
+
+    /// A report is wanted: late frames are diagnosed even where scheduling is not followed, and how
+    /// the watch goes over time is kept.
+    pub fn want_report(&mut self) {
+        self.reports = true;
+    }
+
+    /// Whether late frames are to be diagnosed with this evidence.
+    pub fn is_wanted(&self, evidence: &Evidence) -> bool {
+        evidence.stretch_ns.is_some() || self.reports
+    }
+
     /// Only this worker goes into the summary. The metrics have all of them.
     pub fn narrow(&mut self, worker: Id) {
         self.only = Some(worker);
@@ -115,6 +138,9 @@ impl Diagnosis {
         self.is_on = true;
         self.summary.since.get_or_insert(evidence.at);
         self.summary.scheduling |= evidence.stretch_ns.is_some();
+        if self.reports {
+            self.course.get_or_insert_with(|| Course::new(evidence.at));
+        }
     }
 
     /// A process is watched.
@@ -137,6 +163,9 @@ impl Diagnosis {
         }
         for pending in self.pending.iter_mut().filter(|it| is(&it.late.worker)) {
             pending.late.worker = to.clone();
+        }
+        if let Some(course) = &mut self.course {
+            course.rename(from, &to);
         }
         if let Some(frames) = self.summary.frames.remove(from) {
             *self.summary.frames.entry(to).or_default() += frames;
@@ -190,6 +219,9 @@ impl Diagnosis {
     /// GPU readings came.
     pub fn handle_gpus(&mut self, sample: &GpuSample) {
         self.context.add_sample(sample);
+        if let Some(course) = &mut self.course {
+            course.add_sample(sample);
+        }
     }
 
     /// Something happened in the voice system.
@@ -209,6 +241,14 @@ impl Diagnosis {
                 ..
             } => self.context.add_load(event.process, *received, event.at),
             _ => {}
+        }
+    }
+
+    /// A stream sent a frame.
+    pub fn handle_frame(&mut self, frame: &SentFrame<'_>) {
+        let is_told = self.only.as_ref().is_none_or(|only| only == frame.worker);
+        if let Some(course) = self.course.as_mut().filter(|_| is_told) {
+            course.add_frame(frame);
         }
     }
 
@@ -282,6 +322,9 @@ impl Diagnosis {
             .as_ref()
             .is_none_or(|only| *only == finding.late.worker)
         {
+            if let Some(course) = &mut self.course {
+                course.add_late(&finding);
+            }
             self.summary.add(finding);
         }
     }

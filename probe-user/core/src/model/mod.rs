@@ -58,7 +58,7 @@ pub use settings::{
     MAX_FRAME_MS, MAX_LINGERING, MAX_MODELS_PER_PROCESS, MAX_PROCESSES, MAX_SEQUENCE_GAP,
     MAX_SESSIONS_PER_WORKER, MAX_STREAMS, ModelSettings, TransportSetting,
 };
-pub use view::{StreamState, StreamView, WorkerView};
+pub use view::{SentFrame, StreamState, StreamView, WorkerView};
 
 use std::collections::{HashMap, VecDeque};
 

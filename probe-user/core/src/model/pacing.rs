@@ -126,9 +126,9 @@ impl Rhythm {
         held
     }
 
-    /// The last interval, in milliseconds, whether it counts or not.
-    pub(super) fn last_interval_ms(&self) -> Option<f64> {
-        self.last_interval_ns.map(|ns| ns as f64 / 1e6)
+    /// The last interval, in nanoseconds, whether it counts or not.
+    pub(super) fn last_interval_ns(&self) -> Option<u64> {
+        self.last_interval_ns
     }
 
     /// A quantile (0 to 1) of recent jitters in milliseconds, by nearest rank.

@@ -3,7 +3,8 @@
 use super::stream::{Hold, Stream};
 use super::{Model, Pacing};
 use crate::flow::CallId;
-use crate::interpret::Id;
+use crate::interpret::{Event, Id, What};
+use crate::record::KtimeNs;
 
 /// What a stream is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,23 @@ pub struct StreamView<'a> {
     pub state: StreamState,
 }
 
+/// A frame with audio that a stream has just sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentFrame<'a> {
+    /// Its call.
+    pub call: CallId,
+    /// Worker.
+    pub worker: &'a Id,
+    /// Session, where it is known.
+    pub session: Option<&'a Id>,
+    /// When it was sent.
+    pub at: KtimeNs,
+    /// Since the frame before, nanoseconds; `None` for the first one.
+    pub interval_ns: Option<u64>,
+    /// Whether the stream sends its frames as fast as they are made.
+    pub is_burst: bool,
+}
+
 /// One worker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WorkerView<'a> {
@@ -94,13 +112,32 @@ impl Model {
             model: stream.model.as_ref().map(Id::as_str),
             pacing: stream.rhythm.pacing(),
             frames: stream.frames,
-            last_interval_ms: stream.rhythm.last_interval_ms(),
+            last_interval_ms: stream.rhythm.last_interval_ns().map(|ns| ns as f64 / 1e6),
             jitter_p50_ms: stream.rhythm.recent_jitter_ms(0.5),
             jitter_p95_ms: stream.rhythm.recent_jitter_ms(0.95),
             lateness_ms: stream.punctuality.map(|it| it.late_ns as f64 / 1e6),
             margin_ms: stream.punctuality.map(|it| it.margin_ns as f64 / 1e6),
             underruns: stream.underruns,
             state: state(stream),
+        })
+    }
+
+    /// The frame that an event told of, once [`Model::handle`] had it. Not one after the final frame:
+    /// nobody waits for that.
+    pub fn sent_frame(&self, event: &Event) -> Option<SentFrame<'_>> {
+        let What::Frame(frame) = &event.what else {
+            return None;
+        };
+        frame.audio_bytes.filter(|bytes| *bytes > 0)?;
+        let stream = self.streams.get(&event.call)?;
+        let is_last = stream.last_frame == Some(event.at);
+        is_last.then(|| SentFrame {
+            call: event.call,
+            worker: &stream.worker,
+            session: stream.session.as_ref(),
+            at: event.at,
+            interval_ns: stream.rhythm.last_interval_ns(),
+            is_burst: stream.rhythm.pacing() == Some(Pacing::Burst),
         })
     }
 

@@ -192,6 +192,9 @@ impl Pipeline {
             self.model.handle(&event);
             if self.diagnosis.is_on() {
                 self.diagnosis.handle_event(&event);
+                if let Some(frame) = self.model.sent_frame(&event) {
+                    self.diagnosis.handle_frame(&frame);
+                }
             }
             self.orchestrator.handle(&event);
         }

@@ -236,9 +236,10 @@ impl Pipeline {
         }
     }
 
-    /// Late frames are found by this threshold; they have causes where scheduling is followed.
+    /// Late frames are found by this threshold; they have causes where scheduling is followed, or a
+    /// report is wanted all the same.
     fn start_diagnosis(&mut self, evidence: &Evidence) {
-        let diagnoses = evidence.stretch_ns.is_some();
+        let diagnoses = self.diagnosis.is_wanted(evidence);
         self.model
             .collect_late_frames(evidence.late_threshold_ms, diagnoses);
         if diagnoses {

@@ -3,16 +3,21 @@
 //! The JSON is `config/diagnosis.schema.json`: fields may be added within version 1, none leaves or
 //! changes its meaning. Times are milliseconds, but for `seconds` and `at_seconds`.
 
+mod course;
+mod html;
 mod text;
+mod words;
 
 use std::collections::BTreeSet;
 
 use probe_core::{
-    diagnose::{Cause, Finding, GpuTrouble, Kind, Part, Summary, Tally},
+    diagnose::{Cause, Course, Finding, GpuTrouble, Kind, Part, Summary, Tally},
     interpret::Id,
     record::{KtimeNs, Thread, Wait},
 };
 use serde::Serialize;
+
+pub use course::{CourseRow, GpuRow, IntervalRow, LateRow, StreamRow};
 
 /// Name and version of the JSON's form.
 const SCHEMA: &str = "voxprobe.diagnosis/1";
@@ -45,6 +50,8 @@ pub struct Diagnosis {
     pub workers: Vec<WorkerRow>,
     /// The frames that were late by most, with their evidence.
     pub worst: Vec<FrameRow>,
+    /// How it went over time.
+    pub course: CourseRow,
 }
 
 /// One cause.
@@ -146,8 +153,8 @@ pub struct ThreadRow {
 }
 
 impl Diagnosis {
-    /// Of what was found.
-    pub fn new(summary: &Summary) -> Self {
+    /// Of what was found, and how it went.
+    pub fn new(summary: &Summary, course: Option<&Course>) -> Self {
         let since = summary.since.unwrap_or_default();
         let causes = summary.by_cause();
         let sum = |of: fn(&Tally) -> u64| causes.iter().map(|(_, tally)| of(tally)).sum();
@@ -167,6 +174,7 @@ impl Diagnosis {
                 .iter()
                 .map(|finding| FrameRow::new(finding, since))
                 .collect(),
+            course: course.map_or_else(CourseRow::default, CourseRow::new),
         }
     }
 

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{CauseRow, Diagnosis, EvidenceRow, FrameRow};
+use super::words::duration;
+use super::{Diagnosis, EvidenceRow, FrameRow};
 
 /// Columns of the report.
 const WIDTH: usize = 80;
@@ -26,41 +27,11 @@ impl fmt::Display for Diagnosis {
 impl Diagnosis {
     /// Three lines: how bad, why, what next.
     fn answer(&self, out: &mut String) {
-        let seconds = self.seconds;
-        let Some(first) = self.causes.first() else {
-            line(
-                out,
-                &format!("No late frames: {} frames in {seconds:.1} s.", self.frames),
-            );
-            return;
-        };
-        let share = if self.late_ms > 0.0 {
-            first.late_ms / self.late_ms * 100.0
-        } else {
-            0.0
-        };
-        line(
-            out,
-            &format!(
-                "{} of {} frames late ({} underruns) in {seconds:.1} s: {} {share:.0} %",
-                self.late_frames, self.frames, self.underruns, first.cause
-            ),
-        );
-        line(out, &format!("Why: {}{}", first.title, self.example(first)));
-        wrap(out, &format!("Next: {}", first.next_step), 6);
-    }
-
-    /// What the worst frame of a cause shows, short.
-    fn example(&self, row: &CauseRow) -> String {
-        let frame = self.worst.iter().find(|frame| frame.cause == row.cause);
-        let parts = frame.into_iter().flat_map(|frame| &frame.evidence);
-        let mut named = parts.filter(|part| evidence_of(part.kind) == Some(row.cause));
-        named.next().map_or_else(String::new, |part| {
-            let by = part.other.as_ref().map_or_else(String::new, |other| {
-                format!(" by {} ({})", other.name, other.process)
-            });
-            format!(", {} in one frame{by}", duration(part.ms))
-        })
+        line(out, &self.headline());
+        if let Some(first) = self.causes.first() {
+            line(out, &format!("Why: {}{}", first.title, self.example(first)));
+            wrap(out, &format!("Next: {}", first.next_step), 6);
+        }
     }
 
     fn table(&self, out: &mut String) {
@@ -73,21 +44,23 @@ impl Diagnosis {
             "worker             frames cause                late underruns    late by",
         );
         for worker in &self.workers {
-            let mut name = worker.worker.as_str();
+            let mut name = cut(&worker.worker, 16);
             let mut frames = worker.frames.to_string();
+            if worker.causes.is_empty() {
+                line(out, &format!("{name:<16} {frames:>8} -"));
+            }
             for row in &worker.causes {
                 line(
                     out,
                     &format!(
-                        "{:<16} {frames:>8} {:<18} {:>6} {:>9} {:>10}",
-                        cut(name, 16),
+                        "{name:<16} {frames:>8} {:<18} {:>6} {:>9} {:>10}",
                         row.cause,
                         row.late_frames,
                         row.underruns,
                         duration(row.late_ms)
                     ),
                 );
-                name = "";
+                name.clear();
                 frames.clear();
             }
         }
@@ -124,57 +97,18 @@ fn heading(out: &mut String, frame: &FrameRow) {
     line(
         out,
         &format!(
-            "{:>7.2} s {} frame {}: +{} of {}{heard}: {}",
+            "{:>7.2} s {}: +{} of {}{heard}, frame {} of {session}",
             frame.at_seconds,
-            cut(session, 20),
-            frame.frame,
+            frame.cause,
             duration(frame.late_ms),
             duration(frame.interval_ms),
-            frame.cause
+            frame.frame
         ),
     );
 }
 
 fn evidence(part: &EvidenceRow) -> String {
-    let inside = part
-        .inside
-        .map_or_else(String::new, |inside| format!(" in {inside}"));
-    let other = part.other.as_ref().map_or_else(String::new, |other| {
-        let role = match part.kind {
-            "waiting_for_cpu" => "ran instead:",
-            _ => "woken by",
-        };
-        format!(", {role} {} ({})", other.name, other.process)
-    });
-    format!(
-        "{:<18} {:>8}  {}{inside}{other}",
-        part.kind,
-        duration(part.ms),
-        part.thread
-    )
-}
-
-/// The cause whose evidence a part is.
-fn evidence_of(kind: &str) -> Option<&'static str> {
-    Some(match kind {
-        "waiting_for_cpu" => "cpu_contention",
-        "on_cpu" => "cpu_self",
-        "lock" => "lock",
-        "own_timer" => "own_timer",
-        "timer_overshoot" => "timer_overshoot",
-        "socket_full" => "socket_backpressure",
-        "disk_or_page_fault" => "disk_or_page_fault",
-        "stopped" => "stopped",
-        _ => return None,
-    })
-}
-
-fn duration(ms: f64) -> String {
-    if ms >= 10_000.0 {
-        format!("{:.1} s", ms / 1e3)
-    } else {
-        format!("{ms:.1} ms")
-    }
+    format!("{:<18} {:>8}  {}", part.kind, duration(part.ms), part.who())
 }
 
 /// At most this many characters.

@@ -1,7 +1,7 @@
 //! What must not be named, and what is held at most.
 
 use super::story::{SENDER, START, Story, at, timed, wait};
-use crate::diagnose::{Cause, WORST};
+use crate::diagnose::{Cause, RECENT, WORST};
 use crate::model::LateFrame;
 use crate::record::{KtimeNs, Left, Sched, Wait};
 
@@ -80,6 +80,7 @@ fn report_keeps_the_worst_frames_only() {
     story.diagnosis.finish();
     let summary = story.diagnosis.summary();
     assert_eq!((summary.worst.len(), summary.late_frames()), (WORST, 100));
+    assert_eq!(summary.recent.len(), RECENT);
     let excess: Vec<u64> = summary.worst.iter().map(|one| one.late.excess_ns).collect();
     assert_eq!(excess, (90..100).rev().collect::<Vec<u64>>());
 }
