@@ -1,5 +1,7 @@
 //! One test's folder.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -28,6 +30,12 @@ impl Lab {
         self.folder.path().join(name)
     }
 
+    /// Lets every user read it and write in it.
+    pub fn open_to_all(&self) {
+        let mode = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(self.folder(), mode).expect("open the folder");
+    }
+
     /// A path that no other file of the test has.
     pub fn fresh(&self, name: &str) -> PathBuf {
         let number = self.files.fetch_add(1, Ordering::Relaxed);
@@ -37,7 +45,7 @@ impl Lab {
     /// Writes a file and gives its path.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
-        std::fs::write(&path, content).expect("write a file");
+        fs::write(&path, content).expect("write a file");
         path
     }
 }

@@ -1,5 +1,5 @@
 //! Tools of other projects that host and config tests compare with or run: bpftool, Prometheus,
-//! Alertmanager and Redis.
+//! Alertmanager, Redis and Podman.
 
 use std::env;
 use std::ffi::OsStr;
@@ -27,7 +27,7 @@ struct Tool {
     reads: &'static [&'static str],
 }
 
-const TOOLS: [Tool; 6] = [
+const TOOLS: [Tool; 8] = [
     Tool {
         name: "bpftool",
         package: "bpftool",
@@ -65,6 +65,18 @@ const TOOLS: [Tool; 6] = [
     Tool {
         name: "redis-check-rdb",
         package: "redis-tools",
+        unpacked: None,
+        reads: &[],
+    },
+    Tool {
+        name: "podman",
+        package: "podman",
+        unpacked: None,
+        reads: &[],
+    },
+    Tool {
+        name: "runc",
+        package: "runc",
         unpacked: None,
         reads: &[],
     },
