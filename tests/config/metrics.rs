@@ -12,8 +12,9 @@ use super::rules::{Name, Rule, config, yaml};
 pub(crate) type Known = BTreeMap<String, BTreeSet<String>>;
 
 /// The agent's own metrics beside the core's catalogue. The live test finds each in a scrape.
-pub(crate) const AGENT: [(&str, &[&str]); 12] = [
+pub(crate) const AGENT: [(&str, &[&str]); 13] = [
     ("voxprobe_build_info", &["version"]),
+    ("voxprobe_config_reloads_total", &["outcome"]),
     ("voxprobe_cpu_seconds_total", &[]),
     ("voxprobe_hook_backend", &["backend"]),
     ("voxprobe_hooks", &["name", "state"]),

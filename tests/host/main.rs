@@ -18,6 +18,8 @@ mod load;
 mod metrics_lint;
 mod model_files;
 mod naming;
+mod privileges;
 mod redis;
 mod refusals;
+mod reload;
 mod timing;

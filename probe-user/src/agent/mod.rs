@@ -4,6 +4,7 @@
 mod beat;
 mod cost;
 mod hooks;
+mod reload;
 mod streams;
 
 use std::{
@@ -32,6 +33,7 @@ use crate::{
 };
 use beat::Beat;
 pub use cost::CostMetrics;
+pub use reload::{Next, Reloads};
 pub use streams::{StreamRow, Streams};
 
 /// How long the agent sleeps when the ring is quiet. The kernel side wakes it earlier only when the
@@ -54,6 +56,8 @@ pub struct Shared {
     pub following: Arc<Mutex<Following>>,
     /// Set when the programs are attached.
     pub ready: Arc<AtomicBool>,
+    /// Settings to go by from the next tick on.
+    pub next: Next,
     /// Set to end the agent.
     pub stop: Arc<AtomicBool>,
 }
@@ -65,6 +69,7 @@ pub struct Agent {
     ingest: Ingest,
     pipeline: Pipeline,
     cost: CostMetrics,
+    reloads: Option<Reloads>,
     capture: Option<(capture::Writer, PathBuf)>,
 }
 
@@ -92,8 +97,14 @@ impl Agent {
             ingest,
             pipeline,
             cost,
+            reloads: None,
             capture: None,
         })
+    }
+
+    /// Counts the settings that it takes while it runs.
+    pub fn count_reloads(&mut self, reloads: Reloads) {
+        self.reloads = Some(reloads);
     }
 
     /// Also writes what the core is given to a file.
@@ -168,6 +179,7 @@ impl Agent {
         inbox: &mpsc::Receiver<GpuSample>,
         tap: &mut CaptureTap,
     ) -> bool {
+        self.reload();
         let Self {
             ingest, pipeline, ..
         } = self;

@@ -1,6 +1,7 @@
 //! The image: built the same each time, and run with the least privileges on a real worker.
 
 use std::fs;
+use std::time::Duration;
 
 use probe_tests::artifacts;
 use probe_tests::lab::Lab;
@@ -17,6 +18,9 @@ const SCENARIO: &str = include_str!("../../data/nvml/healthy.toml");
 
 /// Most bytes of the image's files: 5 MB of agent, the C library, and room.
 const MOST_BYTES: u64 = 32 << 20;
+
+/// How long Prometheus may take to find its targets: it looks every five seconds.
+const FOUND: Duration = Duration::from_secs(30);
 
 /// Longer than the test.
 const TALK: [&str; 6] = [
@@ -93,7 +97,7 @@ fn image_with_four_capabilities_watches_a_worker_and_its_gpu_and_is_scraped() {
             let frames = "sum(worker_audio_frames_emitted_total) > 0 and sum(up) == 1";
             !prometheus.query(frames).is_empty()
         };
-        assert!(eventually(SETTLE, up), "{}", prometheus.log());
+        assert!(eventually(FOUND, up), "{}", prometheus.log());
     }
     probe.stop();
 }
