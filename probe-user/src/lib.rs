@@ -10,6 +10,7 @@ pub mod discover;
 pub mod export;
 pub mod gpu;
 pub mod ingest;
+pub mod privileges;
 pub mod report;
 pub mod settings;
 pub mod telemetry;

@@ -7,7 +7,10 @@
 )]
 
 mod alertmanager;
+mod container;
 mod expressions;
+mod grafana;
+mod kubernetes;
 mod live;
 mod metrics;
 mod names;

@@ -12,8 +12,9 @@ use super::rules::{Name, Rule, config, yaml};
 pub(crate) type Known = BTreeMap<String, BTreeSet<String>>;
 
 /// The agent's own metrics beside the core's catalogue. The live test finds each in a scrape.
-pub(crate) const AGENT: [(&str, &[&str]); 11] = [
+pub(crate) const AGENT: [(&str, &[&str]); 13] = [
     ("voxprobe_build_info", &["version"]),
+    ("voxprobe_config_reloads_total", &["outcome"]),
     ("voxprobe_cpu_seconds_total", &[]),
     ("voxprobe_hook_backend", &["backend"]),
     ("voxprobe_hooks", &["name", "state"]),
@@ -23,6 +24,7 @@ pub(crate) const AGENT: [(&str, &[&str]); 11] = [
     ("voxprobe_program_runs_total", &["program"]),
     ("voxprobe_resident_memory_bytes", &[]),
     ("voxprobe_scrape_duration_seconds_count", &[]),
+    ("voxprobe_scrape_duration_seconds_sum", &[]),
     ("voxprobe_watched_processes", &["role"]),
 ];
 
@@ -67,6 +69,8 @@ pub(crate) fn target_labels() -> BTreeSet<String> {
 pub(crate) fn known(rules: &[Rule]) -> Known {
     let mut known = exported();
     known.insert("up".to_owned(), BTreeSet::new());
+    let of_alerts = ["alertname", "alertstate", "severity"].map(str::to_owned);
+    known.insert("ALERTS".to_owned(), of_alerts.into());
     for rule in rules {
         if let Name::Record(name) = &rule.name {
             let labels = recorded_labels(rule, &known);

@@ -1,9 +1,11 @@
 //! Prometheus' own tool on the configuration, the rules and their unit tests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use probe_tests::lab::Lab;
 use probe_tests::skip::program;
 use serde::Deserialize;
 
@@ -162,4 +164,41 @@ fn read_by_alert(name: &str) -> bool {
     let rules = shipped();
     let mut alerts = rules.iter().filter(|rule| rule.is_alert());
     !name.starts_with("slo:") && alerts.any(|rule| rule.expr.contains(name))
+}
+
+/// Series of dcgm-exporter and of voxprobe for one GPU, and what the query of `config/README.md` gives.
+fn join_of_dcgm_exporter(query: &str) -> String {
+    let query = query.replace('\n', " ").replace('\'', "''");
+    format!(
+        r#"evaluation_interval: 30s
+tests:
+  - interval: 30s
+    input_series:
+      - series: 'DCGM_FI_DEV_GPU_UTIL{{gpu="3",UUID="GPU-a",Hostname="node"}}'
+        values: '42'
+      - series: 'DCGM_FI_DEV_GPU_UTIL{{gpu="4",UUID="GPU-b",Hostname="node"}}'
+        values: '43'
+      - series: 'voxprobe_gpu_info{{gpu_id="0",uuid="GPU-a",name="A100",instance="node"}}'
+        values: '1'
+    promql_expr_test:
+      - expr: '{query}'
+        eval_time: 0s
+        exp_samples:
+          - labels: '{{gpu="3",gpu_id="0",UUID="GPU-a",Hostname="node"}}'
+            value: 42
+"#
+    )
+}
+
+#[test]
+fn series_of_dcgm_exporter_join_ours_by_uuid() {
+    let Some(promtool) = program("promtool") else {
+        return;
+    };
+    let text = fs::read_to_string(config().join("README.md")).expect("the list");
+    let block = text.split("```promql\n").nth(1).expect("a query");
+    let query = block.split("```").next().expect("its end");
+    let lab = Lab::new();
+    let file = lab.write("dcgm.yml", join_of_dcgm_exporter(query));
+    succeed(&promtool, &["test", "rules"], &[file]);
 }

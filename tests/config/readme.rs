@@ -6,7 +6,12 @@ use std::path::Path;
 use super::rules::config;
 
 /// Folders that are listed as a whole.
-const WHOLE: [&str; 2] = ["prometheus/tests/", "runbooks/"];
+const WHOLE: [&str; 4] = [
+    "kubernetes/helm/files/",
+    "kubernetes/helm/templates/",
+    "prometheus/tests/",
+    "runbooks/",
+];
 
 fn walk(folder: &Path, below: &str, found: &mut Vec<String>) {
     for entry in fs::read_dir(folder).expect("a folder") {

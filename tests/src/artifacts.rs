@@ -46,6 +46,22 @@ pub fn python() -> Option<PathBuf> {
     env::var_os("VOXPROBE_PYTHON").map(PathBuf::from)
 }
 
+/// The folder of Grafana's schema and the compiler for it (`node_modules`); `None` where there is none.
+pub fn grafana_schema() -> Option<PathBuf> {
+    env::var_os("VOXPROBE_GRAFANA_SCHEMA").map(PathBuf::from)
+}
+
+/// An interpreter with the Kubernetes tools of `config/requirements.txt`; `None` where there is none.
+pub fn kubernetes_tools() -> Option<PathBuf> {
+    env::var_os("VOXPROBE_KUBERNETES_TOOLS").map(PathBuf::from)
+}
+
+/// The folder from which the container image is built; `None` where `cargo xtask dist` did not make it.
+pub fn image() -> Option<PathBuf> {
+    let named = env::var_os("VOXPROBE_IMAGE").map(PathBuf::from);
+    named.filter(|folder| folder.exists())
+}
+
 /// The folder of the Python peers.
 pub fn peers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")

@@ -1,5 +1,7 @@
 //! One test's folder.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -23,7 +25,7 @@ impl Lab {
 
     /// This folder, which is made and stays.
     pub fn kept(folder: &Path) -> Self {
-        std::fs::create_dir_all(folder).expect("make a folder");
+        fs::create_dir_all(folder).expect("make a folder");
         Self {
             folder: folder.to_owned(),
             files: AtomicU32::new(0),
@@ -41,6 +43,12 @@ impl Lab {
         self.folder.join(name)
     }
 
+    /// Lets every user read it and write in it.
+    pub fn open_to_all(&self) {
+        let mode = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(self.folder(), mode).expect("open the folder");
+    }
+
     /// A path that no other file of the test has.
     pub fn fresh(&self, name: &str) -> PathBuf {
         let number = self.files.fetch_add(1, Ordering::Relaxed);
@@ -50,7 +58,7 @@ impl Lab {
     /// Writes a file and gives its path.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
-        std::fs::write(&path, content).expect("write a file");
+        fs::write(&path, content).expect("write a file");
         path
     }
 }

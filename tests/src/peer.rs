@@ -1,5 +1,6 @@
 //! The programs of the voice system to watch, and what they say they did.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -41,12 +42,16 @@ pub struct Server {
 impl Server {
     /// Starts it on a free port. `None` where its interpreter is missing; that is said.
     pub fn start(lab: &Lab, kind: Kind, arguments: &[&str]) -> Option<Self> {
-        let mut command = match kind {
+        let command = match kind {
             Kind::Tonic => voicelab("worker"),
             Kind::Stamper => voicelab("stamper"),
             Kind::GrpcAio => python("worker_aio.py")?,
             Kind::GrpcSync => python("worker_sync.py")?,
         };
+        Some(Self::launch(lab, command, arguments))
+    }
+
+    fn launch(lab: &Lab, mut command: Command, arguments: &[&str]) -> Self {
         let truth = lab.fresh("server.jsonl");
         command.args(["--port", "0", "--truth"]).arg(&truth);
         let process = Process::start(command.args(arguments), &lab.fresh("server.err"));
@@ -55,16 +60,30 @@ impl Server {
             .strip_prefix("listening ")
             .and_then(|port| port.parse().ok())
             .unwrap_or_else(|| panic!("the server said {line:?}"));
-        Some(Self {
+        Self {
             process,
             truth,
             port,
-        })
+        }
     }
 
     /// The worker of this repository.
     pub fn tonic(lab: &Lab, arguments: &[&str]) -> Self {
-        Self::start(lab, Kind::Tonic, arguments).expect("it needs no interpreter")
+        Self::launch(lab, voicelab("worker"), arguments)
+    }
+
+    /// The same under another program's name.
+    pub fn tonic_copy(lab: &Lab, name: &str, arguments: &[&str]) -> Self {
+        let mut command = copy(lab, name);
+        command.arg("worker");
+        Self::launch(lab, command, arguments)
+    }
+
+    /// The same by another user; the lab's folder is open to all.
+    pub fn tonic_as(lab: &Lab, user: u32, arguments: &[&str]) -> Self {
+        let mut command = copy(lab, "voicelab");
+        command.arg("worker").uid(user).gid(user);
+        Self::launch(lab, command, arguments)
     }
 
     /// Its process id.
@@ -178,6 +197,13 @@ pub(crate) fn read_truth(path: &Path) -> Vec<Line> {
         .filter(|line| line.ends_with('\n'))
         .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}")))
         .collect()
+}
+
+/// A command of the voice system from a copy of it in the lab's folder.
+fn copy(lab: &Lab, name: &str) -> Command {
+    let program = lab.path(name);
+    std::fs::copy(artifacts::voicelab(), &program).expect("copy the voice system");
+    Command::new(program)
 }
 
 pub(crate) fn voicelab(kind: &str) -> Command {

@@ -77,6 +77,11 @@ impl Probe {
         self.process.pid()
     }
 
+    /// Asks it to read its configuration again.
+    pub fn hang_up(&self) {
+        self.process.signal(Signal::HUP);
+    }
+
     /// Where it serves its metrics.
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -8,6 +8,7 @@ mod accuracy;
 mod bench;
 mod build;
 mod demo;
+mod dist;
 mod http;
 mod lint;
 mod setup;
@@ -67,6 +68,8 @@ enum Task {
         #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(3..=1000))]
         repetitions: u32,
     },
+    /// Make what is installed elsewhere: the stripped binary, and the container image.
+    Dist,
     /// Watch a small real voice system for a while, with a fault half-way.
     Demo {
         /// How long the live view runs, such as `20s` or `2m`.
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         Task::Test { level } => test::task(&workspace, level),
         Task::Accuracy { arguments } => accuracy::task(&workspace, &arguments),
         Task::Bench { repetitions } => bench::task(&workspace, repetitions).map(|()| true),
+        Task::Dist => dist::task(&workspace).map(|()| true),
         Task::Demo { duration, record } => {
             demo::task(&workspace, duration, record.as_deref()).map(|()| true)
         }

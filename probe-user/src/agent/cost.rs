@@ -108,6 +108,11 @@ impl CostMetrics {
         registry.register(Box::new(backend))
     }
 
+    /// Hooks of the configuration before are gone.
+    pub(super) fn forget_hooks(&self) {
+        self.hooks.forget();
+    }
+
     pub(super) fn update(&self, ingest: &Ingest) {
         raise(&self.kernel_records, ingest.records() as f64);
         for (reason, count) in ingest.losses() {

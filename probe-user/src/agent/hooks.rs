@@ -23,6 +23,11 @@ impl HookGauge {
         Ok(Self(gauge))
     }
 
+    /// Hooks of the configuration before are gone.
+    pub(super) fn forget(&self) {
+        self.0.reset();
+    }
+
     pub(super) fn update(&self, ingest: &Ingest) {
         for state in ingest.tracker.hooks().states() {
             for (name, files) in counts(&state) {

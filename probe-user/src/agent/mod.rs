@@ -4,6 +4,7 @@
 mod beat;
 mod cost;
 mod hooks;
+mod reload;
 mod streams;
 
 use std::{
@@ -32,6 +33,7 @@ use crate::{
 };
 use beat::Beat;
 pub use cost::CostMetrics;
+pub use reload::{Next, Reloads};
 pub use streams::{StreamRow, Streams};
 
 /// How long the agent sleeps when the ring is quiet. The kernel side wakes it earlier only when the
@@ -58,6 +60,8 @@ pub struct Shared {
     pub following: Arc<Mutex<Following>>,
     /// Set when the programs are attached.
     pub ready: Arc<AtomicBool>,
+    /// Settings to go by from the next tick on.
+    pub next: Next,
     /// Set to end the agent.
     pub stop: Arc<AtomicBool>,
 }
@@ -69,6 +73,7 @@ pub struct Agent {
     ingest: Ingest,
     pipeline: Pipeline,
     cost: CostMetrics,
+    reloads: Option<Reloads>,
     capture: Option<(capture::Writer, PathBuf)>,
 }
 
@@ -96,8 +101,14 @@ impl Agent {
             ingest,
             pipeline,
             cost,
+            reloads: None,
             capture: None,
         })
+    }
+
+    /// Counts the settings that it takes while it runs.
+    pub fn count_reloads(&mut self, reloads: Reloads) {
+        self.reloads = Some(reloads);
     }
 
     /// Also writes what the core is given to a file.
@@ -170,6 +181,7 @@ impl Agent {
         inbox: &mpsc::Receiver<GpuSample>,
         tap: &mut CaptureTap,
     ) -> bool {
+        self.reload();
         let Self {
             ingest, pipeline, ..
         } = self;

@@ -6,6 +6,7 @@ mod discover;
 mod outcome;
 mod progress;
 mod record;
+mod reload;
 mod replay;
 mod run;
 mod stop;
@@ -59,7 +60,7 @@ enum Command {
 }
 
 /// What to watch and how; the flags win over the file.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct Watching {
     /// Configuration file; config/voxprobe.toml shows every key
     #[arg(long, value_name = "FILE")]
@@ -86,6 +87,25 @@ enum Format {
 impl Watching {
     /// The settings these flags and their file mean.
     fn settings(&self, cli: &Overrides) -> Result<Settings, UsageError> {
+        let mut settings = self.read(cli)?;
+        if let Some(targets) = self.named_targets(&settings.targets)? {
+            settings.targets = targets;
+        }
+        Ok(settings)
+    }
+
+    /// The settings they mean now, for an agent that runs: it goes on watching the processes that it was
+    /// told by their ids, which may have ended meanwhile.
+    fn reload(&self, cli: &Overrides, running: &Settings) -> Result<Settings, UsageError> {
+        let mut settings = self.read(cli)?;
+        if !self.pids.is_empty() {
+            settings.targets.clone_from(&running.targets);
+        }
+        Ok(settings)
+    }
+
+    /// The file's settings with the flags' but for the processes.
+    fn read(&self, cli: &Overrides) -> Result<Settings, UsageError> {
         let mut settings = Settings::load(self.config.as_deref())?;
         if let Some(level) = cli.log_level {
             settings.log.level = level;
@@ -102,24 +122,26 @@ impl Watching {
             }
             settings.gpu.library = Some(library.clone());
         }
-        if !self.pids.is_empty() {
-            let mut targets = Vec::new();
-            for pid in &self.pids {
-                let facts =
-                    crate::discover::ProcessFacts::read(*pid).ok_or(UsageError::NoProcess(*pid))?;
-                let matched = crate::discover::find(&settings.targets, &facts);
-                targets.push(match matched {
-                    Some(matched) => Target {
-                        name: matched.name,
-                        adapter: matched.adapter,
-                        ..Target::process(matched.role, &facts)
-                    },
-                    None => Target::process(Role::Worker, &facts),
-                });
-            }
-            settings.targets = targets;
-        }
         Ok(settings)
+    }
+
+    /// Targets for the processes that were named by their ids, if any were.
+    fn named_targets(&self, configured: &[Target]) -> Result<Option<Vec<Target>>, UsageError> {
+        let mut targets = Vec::new();
+        for pid in &self.pids {
+            let facts =
+                crate::discover::ProcessFacts::read(*pid).ok_or(UsageError::NoProcess(*pid))?;
+            let matched = crate::discover::find(configured, &facts);
+            targets.push(match matched {
+                Some(matched) => Target {
+                    name: matched.name,
+                    adapter: matched.adapter,
+                    ..Target::process(matched.role, &facts)
+                },
+                None => Target::process(Role::Worker, &facts),
+            });
+        }
+        Ok((!targets.is_empty()).then_some(targets))
     }
 }
 

@@ -6,10 +6,16 @@ use anyhow::Context as _;
 use clap::Args;
 use probe_core::{interpret::Id, metrics::Metrics};
 
-use super::{Outcome, Overrides, Watching, progress::Progress, stop};
+use super::{
+    Outcome, Overrides, Watching,
+    progress::Progress,
+    reload::{self, Reload},
+    stop,
+};
 use crate::{
-    agent::{Agent, CostMetrics, Shared},
+    agent::{Agent, CostMetrics, Reloads, Shared},
     export::Endpoint,
+    privileges,
     settings::Settings,
     telemetry, top,
 };
@@ -54,6 +60,11 @@ pub(super) fn run(arguments: &Arguments, overrides: Overrides) -> anyhow::Result
     let endpoint = Endpoint::bind(settings.listen)?;
     let watch = Watch {
         endpoint: Some(endpoint),
+        reload: Some(Reload {
+            watching: arguments.watching.clone(),
+            overrides,
+            running: settings.clone(),
+        }),
         capture: arguments.record.clone(),
         ..Watch::default()
     };
@@ -66,6 +77,8 @@ pub(super) fn run(arguments: &Arguments, overrides: Overrides) -> anyhow::Result
 pub(super) struct Watch {
     /// Serves the metrics.
     pub(super) endpoint: Option<Endpoint>,
+    /// Reads the configuration again when asked to.
+    pub(super) reload: Option<Reload>,
     /// Writes a capture.
     pub(super) capture: Option<PathBuf>,
     /// Ends by itself.
@@ -85,6 +98,7 @@ impl Watch {
     pub(super) fn run(self, settings: Settings) -> anyhow::Result<(u64, Shared)> {
         let Self {
             endpoint,
+            reload,
             capture,
             limit,
             worker,
@@ -92,6 +106,7 @@ impl Watch {
             shows_progress,
             is_seen,
         } = self;
+        let records = capture.is_some();
         let shared = Shared {
             metrics: Metrics::new(settings.limits),
             ..Shared::default()
@@ -105,6 +120,8 @@ impl Watch {
         if reports {
             agent.report();
         }
+        let reloads = Reloads::register(shared.metrics.registry()).context("register metrics")?;
+        agent.count_reloads(reloads.clone());
         if let Some(path) = capture {
             agent.record_to(path.clone()).with_context(|| {
                 format!(
@@ -112,6 +129,13 @@ impl Watch {
                     path.display()
                 )
             })?;
+        }
+        // Threads that are started from here on have no more than this one. Only where it serves: a report
+        // may have to be written into another user's folder at the end.
+        if endpoint.is_some()
+            && let Err(error) = privileges::drop_unneeded()
+        {
+            tracing::warn!(%error, "capabilities that are not needed any more are kept");
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -135,6 +159,17 @@ impl Watch {
                 return progress.until(stop::requested(limit, agent_gone)).await;
             };
             tracing::info!(listen = %endpoint.address()?, "metrics are served");
+            let next = shared.next.clone();
+            // It ends with the runtime.
+            drop(tokio::spawn(async move {
+                let served = match reload {
+                    Some(reload) if !records => reload.serve(next, reloads).await,
+                    _ => reload::refuse(reloads).await,
+                };
+                if let Err(error) = served {
+                    tracing::warn!(%error, "the configuration is not read again");
+                }
+            }));
             let (ended, end) = tokio::sync::oneshot::channel::<()>();
             let server = tokio::spawn(endpoint.serve(shared.clone(), async move {
                 // Either way it is time.

@@ -31,6 +31,16 @@ pub struct ModelFiles {
     weights: Vec<Regex>,
 }
 
+impl PartialEq for ModelFiles {
+    fn eq(&self, other: &Self) -> bool {
+        let patterns = |rules: &Self| -> Vec<String> {
+            let all = rules.weights.iter().chain(&rules.id);
+            all.map(|pattern| pattern.as_str().to_owned()).collect()
+        };
+        self.roots == other.roots && patterns(self) == patterns(other)
+    }
+}
+
 /// Why the rules cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelFilesError {

@@ -11,6 +11,7 @@ mod processes;
 mod quota;
 mod reader;
 mod renaming;
+mod retarget;
 mod tracker;
 mod watched;
 

@@ -177,7 +177,14 @@ impl Tracker {
             .collect()
     }
 
-    fn rename(&mut self, from: &str, to: &str, source: Source, out: &mut impl FnMut(Record<'_>)) {
+    /// Every process of one name has another from now on.
+    pub(super) fn rename(
+        &mut self,
+        from: &str,
+        to: &str,
+        source: Source,
+        out: &mut impl FnMut(Record<'_>),
+    ) {
         self.names.sources.remove(from);
         self.names.sources.insert(to.to_owned(), source);
         if from == to {

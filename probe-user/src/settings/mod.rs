@@ -7,6 +7,7 @@ mod duration;
 mod error;
 mod file;
 mod hook;
+mod reload;
 
 use std::{
     net::SocketAddr,
@@ -24,10 +25,13 @@ use crate::{
 };
 
 pub use error::SettingsError;
+pub use reload::Contents;
 
 /// Everything the agent goes by.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Files that these settings came from: the configuration, and the profile where it is a file.
+    pub files: Vec<PathBuf>,
     /// Where the HTTP endpoint listens.
     pub listen: SocketAddr,
     /// Log level and format.
@@ -88,7 +92,10 @@ impl Settings {
         let model_files = ModelFiles::new(&models.roots, &models.id, &models.weights)
             .map_err(|error| SettingsError::value(path, "models", &error))?;
         let (profile, profile_text) = load_profile(&file.profile, path)?;
+        let mut files = vec![path.to_path_buf()];
+        files.extend(profile_path(&file.profile, path));
         Ok(Self {
+            files,
             listen: file.http.listen,
             log: telemetry::Settings {
                 level: file.log.level,
@@ -133,15 +140,22 @@ impl Settings {
     }
 }
 
-/// The built-in profile, or a file's, with its text; a relative path counts from the
-/// configuration's folder.
+/// Where a profile's file is; `None` for the built-in one.
+fn profile_path(name: &str, config: &Path) -> Option<PathBuf> {
+    (name != file::BUILTIN_PROFILE).then(|| beside(config, Path::new(name)))
+}
+
+/// A path that counts from the configuration's folder.
+fn beside(config: &Path, path: &Path) -> PathBuf {
+    let folder = config.parent();
+    folder.map_or_else(|| path.to_path_buf(), |folder| folder.join(path))
+}
+
+/// The built-in profile, or a file's, with its text.
 fn load_profile(name: &str, config: &Path) -> Result<(Profile, String), SettingsError> {
-    if name == file::BUILTIN_PROFILE {
+    let Some(path) = profile_path(name, config) else {
         return Ok((Profile::builtin(), Profile::BUILTIN.to_owned()));
-    }
-    let path: PathBuf = config
-        .parent()
-        .map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
+    };
     let text =
         std::fs::read_to_string(&path).map_err(|error| SettingsError::unreadable(&path, &error))?;
     let profile = Profile::from_toml(&text)

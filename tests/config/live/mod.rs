@@ -4,7 +4,7 @@
 mod http;
 mod scale;
 mod series;
-mod servers;
+pub(crate) mod servers;
 mod voice;
 
 use std::time::Duration;
@@ -91,6 +91,7 @@ fn jitter_alert_goes_from_pending_over_firing_and_a_webhook_to_resolved() {
     (ours.seen, guides.seen) = (vec!["inactive".to_owned()], vec!["inactive".to_owned()]);
 
     // Ill.
+    voice.trouble();
     voice.fault(&["jitter", FAULT_MS]);
     let fires = eventually(SOON, || {
         let both = [ours.look() == "firing", guides.look() == "firing"];
@@ -105,7 +106,7 @@ fn jitter_alert_goes_from_pending_over_firing_and_a_webhook_to_resolved() {
     let told = eventually(SOON, || !slack.messages(&firing).is_empty());
     assert!(told, "no message: {}", alertmanager.log());
 
-    // Meanwhile everything is asked that a rule asks.
+    // Meanwhile everything is asked that a rule or a dashboard asks.
     series::list(&prometheus);
     assert_eq!(prometheus.broken_rules(), Vec::<String>::new());
     let scrape = voice.probe.scrape();

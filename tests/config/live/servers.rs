@@ -31,10 +31,10 @@ const SECRETS: &str = "/etc/alertmanager/secrets/";
 const SHOWN: usize = 2000;
 
 /// A running server.
-pub(super) struct Server {
+pub(crate) struct Server {
     process: Process,
     /// Where it listens.
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     log: PathBuf,
 }
 
@@ -56,14 +56,14 @@ impl Server {
     }
 
     /// The end of what it logged.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         let skipped = text.chars().count().saturating_sub(SHOWN);
         text.chars().skip(skipped).collect()
     }
 
     /// Series and values that an instant query gives.
-    pub(super) fn query(&self, expression: &str) -> Vec<(Value, f64)> {
+    pub(crate) fn query(&self, expression: &str) -> Vec<(Value, f64)> {
         let path = format!("/api/v1/query?query={}", encoded(expression));
         let answer = json(self.address, &path);
         let result = answer["data"]["result"].as_array().cloned();
@@ -101,7 +101,7 @@ impl Server {
 }
 
 /// Prometheus with the shipped configuration and rules, a twentieth as slow, on this agent.
-pub(super) fn prometheus(lab: &Lab, agent: SocketAddr, alertmanager: SocketAddr) -> Option<Server> {
+pub(crate) fn prometheus(lab: &Lab, agent: SocketAddr, alertmanager: SocketAddr) -> Option<Server> {
     let binary = program("prometheus")?;
     let folder = lab.path("prometheus");
     for part in ["rules", "targets"] {

@@ -51,7 +51,7 @@ pub(super) struct Voice {
     fault_socket: PathBuf,
     _talk: Client,
     _talker: Talker,
-    _orchestrator: Orchestrator,
+    orchestrator: Orchestrator,
     _asking: Asking,
     _redis: Redis,
 }
@@ -92,7 +92,7 @@ impl Voice {
             probe,
             _talk: Client::tonic(lab, &worker, &talk),
             _talker: Talker::start(lab, &orchestrator, &TALKER),
-            _orchestrator: orchestrator,
+            orchestrator,
             _asking: Asking::start(&redis),
             worker: Some(worker),
             fault_socket,
@@ -109,6 +109,15 @@ impl Voice {
             .output()
             .expect("run voicelab");
         assert!(status.status.success(), "{words:?}: {status:?}");
+    }
+
+    /// Once everything that makes a series of its own: a frame so late that its listener hears a gap,
+    /// one that is not forwarded, a session that fails, a command that Redis refuses.
+    pub(super) fn trouble(&self) {
+        self.fault(&["stall", "400"]);
+        for fault in ["drop 1", "error SYNTHESIS_FAILED", "redis-error"] {
+            self.orchestrator.fault(fault);
+        }
     }
 
     /// The worker dies.
@@ -130,7 +139,7 @@ fn settings(worker: u32, orchestrator: u32, redis: &Redis) -> String {
     )
 }
 
-/// A GPU that the worker uses, with an XID error under way.
+/// A GPU that the worker uses, slowed down by its power cap, with an XID error under way.
 fn gpu(worker: u32) -> String {
     format!(
         r#"driver = "550.54.15"
@@ -141,8 +150,15 @@ name = "stand-in GPU"
 memory_total_bytes = 85899345920
 memory_used_bytes = 21474836480
 utilization_percent = 37
+memory_utilization_percent = 12
 temperature_celsius = 54
 power_milliwatts = 187450
+power_limit_milliwatts = 400000
+sm_clock_mhz = 1215
+max_sm_clock_mhz = 1410
+throttle_reasons = 4
+pcie_sent_kib_per_second = 20480
+pcie_received_kib_per_second = 40960
 [[gpu.process]]
 pid = {worker}
 memory_bytes = 3221225472

@@ -3,6 +3,7 @@
 //! A second run finds everything and installs nothing. What is optional and cannot be had is
 //! reported; the tests that want it then skip with the same reason.
 
+mod grafana;
 mod packages;
 mod python;
 mod tools;
@@ -15,7 +16,8 @@ use crate::step;
 use crate::toolchain::{BPF_LINKER, Decision, Facts, Toolchain, decide};
 use crate::workspace::Workspace;
 
-pub(crate) use self::python::installed as python;
+pub(crate) use self::grafana::installed as grafana_schema;
+pub(crate) use self::python::{KUBERNETES, PEERS};
 pub(crate) use self::tools::find as program;
 
 /// Most steps to a complete toolchain: compiler, LLVM libraries, linker, and the look after them.
@@ -30,10 +32,12 @@ pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// What only the host and compat tests need. None of it is necessary: what cannot be had is said.
+/// What only the host, compat and config tests need. None of it is necessary: what cannot be had is said.
 pub(crate) fn test_tools(workspace: &Workspace) {
     tools::install(workspace);
-    python::install(workspace);
+    PEERS.install(workspace);
+    KUBERNETES.install(workspace);
+    grafana::install(workspace);
 }
 
 /// The task with `--check`: reports, and tells whether everything is there.
@@ -56,8 +60,9 @@ pub(crate) fn check(workspace: &Workspace) -> bool {
         Decision::Missing(remedy) => println!("eBPF toolchain missing: {remedy}"),
     }
     let tools = tools::check(workspace);
-    let python = python::check(workspace);
-    matches!(decision, Decision::Ready(_)) && tools && python
+    let environments = [PEERS, KUBERNETES].map(|venv| venv.check(workspace));
+    let schema = grafana::check(workspace);
+    matches!(decision, Decision::Ready(_)) && tools && environments == [true, true] && schema
 }
 
 /// The toolchain that is there, if it is complete; installs nothing.

@@ -1,5 +1,5 @@
 //! Tools of other projects that host and config tests compare with or run: bpftool, Prometheus,
-//! Alertmanager, Redis, a browser and a terminal.
+//! Alertmanager, Redis, Podman, a browser and a terminal.
 
 use std::env;
 use std::ffi::OsStr;
@@ -27,7 +27,7 @@ struct Tool {
     reads: &'static [&'static str],
 }
 
-const TOOLS: [Tool; 8] = [
+const TOOLS: [Tool; 10] = [
     Tool {
         name: "bpftool",
         package: "bpftool",
@@ -79,6 +79,18 @@ const TOOLS: [Tool; 8] = [
     Tool {
         name: "tmux",
         package: "tmux",
+        unpacked: None,
+        reads: &[],
+    },
+    Tool {
+        name: "podman",
+        package: "podman",
+        unpacked: None,
+        reads: &[],
+    },
+    Tool {
+        name: "runc",
+        package: "runc",
         unpacked: None,
         reads: &[],
     },

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::skips::SkipFile;
-use crate::setup;
 use crate::workspace::Workspace;
+use crate::{dist, setup};
 
 /// File of the stand-in NVML library.
 pub(crate) const FAKE_NVML: &str = "libfake_nvml.so";
@@ -15,7 +15,8 @@ pub(crate) const FAKE_NVML: &str = "libfake_nvml.so";
 #[derive(Debug)]
 pub(super) struct Environment {
     variables: Vec<(&'static str, OsString)>,
-    has_python: bool,
+    /// Variables of what is not there.
+    absent: Vec<&'static str>,
 }
 
 impl Environment {
@@ -40,6 +41,7 @@ impl Environment {
                 "VOXPROBE_VAD_HOOK",
                 workspace.release("libvad_hook.so").into_os_string(),
             ),
+            ("VOXPROBE_IMAGE", dist::folder(workspace).into_os_string()),
         ]);
         environment
     }
@@ -54,18 +56,26 @@ impl Environment {
             ),
             ("VOXPROBE_SKIPS", skips.path().as_os_str().to_os_string()),
         ];
-        let python = setup::python(workspace);
-        let has_python = python.is_some();
-        variables.extend(python.map(|path| ("VOXPROBE_PYTHON", path.into_os_string())));
-        Self {
-            variables,
-            has_python,
+        let mut absent = Vec::new();
+        for (name, path) in [
+            ("VOXPROBE_PYTHON", setup::PEERS.installed(workspace)),
+            (
+                "VOXPROBE_KUBERNETES_TOOLS",
+                setup::KUBERNETES.installed(workspace),
+            ),
+            ("VOXPROBE_GRAFANA_SCHEMA", setup::grafana_schema(workspace)),
+        ] {
+            match path {
+                Some(path) => variables.push((name, path.into_os_string())),
+                None => absent.push(name),
+            }
         }
+        Self { variables, absent }
     }
 
     pub(super) fn apply(&self, command: &mut Command) {
-        if !self.has_python {
-            command.env_remove("VOXPROBE_PYTHON");
+        for name in &self.absent {
+            command.env_remove(name);
         }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
     }

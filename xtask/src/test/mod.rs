@@ -12,6 +12,9 @@
 //! | `VOXPROBE_VOICELAB` | the voice system to watch |
 //! | `FAKE_NVML_LIB` | the stand-in NVML (also in the unit tests) |
 //! | `VOXPROBE_PYTHON` | interpreter with the peers' requirements; unset where there is none |
+//! | `VOXPROBE_IMAGE` | the folder from which the container image is built |
+//! | `VOXPROBE_KUBERNETES_TOOLS` | interpreter with kubectl, Helm and Kubernetes' schemas; unset likewise |
+//! | `VOXPROBE_GRAFANA_SCHEMA` | `node_modules` with Grafana's schema and a compiler; unset likewise |
 //! | `VOXPROBE_PEERS_CACHE` | directory for the stubs that the Python peers generate |
 //! | `VOXPROBE_SKIPS` | the file above |
 //! | `PATH` | begins with the tools that setup fetched |
@@ -35,7 +38,7 @@ use self::libtest::Tally;
 use self::skips::SkipFile;
 use self::summary::{Row, Summary};
 use crate::workspace::Workspace;
-use crate::{build, lint, setup, step};
+use crate::{build, dist, lint, setup, step};
 
 /// What a test needs from the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -108,6 +111,14 @@ pub(crate) fn task(workspace: &Workspace, level: Option<Level>) -> Result<bool> 
     if privileged {
         build::agent(workspace)?;
         build::peers(workspace)?;
+    }
+    if runs(Level::Config)
+        && let Err(error) = dist::context(workspace)
+    {
+        step::skipped(
+            "image files",
+            format!("tests of the image will skip: {error:#}"),
+        );
     }
     for level in WHOLE {
         if runs(level) {

@@ -41,12 +41,14 @@ impl Interpreter {
     pub fn new(profile: &Profile) -> Self {
         Self {
             calls: HashMap::new(),
-            commands: profile
-                .commands()
-                .map(|(number, name)| (number, Command::from_name(name)))
-                .collect(),
+            commands: commands(profile),
             counts: Counts::default(),
         }
+    }
+
+    /// Goes by another profile's command numbers from the next call on.
+    pub fn reconfigure(&mut self, profile: &Profile) {
+        self.commands = commands(profile);
     }
 
     /// Takes one event of a connection of `process`, which is its `side`, and appends what it
@@ -154,6 +156,14 @@ impl Interpreter {
             Entry::Vacant(place) => Some(place.insert(Call::new(role, side))),
         }
     }
+}
+
+/// The profile's commands by number.
+fn commands(profile: &Profile) -> Vec<(i64, Command)> {
+    let named = profile.commands();
+    named
+        .map(|(number, name)| (number, Command::from_name(name)))
+        .collect()
 }
 
 fn place(event: &flow::Event<'_>) -> (CallId, KtimeNs) {

@@ -78,9 +78,14 @@ impl Lateness {
         }
     }
 
+    /// Another threshold from now on.
+    pub(super) fn set_threshold(&mut self, threshold_ms: u32) {
+        self.threshold_ns = u64::from(threshold_ms) * 1_000_000;
+    }
+
     /// From now on late frames wait for [`Self::poll`], by this threshold.
     pub(super) fn collect(&mut self, threshold_ms: u32, collects: bool) {
-        self.threshold_ns = u64::from(threshold_ms) * 1_000_000;
+        self.set_threshold(threshold_ms);
         self.collects = collects;
     }
 

@@ -121,6 +121,12 @@ impl Model {
         }
     }
 
+    /// Goes by other settings from the next record on. Streams that speak keep their playout's start.
+    pub fn reconfigure(&mut self, settings: ModelSettings) {
+        self.settings = settings;
+        self.late.set_threshold(settings.late_threshold_ms);
+    }
+
     /// Sets by how many milliseconds an interval may be too long, and whether late frames are kept for
     /// [`Self::poll_late`], whose caller counts them, or counted here with an unknown cause.
     pub fn collect_late_frames(&mut self, threshold_ms: u32, collects: bool) {

@@ -119,6 +119,15 @@ impl Pipeline {
         }
     }
 
+    /// Goes by another profile and other settings from the next record on. A connection that is open is
+    /// read by the profile with which it began: its calls refer to that one's methods.
+    pub fn reconfigure(&mut self, profile: Arc<Profile>, settings: ModelSettings) {
+        self.interpreter.reconfigure(&profile);
+        self.model.reconfigure(settings);
+        self.orchestrator.reconfigure(settings);
+        self.profile = profile;
+    }
+
     /// The state of the voice system.
     pub fn model(&self) -> &Model {
         &self.model

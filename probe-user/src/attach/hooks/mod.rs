@@ -12,6 +12,7 @@ mod elf;
 mod fault;
 mod links;
 mod mapped;
+mod replace;
 mod target;
 
 use std::{
@@ -289,23 +290,28 @@ impl LibraryHooks {
         before.map(|seen| seen.files) != now.map(|seen| seen.files.clone())
     }
 
-    /// Takes the hooks out of libraries that no watched process has mapped; on another thread, since
-    /// the kernel takes some tenths of a second for each. What they tell meanwhile is nobody's.
+    /// Takes the hooks out of libraries that no watched process has mapped.
     fn detach_unmapped(&mut self) {
         let processes = &self.processes;
         let is_mapped =
             |key: &(HookId, FileId)| processes.values().any(|seen| seen.files.contains(key));
-        let gone: Vec<_> = self
+        let gone = self
             .attachments
             .extract_if(.., |key, _| !is_mapped(key))
             .collect();
-        if gone.is_empty() {
-            return;
-        }
-        let closing = thread::Builder::new().name("detach".to_owned());
-        // Where there is no thread to be had, they are dropped here with the closure.
-        drop(closing.spawn(move || drop(gone)));
+        detach(gone);
     }
+}
+
+/// Takes hooks out on another thread, since the kernel takes some tenths of a second for each. What
+/// they tell meanwhile is nobody's.
+fn detach(gone: Vec<((HookId, FileId), Result<Attachment, HookFault>)>) {
+    if gone.is_empty() {
+        return;
+    }
+    let closing = thread::Builder::new().name("detach".to_owned());
+    // Where there is no thread to be had, they are dropped here with the closure.
+    drop(closing.spawn(move || drop(gone)));
 }
 
 /// Side by side: the kernel's grace periods are shared.

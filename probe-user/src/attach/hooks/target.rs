@@ -16,6 +16,20 @@ pub struct HookTarget {
     pub reset: Option<String>,
 }
 
+impl HookTarget {
+    /// Whether both are the same but for their numbers.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let hook = Hook {
+            id: other.hook.id,
+            ..self.hook.clone()
+        };
+        hook == other.hook
+            && self.library.as_str() == other.library.as_str()
+            && self.location == other.location
+            && self.reset == other.reset
+    }
+}
+
 /// Where a function is in a library.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {

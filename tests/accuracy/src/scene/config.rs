@@ -7,11 +7,9 @@ use probe_tests::report::WEIGHTS;
 
 use crate::truth::{Figure, Row};
 
-/// Workers by their label `worker`, with their adapter and how they hand audio out.
-pub(super) const WORKERS: [(&str, &str, &str); 2] = [
-    ("tts-paced@0", "paced", "paced"),
-    ("tts-burst@0", "burst", "burst"),
-];
+/// Workers by their label `worker`, with their adapter.
+pub(super) const WORKERS: [(&str, &str); 2] =
+    [("tts-first@0", "first"), ("tts-second@0", "second")];
 
 /// Models of the workers.
 const MODELS: [&str; 3] = ["tone-small", "tone-large", "tone-multi"];
@@ -38,7 +36,7 @@ pub(super) fn agent(redis_port: &str, folder: &Path, models: &Path) -> String {
          cmdline = '(voicelab orchestrator|ws_orchestrator\\.py) .*{folder}/'\n\n\
          [[target]]\nrole = \"redis\"\ncmdline = 'redis-server .*:{redis_port}'\n"
     );
-    let workers = WORKERS.map(|(name, adapter, _)| {
+    let workers = WORKERS.map(|(name, adapter)| {
         format!(
             "\n[[target]]\nrole = \"worker\"\nname = \"{name}\"\n\
              cmdline = '(voicelab worker|worker_(aio|sync)\\.py) .*{folder}/.*--adapter {adapter}'\n"

@@ -40,6 +40,8 @@ pub(crate) struct Scene {
     front: Front,
     deflate: bool,
     workers: [Kind; 2],
+    /// How each of them hands audio out.
+    modes: [&'static str; 2],
     /// Arguments of the orchestrator.
     orchestrator: &'static [&'static str],
     acts: &'static [Act],
@@ -120,11 +122,12 @@ impl Scene {
 
     fn start_workers(&self, lab: &Lab, models: &Path) -> Option<Vec<(&'static str, Server)>> {
         let root = models.display().to_string();
-        let start = |(kind, (name, adapter, mode)): (Kind, (_, &str, &str))| {
+        let start = |((kind, mode), (name, adapter)): ((Kind, &str), (_, &str))| {
             let arguments = ["--adapter", adapter, "--mode", mode, "--model-root", &root];
             Some((name, Server::start(lab, kind, &arguments)?))
         };
-        self.workers.into_iter().zip(WORKERS).map(start).collect()
+        let workers = self.workers.into_iter().zip(self.modes);
+        workers.zip(WORKERS).map(start).collect()
     }
 
     fn start_orchestrator(

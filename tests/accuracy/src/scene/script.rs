@@ -5,6 +5,12 @@ use probe_tests::peer::Kind;
 
 use super::{Act, Scene};
 
+/// One worker paces its frames, the other sends them in bursts.
+const BOTH: [&str; 2] = ["paced", "burst"];
+/// Where calls are reset: what the gRPC library had received of a burst by then, and not handed on, the
+/// orchestrator does not know.
+const PACED: [&str; 2] = ["paced", "paced"];
+
 /// Sessions that are open for some seconds while nothing happens, for the gauges; then they time out.
 const STEADY: Act = Act::Talk(&[
     "--sessions",
@@ -81,6 +87,7 @@ impl Scene {
             front: Front::Voicelab,
             deflate: true,
             workers: [Kind::Tonic; 2],
+            modes: BOTH,
             orchestrator: &["--idle-timeout-ms", "4000", "--asr"],
             acts: &[
                 COMMANDED,
@@ -100,6 +107,7 @@ impl Scene {
             front: Front::Voicelab,
             deflate: false,
             workers: [Kind::Tonic; 2],
+            modes: PACED,
             orchestrator: &["--barge-in", "reset", "--idle-timeout-ms", "4000"],
             acts: &[STEADY, SMOOTH, Act::Fault("slow 15"), INTERRUPTED, ENDS],
         },
@@ -109,6 +117,7 @@ impl Scene {
             front: Front::LiveKit,
             deflate: false,
             workers: [Kind::Tonic; 2],
+            modes: BOTH,
             orchestrator: &["--sessions", "6", "--utterances", "4", "--interrupt"],
             acts: &[],
         },
@@ -118,6 +127,7 @@ impl Scene {
             front: Front::Voicelab,
             deflate: true,
             workers: [Kind::GrpcSync, Kind::GrpcAio],
+            modes: BOTH,
             orchestrator: &["--idle-timeout-ms", "4000"],
             acts: &[COMMANDED, STEADY, SMOOTH, INTERRUPTED],
         },
@@ -135,6 +145,7 @@ impl Scene {
             front,
             deflate,
             workers: [Kind::Tonic; 2],
+            modes: BOTH,
             orchestrator: &["--idle-timeout-ms", "4000"],
             acts: &[STEADY, SMOOTH, INTERRUPTED, ENDS],
         }

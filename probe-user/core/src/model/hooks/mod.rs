@@ -88,14 +88,17 @@ impl HookModel {
         }
     }
 
-    /// A hook of the configuration.
+    /// A hook of the configuration. Where another one had its place, that one's instances are gone.
     pub fn handle_hook(&mut self, hook: &Hook) {
         if self.hooks.len() >= MAX_HOOKS && !self.hooks.contains_key(&hook.id) {
             self.probe.state_refused.with(&["hook"]).inc();
             return;
         }
         let followed = Followed::new(hook.clone(), &self.metrics);
-        self.hooks.insert(hook.id, followed);
+        if self.hooks.insert(hook.id, followed).is_some() {
+            self.instances
+                .retain(|instance, _| instance.hook != hook.id);
+        }
     }
 
     /// A call of a hooked function by a process of this part. Gives the start or end of speech that

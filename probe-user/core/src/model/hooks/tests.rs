@@ -238,3 +238,17 @@ fn call_of_an_unknown_hook_or_with_wild_times_is_harmless() {
         model.handle_call(&wild, ORCHESTRATOR);
     }
 }
+
+#[test]
+fn hook_in_the_place_of_another_starts_without_its_instances() {
+    let (mut model, _) = model(&[vad()]);
+    model.handle_call(&call(1, 7, 1, HookEvent::Reset), ORCHESTRATOR);
+    assert_eq!(model.instances(), 1);
+    model.handle_hook(&Hook {
+        name: "other".to_owned(),
+        ..vad()
+    });
+    assert_eq!(model.instances(), 0);
+    // What it says of the same address is not judged by what the other one saw.
+    assert_eq!(feed(&mut model, 7, &[1, 1], 100), []);
+}

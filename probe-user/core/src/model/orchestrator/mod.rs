@@ -136,6 +136,11 @@ impl OrchestratorModel {
         }
     }
 
+    /// Goes by other settings from the next record on.
+    pub fn reconfigure(&mut self, settings: ModelSettings) {
+        self.settings = settings;
+    }
+
     /// A process is watched, or what is known about it changed.
     pub fn handle_process(&mut self, process: &Process) {
         let name = Id::new(&process.name).filter(|_| process.role == Role::Worker);

@@ -311,3 +311,29 @@ fn frame_after_the_final_one_is_counted_and_judged_no_further() {
     );
     assert_eq!(world.series("worker_audio_underruns_total"), 0);
 }
+
+#[test]
+fn other_settings_hold_from_the_next_frame_on_and_lose_no_stream() {
+    let mut world = World::new();
+    world.start_session("s", "m", 0.0);
+    world.speak(stream(1), "s", 0.0);
+    world.frames(stream(1), 100.0, 1, 20);
+    // 15 ms late in its rhythm: below the threshold of 20 ms, above one of 10.
+    world.frame(stream(1), 100.0 + 20.0 * 20.0 + 15.0, 21);
+    let labels = [("worker", "w"), ("cause", "unknown")];
+    assert_eq!(world.counter("voxprobe_late_frames_total", &labels), None);
+    world.model.reconfigure(ModelSettings {
+        late_threshold_ms: 10,
+        ..ModelSettings::default()
+    });
+    world.frame(stream(1), 100.0 + 20.0 * 20.0 + 15.0 + 20.0 + 15.0, 22);
+    assert_eq!(
+        world.counter("voxprobe_late_frames_total", &labels),
+        Some(1.0)
+    );
+    let frames = [("worker", "w"), ("session_id", "s")];
+    assert_eq!(
+        world.counter("worker_audio_frames_emitted_total", &frames),
+        Some(22.0)
+    );
+}

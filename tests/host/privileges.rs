@@ -1,0 +1,131 @@
+//! Which capabilities the agent needs, measured: by a user of its own it watches processes of another
+//! user with four, and with any three of them it does not. `config/systemd` and the container's
+//! manifests give these four.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use probe_tests::artifacts;
+use probe_tests::lab::Lab;
+use probe_tests::peer::{Client, Server};
+use probe_tests::probe::{self, Probe, SETTLE};
+use probe_tests::skip::{program, unprivileged};
+
+/// As `setpriv` writes them.
+const NEEDED: [&str; 4] = ["bpf", "perfmon", "sys_ptrace", "dac_read_search"];
+
+/// Who runs the agent, and who runs the worker.
+const AGENT: u32 = 65_533;
+const WORKER: u32 = 65_534;
+
+/// Longer than the test.
+const TALK: [&str; 6] = [
+    "--sessions",
+    "2",
+    "--duration",
+    "60",
+    "--text-length",
+    "2000",
+];
+
+/// What a working agent needs to see the worker's frames, and more.
+const BLIND: Duration = Duration::from_secs(3);
+
+/// A command of the agent by [`AGENT`] with these capabilities and no other.
+fn with_capabilities(setpriv: &PathBuf, agent: &PathBuf, capabilities: &[&str]) -> Command {
+    let set = capabilities
+        .iter()
+        .fold("-all".to_owned(), |set, one| set + ",+" + one);
+    let mut command = Command::new(setpriv);
+    command
+        .args([format!("--reuid={AGENT}"), format!("--regid={AGENT}")])
+        .arg("--clear-groups")
+        // As systemd's AmbientCapabilities and CapabilityBoundingSet.
+        .args(["--inh-caps", "--ambient-caps", "--bounding-set"].map(|of| format!("{of}={set}")))
+        .arg(agent);
+    command
+}
+
+#[test]
+fn four_capabilities_are_needed_and_no_more() {
+    if unprivileged() {
+        return;
+    }
+    let Some(setpriv) = program("setpriv") else {
+        return;
+    };
+    let lab = Lab::new();
+    // A place that every user may read.
+    lab.open_to_all();
+    let agent = lab.path("voxprobe");
+    fs::copy(artifacts::voxprobe(), &agent).expect("copy the agent");
+    let worker = Server::tonic_as(&lab, WORKER, &[]);
+    // Older than the agent: its socket is found through the worker's descriptors.
+    let _talk = Client::tonic(&lab, &worker, &TALK);
+    worker.wait_for_frames(10);
+    let pid = worker.pid().to_string();
+    let watch = |capabilities: &[&str]| {
+        let mut command = with_capabilities(&setpriv, &agent, capabilities);
+        command.args(["run", "--pid", &pid]);
+        command
+    };
+    let frames = |probe: &Probe, limit| {
+        let sum = |scrape: &probe_tests::exposition::Exposition| {
+            scrape.sum("worker_audio_frames_emitted_total", &[])
+        };
+        sum(&probe.scrape_until(limit, |scrape| sum(scrape) > 0.0))
+    };
+
+    let probe = Probe::start(&lab, watch(&NEEDED));
+    assert!(frames(&probe, SETTLE) > 0.0, "{}", probe.log());
+    probe.stop();
+
+    // Without this one the programs run, and the worker's descriptors cannot be looked at.
+    let probe = Probe::start(&lab, watch(&["bpf", "perfmon", "dac_read_search"]));
+    assert_eq!(frames(&probe, BLIND), 0.0);
+    probe.stop();
+    // Without any other no program can be loaded or attached.
+    for without in ["bpf", "perfmon", "dac_read_search"] {
+        let left: Vec<&str> = NEEDED.into_iter().filter(|one| *one != without).collect();
+        let mut command = watch(&left);
+        let output = probe::run(command.args(["--listen", "127.0.0.1:0"]));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "without {without}: {said}");
+        assert!(said.contains("no permission"), "without {without}: {said}");
+    }
+}
+
+/// Capabilities that the kernel says a thread has, by the numbers of `linux/capability.h`.
+fn capabilities(status: &str, set: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(set));
+    u64::from_str_radix(line.expect("a set").trim(), 16).expect("hexadecimal")
+}
+
+#[test]
+fn agent_that_runs_as_root_keeps_what_it_needs() {
+    /// `DAC_READ_SEARCH` 2, `SYS_PTRACE` 19, PERFMON 38, BPF 39, `CHECKPOINT_RESTORE` 40.
+    const KEPT: u64 = 1 << 2 | 1 << 19 | 1 << 38 | 1 << 39 | 1 << 40;
+    if unprivileged() {
+        return;
+    }
+    let lab = Lab::new();
+    let worker = Server::tonic(&lab, &[]);
+    let probe = Probe::watch(&lab, &[worker.pid()], &[]);
+    let threads = fs::read_dir(format!("/proc/{}/task", probe.pid())).expect("threads");
+    let mut seen = 0;
+    for thread in threads {
+        let file = thread.expect("a thread").path().join("status");
+        let status = fs::read_to_string(file).expect("its status");
+        for set in ["CapPrm:", "CapEff:", "CapBnd:"] {
+            let has = capabilities(&status, set);
+            assert_eq!(has & !KEPT, 0, "{set} {has:x}");
+        }
+        assert_eq!(capabilities(&status, "CapInh:"), 0);
+        assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+        seen += 1;
+    }
+    assert!(seen > 1, "the agent's thread is one of them");
+    probe.stop();
+}

@@ -1,0 +1,156 @@
+//! `dist`: what is installed elsewhere: the stripped binary, and the container image.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::workspace::Workspace;
+use crate::{build, step};
+
+/// Containerfile of the image.
+const CONTAINERFILE: &str = "config/container/Containerfile";
+
+/// Libraries that NVML is linked to, beside those of the agent itself. From glibc 2.34 on the last three
+/// are empty, and a driver is still linked to them.
+const OF_NVML: [&str; 4] = ["libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1"];
+
+/// What builds images.
+const BUILDERS: [&str; 2] = ["podman", "docker"];
+
+/// The whole task.
+pub(crate) fn task(workspace: &Workspace) -> Result<()> {
+    build::task(workspace, false)?;
+    let context = context(workspace)?;
+    image(&context)
+}
+
+/// The folder from which the image is built.
+pub(crate) fn folder(workspace: &Workspace) -> PathBuf {
+    workspace.target("dist/image")
+}
+
+/// Makes that folder: the Containerfile, and the image's files in `rootfs/`.
+pub(crate) fn context(workspace: &Workspace) -> Result<PathBuf> {
+    let started = Instant::now();
+    let context = folder(workspace);
+    if context.exists() {
+        fs::remove_dir_all(&context).with_context(|| format!("remove {}", context.display()))?;
+    }
+    let root = context.join("rootfs");
+    let binary = workspace.target("dist/voxprobe");
+    copy(&workspace.release("voxprobe"), &binary)?;
+    // Symbols and line tables are nine tenths of it.
+    step::run_quietly(Command::new("strip").arg(&binary))?;
+    copy(&binary, &root.join("usr/bin/voxprobe"))?;
+    for library in libraries(&binary)? {
+        copy(&library, &below(&root, &library)?)?;
+    }
+    copy(
+        &workspace.root().join(CONTAINERFILE),
+        &context.join("Containerfile"),
+    )?;
+    step::report("image files", root.display(), started.elapsed());
+    Ok(context)
+}
+
+/// Builds the image, where something can.
+fn image(context: &Path) -> Result<()> {
+    let Some(builder) = BUILDERS.into_iter().find(|builder| {
+        let mut version = Command::new(builder);
+        step::answer(version.arg("info")).is_some()
+    }) else {
+        step::skipped(
+            "image",
+            format!(
+                "no podman and no docker: build it from {}",
+                context.display()
+            ),
+        );
+        return Ok(());
+    };
+    let tag = format!("voxprobe:{}", env!("CARGO_PKG_VERSION"));
+    let mut command = Command::new(builder);
+    command.args(["build", "--network=none", "--tag", &tag]);
+    if builder == "podman" {
+        // The same files give the same image.
+        command.args(["--timestamp", "0"]);
+    }
+    step::run("image", command.arg(context))
+}
+
+/// Libraries that the agent and NVML are linked to, the loader among them.
+fn libraries(binary: &Path) -> Result<Vec<PathBuf>> {
+    let listed = step::answer(Command::new("ldd").arg(binary))
+        .with_context(|| format!("ask ldd for the libraries of {}", binary.display()))?;
+    let mut libraries = linked(&listed);
+    let folder = libraries
+        .iter()
+        .find(|path| path.file_name() == Some(OsStr::new("libc.so.6")))
+        .and_then(|path| path.parent())
+        .map(Path::to_path_buf);
+    let Some(folder) = folder else {
+        bail!("{} is not linked to glibc", binary.display());
+    };
+    let of_nvml = OF_NVML.iter().map(|name| folder.join(name));
+    libraries.extend(of_nvml.filter(|path| path.exists()));
+    libraries.sort();
+    libraries.dedup();
+    Ok(libraries)
+}
+
+/// Paths in what `ldd` prints.
+fn linked(listed: &str) -> Vec<PathBuf> {
+    let words = listed.split_whitespace();
+    words
+        .filter(|word| word.starts_with('/'))
+        .map(PathBuf::from)
+        .collect()
+}
+
+/// An absolute path, under another root.
+fn below(root: &Path, path: &Path) -> Result<PathBuf> {
+    let relative = path
+        .strip_prefix("/")
+        .with_context(|| format!("{} is not absolute", path.display()))?;
+    Ok(root.join(relative))
+}
+
+/// Copies a file, to what links lead to, with the mode that everybody may read and run.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+    }
+    fs::copy(from, to).with_context(|| format!("copy {}", from.display()))?;
+    // The umask of whoever builds must not be in the image.
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("set the mode of {}", to.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_read_from_what_ldd_prints() {
+        let listed = "\tlinux-vdso.so.1 (0x00007f01)\n\
+                      \tlibgcc_s.so.1 => /lib/x86_64-linux-gnu/libgcc_s.so.1 (0x00007f02)\n\
+                      \t/lib64/ld-linux-x86-64.so.2 (0x00007f03)\n";
+        let expected = [
+            "/lib/x86_64-linux-gnu/libgcc_s.so.1",
+            "/lib64/ld-linux-x86-64.so.2",
+        ];
+        assert_eq!(linked(listed), expected.map(PathBuf::from));
+    }
+
+    #[test]
+    fn library_keeps_its_place_in_the_image() {
+        let placed = below(Path::new("/tmp/root"), Path::new("/lib64/ld.so")).expect("absolute");
+        assert_eq!(placed, Path::new("/tmp/root/lib64/ld.so"));
+        assert!(below(Path::new("/tmp/root"), Path::new("ld.so")).is_err());
+    }
+}
