@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     agent::{Agent, CostMetrics, Reloads, Shared},
-    export::Endpoint,
+    export::{Endpoint, Guard},
     privileges,
     settings::Settings,
     telemetry,
@@ -39,9 +39,10 @@ pub(super) fn run(arguments: &Arguments, overrides: Overrides) -> anyhow::Result
     };
     let settings = arguments.watching.settings(&overrides)?;
     telemetry::init(settings.log);
+    let guard = Guard::load(settings.web_config.as_deref())?;
     let endpoint = Endpoint::bind(settings.listen)?;
     let watch = Watch {
-        endpoint: Some(endpoint),
+        endpoint: Some((endpoint, guard)),
         reload: Some(Reload {
             watching: arguments.watching.clone(),
             overrides,
@@ -58,7 +59,7 @@ pub(super) fn run(arguments: &Arguments, overrides: Overrides) -> anyhow::Result
 #[derive(Default)]
 pub(super) struct Watch {
     /// Serves the metrics.
-    pub(super) endpoint: Option<Endpoint>,
+    pub(super) endpoint: Option<(Endpoint, Guard)>,
     /// Reads the configuration again when asked to.
     pub(super) reload: Option<Reload>,
     /// Writes a capture.
@@ -121,7 +122,7 @@ impl Watch {
             })
             .context("start the agent's thread")?;
         let ended = runtime.block_on(async {
-            let Some(endpoint) = endpoint else {
+            let Some((endpoint, guard)) = endpoint else {
                 return stop::requested(limit, agent_gone).await;
             };
             tracing::info!(listen = %endpoint.address()?, "metrics are served");
@@ -137,7 +138,7 @@ impl Watch {
                 }
             }));
             let (ended, end) = tokio::sync::oneshot::channel::<()>();
-            let server = tokio::spawn(endpoint.serve(shared.clone(), async move {
+            let server = tokio::spawn(endpoint.serve(shared.clone(), guard, async move {
                 // Either way it is time.
                 end.await.ok();
             }));
