@@ -8,6 +8,7 @@
 
 mod alertmanager;
 mod container;
+mod endpoint;
 mod expressions;
 mod grafana;
 mod kubernetes;

@@ -52,7 +52,15 @@ impl Probe {
     }
 
     /// Starts a command line that ends in `run`'s arguments, and waits until it is ready.
-    pub fn start(lab: &Lab, mut command: Command) -> Self {
+    pub fn start(lab: &Lab, command: Command) -> Self {
+        let probe = Self::serve(lab, command);
+        let ready = || matches!(probe.get("/readyz"), Some((200, _)));
+        assert!(eventually(START, ready), "the agent does not become ready");
+        probe
+    }
+
+    /// The same, and waits only until it listens: it may ask for more than this client says.
+    pub fn serve(lab: &Lab, mut command: Command) -> Self {
         let stderr = lab.fresh("probe.err");
         command.args(["--listen", "127.0.0.1:0"]);
         let process = Process::start(&mut command, &stderr);
@@ -62,14 +70,11 @@ impl Probe {
             address.is_some()
         });
         assert!(served, "the agent serves nothing: {}", read(&stderr));
-        let probe = Self {
+        Self {
             process,
             address: address.expect("it is served"),
             stderr,
-        };
-        let ready = || matches!(probe.get("/readyz"), Some((200, _)));
-        assert!(eventually(START, ready), "the agent does not become ready");
-        probe
+        }
     }
 
     /// Its process id.

@@ -6,7 +6,10 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::{Outcome, Overrides, Watching, run};
-use crate::{export::Endpoint, telemetry};
+use crate::{
+    export::{Endpoint, Guard},
+    telemetry,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -26,8 +29,15 @@ pub(super) struct Arguments {
 pub(super) fn record(arguments: &Arguments, overrides: Overrides) -> anyhow::Result<Outcome> {
     let settings = arguments.watching.settings(&overrides)?;
     telemetry::init(settings.log);
+    let endpoint = match arguments.listen {
+        Some(address) => {
+            let guard = Guard::load(settings.web_config.as_deref())?;
+            Some((Endpoint::bind(address)?, guard))
+        }
+        None => None,
+    };
     let watch = run::Watch {
-        endpoint: arguments.listen.map(Endpoint::bind).transpose()?,
+        endpoint,
         capture: Some(arguments.output.clone()),
         limit: Some(arguments.time),
         ..run::Watch::default()

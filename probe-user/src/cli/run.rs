@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     agent::{Agent, CostMetrics, Reloads, Shared},
-    export::Endpoint,
+    export::{Endpoint, Guard},
     privileges,
     settings::Settings,
     telemetry, top,
@@ -57,9 +57,10 @@ pub(super) fn run(arguments: &Arguments, overrides: Overrides) -> anyhow::Result
         tracing::warn!("records are lost on purpose: what is exported is too little");
         settings.hooks.refused_records = share;
     }
+    let guard = Guard::load(settings.web_config.as_deref())?;
     let endpoint = Endpoint::bind(settings.listen)?;
     let watch = Watch {
-        endpoint: Some(endpoint),
+        endpoint: Some((endpoint, guard)),
         reload: Some(Reload {
             watching: arguments.watching.clone(),
             overrides,
@@ -76,7 +77,7 @@ pub(super) fn run(arguments: &Arguments, overrides: Overrides) -> anyhow::Result
 #[derive(Default)]
 pub(super) struct Watch {
     /// Serves the metrics.
-    pub(super) endpoint: Option<Endpoint>,
+    pub(super) endpoint: Option<(Endpoint, Guard)>,
     /// Reads the configuration again when asked to.
     pub(super) reload: Option<Reload>,
     /// Writes a capture.
@@ -155,7 +156,7 @@ impl Watch {
                 return seen(stop::requested(limit, agent_gone), &shared).await;
             }
             let progress = Progress::new(shows_progress, limit, &shared);
-            let Some(endpoint) = endpoint else {
+            let Some((endpoint, guard)) = endpoint else {
                 return progress.until(stop::requested(limit, agent_gone)).await;
             };
             tracing::info!(listen = %endpoint.address()?, "metrics are served");
@@ -171,7 +172,7 @@ impl Watch {
                 }
             }));
             let (ended, end) = tokio::sync::oneshot::channel::<()>();
-            let server = tokio::spawn(endpoint.serve(shared.clone(), async move {
+            let server = tokio::spawn(endpoint.serve(shared.clone(), guard, async move {
                 // Either way it is time.
                 end.await.ok();
             }));

@@ -1,4 +1,9 @@
-//! The HTTP endpoint: `/metrics`, `/healthz`, `/readyz`, `/streams`.
+//! The HTTP endpoint: `/metrics`, `/healthz`, `/readyz`, `/streams`; with a web configuration by TLS and
+//! with a password, which `/healthz` and `/readyz` ask nobody for: they tell nothing else.
+
+mod guard;
+mod listener;
+mod web_config;
 
 use std::{
     future::IntoFuture as _,
@@ -12,12 +17,16 @@ use axum::{
     Json, Router,
     extract::State,
     http::{StatusCode, header::CONTENT_TYPE},
+    middleware::from_fn_with_state,
     response::{IntoResponse as _, Response},
     routing::get,
 };
 use prometheus::{Encoder as _, Histogram, HistogramOpts, Registry, TEXT_FORMAT, TextEncoder};
 
 use crate::agent::{Shared, StreamRow};
+pub use guard::Guard;
+use listener::Listener;
+pub use web_config::{WebConfig, WebConfigError};
 
 /// The endpoint cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -62,10 +71,12 @@ impl Endpoint {
     pub async fn serve(
         self,
         shared: Shared,
+        guard: Guard,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.0)?;
-        axum::serve(listener, router(shared))
+        let listener = Listener::start(listener, guard.clone())?;
+        axum::serve(listener, router(shared, guard))
             .with_graceful_shutdown(shutdown)
             .into_future()
             .await
@@ -78,13 +89,15 @@ struct Exporter {
     scrapes: Histogram,
 }
 
-fn router(shared: Shared) -> Router {
+fn router(shared: Shared, guard: Guard) -> Router {
     let scrapes = scrape_duration(shared.metrics.registry());
     Router::new()
         .route("/metrics", get(metrics))
+        .route("/streams", get(streams))
+        // Only the routes so far.
+        .route_layer(from_fn_with_state(guard, guard::admit))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/streams", get(streams))
         .with_state(Exporter { shared, scrapes })
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{Capability, Discovery, State};
 use crate::{
     attach::{self, Attached, Attachment, Following, LibraryHooks, has_btf, has_object},
-    export::Endpoint,
+    export::{Endpoint, Guard},
     gpu,
     settings::Settings,
 };
@@ -370,6 +370,10 @@ fn targets(settings: &Settings) -> Capability {
 }
 
 fn endpoint(settings: &Settings) -> Capability {
+    if let Err(error) = Guard::load(settings.web_config.as_deref()) {
+        let remedy = "correct the file, or leave http.web_config empty for plain HTTP";
+        return Capability::missing("endpoint", State::Failed, error.to_string(), remedy);
+    }
     match Endpoint::bind(settings.listen) {
         Ok(_) => Capability::active("endpoint", format!("{} is free", settings.listen)),
         Err(error) => {

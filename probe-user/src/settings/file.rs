@@ -58,7 +58,10 @@ pub(super) struct File {
     pub(super) hook: Vec<HookEntry>,
 }
 
-section! { Http { listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9781)), } }
+section! { Http {
+    listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9781)),
+    web_config: OptionalPath = OptionalPath(String::new()),
+} }
 section! { Log {
     level: telemetry::Level = telemetry::Level::Info,
     format: telemetry::Format = telemetry::Format::Json,
@@ -89,7 +92,7 @@ section! { Sessions {
 section! { Labels { sessions: usize = 1000, } }
 section! { Gpu {
     enabled: bool = true,
-    library: Library = Library(String::new()),
+    library: OptionalPath = OptionalPath(String::new()),
     #[serde(deserialize_with = "duration::deserialize")]
     interval: Duration = Duration::from_secs(1),
     #[serde(deserialize_with = "duration::deserialize")]
@@ -153,12 +156,12 @@ impl std::ops::Deref for ProfileName {
     }
 }
 
-/// Path of the NVML library; empty for the usual places.
+/// A path; empty for none.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Library(String);
+pub(super) struct OptionalPath(String);
 
-impl Library {
+impl OptionalPath {
     pub(super) fn into_path(self) -> Option<PathBuf> {
         (!self.0.is_empty()).then(|| self.0.into())
     }

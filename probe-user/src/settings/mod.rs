@@ -34,6 +34,8 @@ pub struct Settings {
     pub files: Vec<PathBuf>,
     /// Where the HTTP endpoint listens.
     pub listen: SocketAddr,
+    /// Prometheus' web configuration of the endpoint: TLS and passwords.
+    pub web_config: Option<PathBuf>,
     /// Log level and format.
     pub log: telemetry::Settings,
     /// How the programs are attached.
@@ -97,6 +99,11 @@ impl Settings {
         Ok(Self {
             files,
             listen: file.http.listen,
+            web_config: file
+                .http
+                .web_config
+                .into_path()
+                .map(|web| beside(path, &web)),
             log: telemetry::Settings {
                 level: file.log.level,
                 format: file.log.format,

@@ -9,6 +9,7 @@ impl Settings {
     pub fn fixed_keys_changed(&self, next: &Self) -> Vec<&'static str> {
         let keys = [
             ("http.listen", self.listen != next.listen),
+            ("http.web_config", self.web_config != next.web_config),
             ("log", self.log != next.log),
             (
                 "hooks",

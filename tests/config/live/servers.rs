@@ -139,6 +139,16 @@ pub(super) fn prometheus_of_guide(lab: &Lab, agent: SocketAddr) -> Option<Server
     Some(start_prometheus(lab, &binary, &folder))
 }
 
+/// Prometheus with one job, `voxprobe`, that is written so.
+pub(crate) fn prometheus_with(lab: &Lab, job: &str) -> Option<Server> {
+    let binary = program("prometheus")?;
+    let folder = lab.path("plain");
+    fs::create_dir_all(&folder).expect("make a folder");
+    let text = format!("scrape_configs:\n  - job_name: voxprobe\n    scrape_interval: 1s\n{job}");
+    fs::write(folder.join("prometheus.yml"), text).expect("write a configuration");
+    Some(start_prometheus(lab, &binary, &folder))
+}
+
 fn start_prometheus(lab: &Lab, binary: &Path, folder: &Path) -> Server {
     let address = free_address();
     let mut command = Command::new(binary);
