@@ -10,6 +10,7 @@ mod processes;
 mod quota;
 mod reader;
 mod renaming;
+mod tcp;
 mod tracker;
 mod watched;
 
