@@ -10,7 +10,7 @@ use crate::workspace::Workspace;
 use crate::{build, setup, step, test};
 
 /// The whole task; tells whether everything agreed.
-pub(crate) fn task(workspace: &Workspace, scenes: &[String]) -> Result<bool> {
+pub(crate) fn task(workspace: &Workspace, causes: bool, scenes: &[String]) -> Result<bool> {
     let toolchain = setup::toolchain(workspace)?;
     setup::test_tools(workspace);
     build::ebpf(workspace, &toolchain)?;
@@ -22,7 +22,8 @@ pub(crate) fn task(workspace: &Workspace, scenes: &[String]) -> Result<bool> {
         cargo.args(["build", "--release", "-p", "accuracy"]),
     )?;
     let mut command = Command::new(workspace.release("accuracy"));
-    test::tell(workspace, command.args(scenes))?;
+    command.args(causes.then_some("--causes")).args(scenes);
+    test::tell(workspace, &mut command)?;
     let status = command.status().context("start the program accuracy")?;
     Ok(status.success())
 }

@@ -55,7 +55,10 @@ enum Task {
     },
     /// Compare what voxprobe exports with what the watched processes say they did.
     Accuracy {
-        /// Scenes to play; all of them when none is named.
+        /// Inject faults instead, and compare the causes that a diagnosis names.
+        #[arg(long)]
+        causes: bool,
+        /// Scenes to play, or faults to inject; all of them when none is named.
         scenes: Vec<String>,
     },
     /// Measure what voxprobe costs: watched and unwatched processes, the host, itself.
@@ -83,7 +86,7 @@ fn main() -> ExitCode {
         Task::Build { ebpf_only } => build::task(&workspace, ebpf_only).map(|()| true),
         Task::Lint => lint::task(&workspace).map(|()| true),
         Task::Test { level } => test::task(&workspace, level),
-        Task::Accuracy { scenes } => accuracy::task(&workspace, &scenes),
+        Task::Accuracy { causes, scenes } => accuracy::task(&workspace, causes, &scenes),
         Task::Bench { repetitions } => bench::task(&workspace, repetitions).map(|()| true),
         Task::Demo { duration, record } => {
             demo::task(&workspace, duration, record.as_deref()).map(|()| true)

@@ -12,6 +12,7 @@
 )]
 
 mod account;
+mod causes;
 mod compare;
 mod guide;
 mod measured;
@@ -31,7 +32,11 @@ use crate::scene::Scene;
 #[derive(Debug, Parser)]
 #[command(name = "accuracy")]
 struct Arguments {
-    /// Scenes to play, by the names they are printed with; all of them when none is named
+    /// Inject faults instead, and compare the causes that a diagnosis names
+    #[arg(long)]
+    causes: bool,
+    /// Scenes to play (faults to inject), by the names they are printed with; all of them when none is
+    /// named
     scenes: Vec<String>,
 }
 
@@ -48,6 +53,9 @@ fn main() -> ExitCode {
 
 /// Plays the scenes; whether everything agreed.
 fn run(arguments: &Arguments) -> Result<bool> {
+    if arguments.causes {
+        return causes::run(&arguments.scenes);
+    }
     if probe_tests::skip::unprivileged() {
         return Ok(true);
     }
