@@ -165,6 +165,11 @@ impl Client {
         Self { process, truth }
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Waits until it has done everything.
     pub fn finish(mut self, limit: Duration) -> Outcome {
         outcome(&mut self.process, &self.truth, limit)

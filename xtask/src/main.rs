@@ -55,10 +55,10 @@ enum Task {
         level: Option<test::Level>,
     },
     /// Compare what voxprobe exports with what the watched processes say they did; with `--late`, the
-    /// names of calls on connections that are older than it.
+    /// names of calls on connections that are older than it; with `--causes`, why frames were late.
     Accuracy {
-        /// Scenes to play, all of them when none is named; or `--late` and systems to attach to. `--late
-        /// --help` lists what else there is.
+        /// Scenes to play, all of them when none is named; or `--late` and systems to attach to, or
+        /// `--causes` and faults to inject. `--late --help` lists what else there is.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

@@ -12,7 +12,7 @@ mod target;
 
 pub use endpoint::{Endpoint, is_own_address};
 pub use model_files::{DEFAULT_WEIGHTS, ModelFiles, ModelFilesError};
-pub use own::own_address;
+pub use own::{own_address, own_ends};
 pub use process::{ProcessFacts, Snapshot, processes};
 pub use sockets::{Socket, SocketTable, socket_inode};
 pub use target::{DEFAULT_TARGETS, Matched, Target, TargetError, find, may_match_later};

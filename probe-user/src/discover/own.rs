@@ -4,22 +4,34 @@ use std::net::SocketAddr;
 
 use probe_core::record::Address;
 use rustix::{
-    net::getsockname,
+    fd::OwnedFd,
+    net::{getpeername, getsockname},
     process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open},
 };
 
 /// The address that a connected TCP socket was given; `None` when it is gone or may not be asked.
 /// For some microseconds the agent holds the socket too: closed meanwhile, it ends that much later.
 pub fn own_address(pid: u32, fd: i32) -> Option<Address> {
+    let address = SocketAddr::try_from(getsockname(borrow(pid, fd)?).ok()?).ok()?;
+    let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+    Some(Address::Inet(address))
+}
+
+/// Both addresses of a connected TCP socket as the kernel knows them, its own first.
+pub fn own_ends(pid: u32, fd: i32) -> Option<(SocketAddr, SocketAddr)> {
+    let socket = borrow(pid, fd)?;
+    let own = SocketAddr::try_from(getsockname(&socket).ok()?).ok()?;
+    let peer = SocketAddr::try_from(getpeername(&socket).ok()??).ok()?;
+    Some((own, peer))
+}
+
+fn borrow(pid: u32, fd: i32) -> Option<OwnedFd> {
     if fd < 0 {
         return None;
     }
     let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
     let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-    let socket = pidfd_getfd(process, fd, PidfdGetfdFlags::empty()).ok()?;
-    let address = SocketAddr::try_from(getsockname(socket).ok()?).ok()?;
-    let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-    Some(Address::Inet(address))
+    pidfd_getfd(process, fd, PidfdGetfdFlags::empty()).ok()
 }
 
 #[cfg(test)]
@@ -36,6 +48,9 @@ mod tests {
         let expected = Address::Inet(client.local_addr().expect("connected"));
         let told = own_address(std::process::id(), client.as_raw_fd());
         assert_eq!(told, Some(expected));
+        let ends = own_ends(std::process::id(), client.as_raw_fd());
+        let own = client.local_addr().expect("connected");
+        assert_eq!(ends, Some((own, client.peer_addr().expect("connected"))));
     }
 
     #[test]

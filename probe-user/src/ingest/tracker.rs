@@ -6,7 +6,10 @@ use probe_core::record::{
     Address, ConnectionId, HookCall, KtimeNs, Process, Record, Tgid, kernel::KernelRecord,
 };
 
-use super::{Watched, descriptors::Descriptors, files::OpenFiles, quota::Quotas, renaming::Names};
+use super::{
+    Watched, descriptors::Descriptors, files::OpenFiles, quota::Quotas, renaming::Names,
+    tcp::TcpReadings,
+};
 use crate::{
     attach::{Attached, Following, LibraryHooks},
     discover::{ModelFiles, Target},
@@ -51,6 +54,8 @@ pub struct Tracker {
     pub(super) is_behind: bool,
     /// CPU quotas of the watched processes' control groups.
     quotas: Quotas,
+    /// What TCP counts on workers' connections.
+    tcp: TcpReadings,
 }
 
 impl Tracker {
@@ -80,6 +85,7 @@ impl Tracker {
             control_losses: 0,
             is_behind: false,
             quotas: Quotas::default(),
+            tcp: TcpReadings::default(),
         }
     }
 
@@ -248,6 +254,8 @@ impl Tracker {
         self.finish_ended(now, out);
         if let Following::On(_) = self.attached.following {
             self.quotas.read(&self.processes, now, out);
+            let (processes, files) = (&self.processes, &self.files);
+            self.tcp.read(processes, files, &self.descriptors, now, out);
         }
         self.is_behind |= self.lost_control_records();
         if look_over {

@@ -14,6 +14,7 @@
 )]
 
 mod account;
+mod causes;
 mod compare;
 mod guide;
 mod late;
@@ -36,8 +37,11 @@ use crate::scene::Scene;
 #[derive(Debug, Parser)]
 #[command(name = "accuracy")]
 struct Arguments {
-    /// Scenes to play, or with --late systems to attach to, by the names they are printed with; all
-    /// of them when none is named
+    /// Inject faults instead, and compare the causes that a diagnosis names
+    #[arg(long, conflicts_with = "late")]
+    causes: bool,
+    /// Scenes to play, with --late systems to attach to, with --causes faults to inject, by the names
+    /// they are printed with; all of them when none is named
     scenes: Vec<String>,
     /// Leaves each scene's capture and what the processes wrote in a folder of its own in this one
     #[arg(long, value_name = "FOLDER")]
@@ -59,6 +63,9 @@ fn main() -> ExitCode {
 
 /// Plays the scenes; whether everything agreed.
 fn run(arguments: &Arguments) -> Result<bool> {
+    if arguments.causes {
+        return causes::run(&arguments.scenes);
+    }
     if probe_tests::skip::unprivileged() {
         return Ok(true);
     }

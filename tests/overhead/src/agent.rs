@@ -54,11 +54,15 @@ impl Agent {
         voxprobe: &Path,
         directory: &Path,
         attachment: &str,
+        diagnoses: bool,
         pid: u32,
     ) -> Result<Start> {
         let config = directory.join("voxprobe.toml");
         let log = directory.join("voxprobe.log");
-        let text = format!("[hooks]\nsyscalls = \"{attachment}\"\n[gpu]\nenabled = false\n");
+        let text = format!(
+            "[hooks]\nsyscalls = \"{attachment}\"\n[gpu]\nenabled = false\n\
+             [diagnosis]\nenabled = {diagnoses}\n"
+        );
         fs::write(&config, text).context("write the agent's configuration")?;
         // Another program may take the port first; the agent then says so and ends.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))

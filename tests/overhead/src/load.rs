@@ -1,6 +1,7 @@
-//! The agent's own cost under the load of a busy worker: paced streams, one audio frame of 20 ms
-//! each 20 ms on every one of them.
+//! A busy worker with and without an agent, which diagnoses or does not: paced streams, one audio frame
+//! of 20 ms each 20 ms on every one of them.
 
+use std::fmt;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::agent::{Agent, Start};
+use crate::condition::Condition;
 use crate::process::Process;
 
 /// Streams at the same time.
@@ -21,11 +23,61 @@ const RAMP: Duration = Duration::from_secs(3);
 /// Characters of a stream's text: at 60 ms each the audio outlasts ramp and window.
 const TEXT_LENGTH: &str = "300";
 
-/// What the agent used.
+/// What watches the worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watching {
+    /// Nobody.
+    Nobody,
+    /// voxprobe with this attachment.
+    Probe(Condition),
+    /// voxprobe that diagnoses all the time (`diagnosis.enabled`).
+    Diagnosis,
+}
+
+impl Watching {
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Nobody,
+        Self::Probe(Condition::Tracepoints),
+        Self::Probe(Condition::Raw),
+        Self::Diagnosis,
+    ];
+
+    /// `hooks.syscalls` and `diagnosis.enabled`; `None` without voxprobe.
+    fn settings(self) -> Option<(&'static str, bool)> {
+        match self {
+            Self::Nobody => None,
+            Self::Probe(condition) => condition.attachment().map(|attachment| (attachment, false)),
+            Self::Diagnosis => Condition::Tracepoints
+                .attachment()
+                .map(|attachment| (attachment, true)),
+        }
+    }
+}
+
+impl fmt::Display for Watching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nobody => f.pad("no probe"),
+            Self::Probe(condition) => condition.fmt(f),
+            Self::Diagnosis => f.pad("diagnosis"),
+        }
+    }
+}
+
+/// What was used in a window.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     /// How long it was measured.
     pub(crate) window: Duration,
+    /// CPU time of the worker, user and system: what hooks take in it counts.
+    pub(crate) worker: Duration,
+    /// The agent's part, where there is one.
+    pub(crate) agent: Option<Used>,
+}
+
+/// What the agent used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Used {
     /// Its CPU time, user and system.
     pub(crate) cpu: Duration,
     /// Its resident memory at the end, in bytes.
@@ -36,22 +88,70 @@ pub(crate) struct Load {
     pub(crate) lost: f64,
 }
 
-/// Measures the agent on a worker of the voicelab.
+/// Measures a worker of the voicelab, and the agent that watches it.
 pub(crate) fn measure(
     voxprobe: &Path,
     voicelab: &Path,
     directory: &Path,
-    attachment: &str,
+    watching: Watching,
 ) -> Result<Load> {
     let worker = Worker::start(voicelab)?;
-    let started = Agent::start(voxprobe, directory, attachment, worker.process.pid())?;
-    let agent = match started {
-        Start::Ready(agent) => agent,
-        Start::Refused(reason) => bail!("voxprobe was refused: {reason}"),
+    let pid = worker.process.pid();
+    let agent = match watching.settings() {
+        None => None,
+        Some((attachment, diagnoses)) => {
+            match Agent::start(voxprobe, directory, attachment, diagnoses, pid)? {
+                Start::Ready(agent) => Some(agent),
+                Start::Refused(reason) => bail!("voxprobe was refused: {reason}"),
+            }
+        }
     };
-    agent.wait_until_watching()?;
+    if let Some(agent) = &agent {
+        agent.wait_until_watching()?;
+    }
+    let mut client = client(voicelab, worker.port)?;
+    thread::sleep(RAMP);
+
+    let started = Instant::now();
+    let worker_before = cpu(pid)?;
+    let agent_before = agent.as_ref().map(used).transpose()?;
+    thread::sleep(WINDOW);
+    let worker_after = cpu(pid)?;
+    let agent_after = agent.as_ref().map(used).transpose()?;
+    let window = started.elapsed();
+    if let Some(status) = client.ended()? {
+        bail!("the streams ended with {status} before the measurement did");
+    }
+    drop(client);
+    if let Some(agent) = agent {
+        agent.stop();
+    }
+    Ok(Load {
+        window,
+        worker: worker_after.saturating_sub(worker_before),
+        agent: agent_before.zip(agent_after).map(|(before, after)| Used {
+            cpu: after.cpu.saturating_sub(before.cpu),
+            records: after.records - before.records,
+            ..after
+        }),
+    })
+}
+
+/// What an agent has used since its start.
+fn used(agent: &Agent) -> Result<Used> {
+    let counts = agent.counts()?;
+    Ok(Used {
+        cpu: cpu(agent.pid())?,
+        resident: resident(agent.pid())?,
+        records: counts.records,
+        lost: counts.lost,
+    })
+}
+
+/// The client that has all streams speak.
+fn client(voicelab: &Path, port: u16) -> Result<Process> {
     let mut command = Command::new(voicelab);
-    command.args(["client", "--target", &format!("127.0.0.1:{}", worker.port)]);
+    command.args(["client", "--target", &format!("127.0.0.1:{port}")]);
     command.args([
         "--sessions",
         &STREAMS.to_string(),
@@ -61,28 +161,7 @@ pub(crate) fn measure(
     // The whole text at once: all streams play during the whole window.
     command.args(["--chunk-length", TEXT_LENGTH]);
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    let mut client = Process::start(&mut command)?;
-    thread::sleep(RAMP);
-
-    let started = Instant::now();
-    let (cpu_before, counts_before) = (cpu(agent.pid())?, agent.counts()?);
-    thread::sleep(WINDOW);
-    let cpu = cpu(agent.pid())?.saturating_sub(cpu_before);
-    let window = started.elapsed();
-    let counts = agent.counts()?;
-    if let Some(status) = client.ended()? {
-        bail!("the streams ended with {status} before the measurement did");
-    }
-    let load = Load {
-        window,
-        cpu,
-        resident: resident(agent.pid())?,
-        records: counts.records - counts_before.records,
-        lost: counts.lost,
-    };
-    drop(client);
-    agent.stop();
-    Ok(load)
+    Process::start(&mut command)
 }
 
 /// A worker of the voicelab.

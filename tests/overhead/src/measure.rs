@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::agent::{Agent, Start};
 use crate::condition::Condition;
-use crate::load::{self, Load};
+use crate::load::{self, Load, Watching};
 use crate::peer::Subject;
 use crate::sample::spread;
 use crate::subject::{Kind, ROUND_WRITES};
@@ -67,8 +67,8 @@ pub(crate) struct Figures {
     pub(crate) repetitions: Vec<[Round; 3]>,
     /// Rounds that were measured again, because another agent ran beside them.
     pub(crate) disturbed: u32,
-    /// The agent under load, by attachment.
-    pub(crate) loads: Vec<(Condition, Load)>,
+    /// The worker with all its streams, each time it was measured.
+    pub(crate) loads: Vec<(Watching, Load)>,
 }
 
 /// The measured processes.
@@ -133,7 +133,8 @@ impl Bench {
             return Ok(None);
         };
         let pid = self.watched.pid();
-        Agent::start(&self.voxprobe, self.directory.path(), attachment, pid).map(Some)
+        let directory = self.directory.path();
+        Agent::start(&self.voxprobe, directory, attachment, false, pid).map(Some)
     }
 
     /// A round beside which no other agent ran.
@@ -216,18 +217,15 @@ impl Bench {
         round().context("measure at least once")
     }
 
-    fn loads(&mut self, voicelab: &Path) -> Result<Vec<(Condition, Load)>> {
+    fn loads(&mut self, voicelab: &Path) -> Result<Vec<(Watching, Load)>> {
         let mut loads = Vec::new();
-        for condition in [Condition::Tracepoints, Condition::Raw] {
-            let Some(attachment) = condition.attachment() else {
-                continue;
-            };
-            self.wait_for_others()?;
-            let directory = self.directory.path();
-            loads.push((
-                condition,
-                load::measure(&self.voxprobe, voicelab, directory, attachment)?,
-            ));
+        for _ in 0..ROUNDS {
+            for watching in Watching::ALL {
+                self.wait_for_others()?;
+                let directory = self.directory.path();
+                let load = load::measure(&self.voxprobe, voicelab, directory, watching)?;
+                loads.push((watching, load));
+            }
         }
         Ok(loads)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::condition::Condition;
-use crate::load::STREAMS;
+use crate::load::{Load, STREAMS, Watching};
 use crate::measure::{Figures, Probe, Round};
 use crate::sample::{Spread, spread};
 
@@ -70,16 +70,11 @@ pub(crate) fn print(machine: &str, figures: &Figures) -> Result<()> {
         }
     }
     println!();
-    for (condition, load) in &figures.loads {
+    println!("{STREAMS} paced streams, medians of each turn; CPU in percent of one:");
+    for watching in Watching::ALL {
         println!(
-            "{condition:<12} agent with {STREAMS} paced streams: {:.2} CPU s in {:.1} s ({:.1} % of \
-             one CPU), {:.1} MiB resident, {:.0} records/s, {} lost",
-            load.cpu.as_secs_f64(),
-            load.window.as_secs_f64(),
-            100.0 * load.cpu.as_secs_f64() / load.window.as_secs_f64(),
-            load.resident as f64 / MIB,
-            load.records / load.window.as_secs_f64(),
-            load.lost
+            "{watching:<12} {}",
+            load(figures, watching).context("have a turn")?
         );
     }
     Ok(())
@@ -101,6 +96,30 @@ fn line(figures: &Figures, condition: Condition, value: Value) -> Option<String>
         "{time:>24} {:>9.0} {:>22}",
         added.median,
         shown(ratio, 2)
+    ))
+}
+
+/// The worker and the agent of one kind of watching.
+fn load(figures: &Figures, watching: Watching) -> Option<String> {
+    let turns = figures.loads.iter().filter(|(one, _)| *one == watching);
+    let turns: Vec<&Load> = turns.map(|(_, load)| load).collect();
+    let median = |figure: &dyn Fn(&Load) -> Option<f64>| {
+        let figures: Vec<f64> = turns.iter().filter_map(|load| figure(load)).collect();
+        Some(spread(&figures)?.median)
+    };
+    let percent =
+        |cpu: Duration, load: &Load| 100.0 * cpu.as_secs_f64() / load.window.as_secs_f64();
+    let worker = median(&|load| Some(percent(load.worker, load)))?;
+    let text = format!("worker {worker:.1} %");
+    let Some(agent) = median(&|load| Some(percent(load.agent?.cpu, load))) else {
+        return Some(text);
+    };
+    let resident = median(&|load| Some(load.agent?.resident as f64 / MIB))?;
+    let records = median(&|load| Some(load.agent?.records / load.window.as_secs_f64()))?;
+    let lost = turns.iter().filter_map(|load| load.agent);
+    let lost: f64 = lost.map(|agent| agent.lost).sum();
+    Some(format!(
+        "{text}, agent {agent:.1} %, {resident:.1} MiB resident, {records:.0} records/s, {lost} lost"
     ))
 }
 

@@ -18,6 +18,8 @@ pub enum Cause {
     OwnTimer,
     /// The socket had no room: the receiver does not read.
     SocketBackpressure,
+    /// The network lost what was sent.
+    PacketLoss,
     /// Storage or memory.
     DiskOrPageFault,
     /// The process was stopped or frozen.
@@ -54,7 +56,7 @@ pub struct Rule {
 }
 
 /// Every cause, in the order of [`Cause`].
-pub const RULES: [Rule; 16] = [
+pub const RULES: [Rule; 17] = [
     Rule {
         cause: Cause::CpuContention,
         label: "cpu_contention",
@@ -110,6 +112,14 @@ pub const RULES: [Rule; 16] = [
         shape: "a send found no room in the socket, or waited in it",
         next_step: "Look at the receiver of this connection (orchestrator, client) and the network \
                     between: it reads slower than the audio plays.",
+    },
+    Rule {
+        cause: Cause::PacketLoss,
+        label: "packet_loss",
+        title: "the network lost what was sent",
+        shape: "a send found no room while TCP sent segments again and the receiver had room",
+        next_step: "Look at the path to the receiver: drops of interfaces and queues (ip -s link, \
+                    tc -s qdisc), links that are full, policers, a lossy wireless hop.",
     },
     Rule {
         cause: Cause::DiskOrPageFault,

@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use crate::record::{CpuQuota, Gpu, GpuSample, KtimeNs, Tgid};
+use crate::record::{ConnectionId, CpuQuota, Gpu, GpuSample, KtimeNs, TcpReading, Tgid};
 
-/// Model loads and quota readings kept: a process loads one model at a time, and quotas are read ten
-/// times a second for each process.
+/// Model loads, quota and TCP readings kept: a process loads one model at a time, and the others are read
+/// ten times a second at most.
 const MAX_EVENTS: usize = 1024;
 
 /// GPU samples kept: half a minute at one a second.
@@ -43,11 +43,21 @@ pub enum GpuTrouble {
     },
 }
 
+/// What TCP did on a frame's connection since the frame before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpTrouble {
+    /// Segments sent again.
+    pub resent: u64,
+    /// For how long the receiver's window was full, nanoseconds.
+    pub window_full_ns: u64,
+}
+
 /// The events around.
 #[derive(Debug, Default)]
 pub(super) struct Context {
     loads: VecDeque<(Tgid, KtimeNs, KtimeNs)>,
     quotas: VecDeque<CpuQuota>,
+    tcp: VecDeque<TcpReading>,
     samples: VecDeque<(KtimeNs, Vec<Gpu>)>,
 }
 
@@ -59,6 +69,10 @@ impl Context {
 
     pub(super) fn add_quota(&mut self, quota: CpuQuota) {
         push(&mut self.quotas, quota, MAX_EVENTS);
+    }
+
+    pub(super) fn add_tcp(&mut self, reading: TcpReading) {
+        push(&mut self.tcp, reading, MAX_EVENTS);
     }
 
     pub(super) fn add_sample(&mut self, sample: &GpuSample) {
@@ -89,6 +103,30 @@ impl Context {
         });
         of.map(|quota| quota.throttled_ns)
             .fold(0, u64::saturating_add)
+    }
+
+    /// What TCP did on a connection around an interval; `None` for nothing.
+    pub(super) fn tcp_trouble(
+        &self,
+        connection: ConnectionId,
+        from: KtimeNs,
+        until: KtimeNs,
+    ) -> Option<TcpTrouble> {
+        let of = self
+            .tcp
+            .iter()
+            .filter(|one| one.connection == connection && one.at >= from && one.before <= until);
+        of.copied().fold(None, |sum, one| {
+            let sum: TcpTrouble = sum.unwrap_or_default();
+            Some(TcpTrouble {
+                resent: sum.resent.saturating_add(one.resent),
+                window_full_ns: sum.window_full_ns.saturating_add(one.window_full_ns),
+            })
+        })
+    }
+
+    pub(super) fn remove_connection(&mut self, connection: ConnectionId) {
+        self.tcp.retain(|one| one.connection != connection);
     }
 
     /// What GPUs the process uses did to it around an interval; several answers where several may be.

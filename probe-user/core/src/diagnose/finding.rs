@@ -62,6 +62,8 @@ pub struct Summary {
     pub frames: BTreeMap<Id, u64>,
     /// Late frames by worker and cause.
     pub causes: BTreeMap<(Id, Cause), Tally>,
+    /// Late frames by the percentage of their interval for which there is no cause.
+    pub unexplained: BTreeMap<u8, u64>,
     /// The frames that were late by most, the latest first.
     pub worst: Vec<Finding>,
     /// The last late frames, in the order in which they were judged.
@@ -75,6 +77,7 @@ impl Summary {
         tally.frames += 1;
         tally.underruns += u64::from(finding.late.underrun_ns > 0);
         tally.excess_ns = tally.excess_ns.saturating_add(finding.late.excess_ns);
+        *self.unexplained.entry(unexplained(&finding)).or_default() += 1;
         if self.recent.len() >= RECENT {
             self.recent.pop_front();
         }
@@ -109,4 +112,13 @@ impl Summary {
     pub fn late_frames(&self) -> u64 {
         self.causes.values().map(|tally| tally.frames).sum()
     }
+}
+
+/// Percentage of a late frame's interval for which there is no cause.
+fn unexplained(finding: &Finding) -> u8 {
+    let shares = finding.verdict.shares.iter();
+    let unnamed = shares.filter(|(cause, _)| !cause.is_named());
+    let ns = unnamed.map(|(_, ns)| *ns).fold(0, u64::saturating_add);
+    let percent = u128::from(ns) * 100 / u128::from(finding.late.interval_ns().max(1));
+    u8::try_from(percent.min(100)).unwrap_or(100)
 }

@@ -6,7 +6,7 @@
 
 use super::account::{Account, Kind};
 use super::cause::Cause;
-use super::context::{Context, GpuTrouble};
+use super::context::{Context, GpuTrouble, TcpTrouble};
 use crate::model::LateFrame;
 use crate::record::KtimeNs;
 
@@ -25,6 +25,8 @@ pub struct Verdict {
     pub shares: Vec<(Cause, u64)>,
     /// What the GPUs did meanwhile.
     pub gpus: Vec<GpuTrouble>,
+    /// What TCP did on the connection meanwhile.
+    pub tcp: Option<TcpTrouble>,
 }
 
 /// Judges a frame. Without an account only what the wire tells can be a cause.
@@ -49,6 +51,7 @@ pub(super) fn judge(late: &LateFrame, account: Option<&Account>, context: &Conte
         cause: named(&shares, late.excess_ns),
         shares,
         gpus,
+        tcp: context.tcp_trouble(late.call.connection, from, until),
     }
 }
 
@@ -132,7 +135,18 @@ impl Shares {
         );
         self.add(Cause::Lock, account.ns(Kind::Lock));
         self.add(Cause::TimerOvershoot, account.ns(Kind::Overshoot));
-        self.add(Cause::SocketBackpressure, account.ns(Kind::Backpressure));
+        let full = account.ns(Kind::Backpressure);
+        let tcp = context.tcp_trouble(late.call.connection, from, until);
+        let is_lossy =
+            tcp.is_some_and(|tcp| tcp.resent > 0 && !reaches(tcp.window_full_ns, full, NAMED));
+        self.add(
+            if is_lossy {
+                Cause::PacketLoss
+            } else {
+                Cause::SocketBackpressure
+            },
+            full,
+        );
         self.add(Cause::DiskOrPageFault, account.ns(Kind::Storage));
         self.add(Cause::Stopped, account.ns(Kind::Stopped));
         self.add(Cause::Unexplained, account.ns(Kind::Driver));

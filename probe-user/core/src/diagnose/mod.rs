@@ -21,7 +21,7 @@ use std::collections::{HashMap, VecDeque};
 
 pub use account::{Account, Kind, Part};
 pub use cause::{Cause, RULES, Rule};
-pub use context::{GpuTrouble, harmful};
+pub use context::{GpuTrouble, TcpTrouble, harmful};
 pub use course::{COLUMNS, Course, Frames, GpuCourse, Intervals, Readings, StreamCourse};
 pub use finding::{Finding, RECENT, Recent, Summary, Tally, WORST};
 pub use judge::Verdict;
@@ -36,7 +36,7 @@ use crate::metrics::Metrics;
 use crate::model::{LateFrame, SentFrame};
 use crate::record::{
     Chunk, ConnectionId, CpuQuota, Direction, Evidence, GpuSample, KtimeNs, Process, Role, Sched,
-    Side, Tgid,
+    Side, TcpReading, Tgid,
 };
 
 /// Nanoseconds between a late frame and its judgement: longer than a CPU quota's period with a reading
@@ -189,6 +189,7 @@ impl Diagnosis {
     /// A connection is gone.
     pub fn handle_closed(&mut self, connection: ConnectionId) {
         self.senders.remove(&connection);
+        self.context.remove_connection(connection);
     }
 
     /// Bytes moved.
@@ -214,6 +215,11 @@ impl Diagnosis {
     /// A CPU quota was used up.
     pub fn handle_quota(&mut self, quota: &CpuQuota) {
         self.context.add_quota(*quota);
+    }
+
+    /// TCP counted something on a connection.
+    pub fn handle_tcp(&mut self, reading: &TcpReading) {
+        self.context.add_tcp(*reading);
     }
 
     /// GPU readings came.

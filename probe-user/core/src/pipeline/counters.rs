@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Names of the records, in the order of [`kind`].
-const KINDS: [&str; 17] = [
+const KINDS: [&str; 18] = [
     "process",
     "process_ended",
     "opened",
@@ -30,6 +30,7 @@ const KINDS: [&str; 17] = [
     "evidence",
     "sched",
     "cpu_quota",
+    "tcp",
 ];
 
 fn kind(record: &Record<'_>) -> usize {
@@ -51,6 +52,7 @@ fn kind(record: &Record<'_>) -> usize {
         Record::Evidence(_) => 14,
         Record::Sched(_) => 15,
         Record::CpuQuota(_) => 16,
+        Record::Tcp(_) => 17,
     }
 }
 

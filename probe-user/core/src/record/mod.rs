@@ -8,6 +8,7 @@ mod hook;
 pub mod kernel;
 mod process;
 mod sched;
+mod tcp;
 mod time;
 mod websocket;
 
@@ -22,6 +23,7 @@ pub use hook::{
 };
 pub use process::{Process, Role, Tgid};
 pub use sched::{CpuQuota, Evidence, Left, Sched, Short, Thread, Wait};
+pub use tcp::TcpReading;
 pub use time::KtimeNs;
 pub use websocket::{
     ConnectionEnd, Readability, SocketMessage, SocketMessageForm, WebSocketEvent, WebSocketWhat,
@@ -97,4 +99,6 @@ pub enum Record<'a> {
     Sched(Sched),
     /// A control group's CPU quota was used up meanwhile.
     CpuQuota(CpuQuota),
+    /// TCP sent again, or could not send, meanwhile.
+    Tcp(TcpReading),
 }

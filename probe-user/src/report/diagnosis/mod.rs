@@ -30,6 +30,8 @@ const SHOWN_NS: u64 = 10_000;
 pub struct Diagnosis {
     /// Name and version of this form.
     pub schema: &'static str,
+    /// When it began, on the kernel's monotonic clock; 0 where nothing was watched.
+    pub started_ktime_ns: u64,
     /// How long it watched.
     pub seconds: f64,
     /// Whether scheduling was followed. Without it most causes are `unknown`.
@@ -46,6 +48,8 @@ pub struct Diagnosis {
     pub late_ms: f64,
     /// Over all workers, the cause that took most time first.
     pub causes: Vec<CauseRow>,
+    /// Late frames by how much of their interval has no cause.
+    pub unexplained: Vec<UnexplainedRow>,
     /// By name.
     pub workers: Vec<WorkerRow>,
     /// The frames that were late by most, with their evidence.
@@ -69,6 +73,15 @@ pub struct CauseRow {
     pub underruns: u64,
     /// By how much they were late, all together.
     pub late_ms: f64,
+}
+
+/// Late frames of whose interval about as much has no cause.
+#[derive(Clone, Debug, Serialize)]
+pub struct UnexplainedRow {
+    /// Part of the interval, percent.
+    pub percent: u8,
+    /// How many.
+    pub late_frames: u64,
 }
 
 /// One worker.
@@ -111,6 +124,17 @@ pub struct FrameRow {
     pub evidence: Vec<EvidenceRow>,
     /// What its GPUs did meanwhile, in words.
     pub gpus: Vec<String>,
+    /// What TCP did on its connection meanwhile; `null` for nothing.
+    pub tcp: Option<TcpRow>,
+}
+
+/// What TCP did on a connection.
+#[derive(Clone, Debug, Serialize)]
+pub struct TcpRow {
+    /// Segments sent again.
+    pub resent: u64,
+    /// For how long the receiver's window was full.
+    pub window_full_ms: f64,
 }
 
 /// Lateness by one cause.
@@ -160,6 +184,7 @@ impl Diagnosis {
         let sum = |of: fn(&Tally) -> u64| causes.iter().map(|(_, tally)| of(tally)).sum();
         Self {
             schema: SCHEMA,
+            started_ktime_ns: since.0,
             seconds: summary.until.unwrap_or(since).since(since) as f64 / 1e9,
             scheduling: summary.scheduling,
             unavailable: None,
@@ -168,6 +193,14 @@ impl Diagnosis {
             underruns: sum(|tally| tally.underruns),
             late_ms: ms(sum(|tally| tally.excess_ns)),
             causes: rows(causes),
+            unexplained: summary
+                .unexplained
+                .iter()
+                .map(|(percent, frames)| UnexplainedRow {
+                    percent: *percent,
+                    late_frames: *frames,
+                })
+                .collect(),
             workers: workers(summary),
             worst: summary
                 .worst
@@ -252,6 +285,10 @@ impl FrameRow {
                 .map(|(kind, part)| EvidenceRow::new(kind, part))
                 .collect(),
             gpus: verdict.gpus.iter().map(trouble).collect(),
+            tcp: verdict.tcp.map(|tcp| TcpRow {
+                resent: tcp.resent,
+                window_full_ms: ms(tcp.window_full_ns),
+            }),
         }
     }
 }

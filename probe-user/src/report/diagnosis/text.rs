@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::words::duration;
-use super::{Diagnosis, EvidenceRow, FrameRow};
+use super::{Diagnosis, EvidenceRow, FrameRow, TcpRow};
 
 /// Columns of the report.
 const WIDTH: usize = 80;
@@ -80,8 +80,9 @@ impl Diagnosis {
             for part in frame.evidence.iter().take(PARTS) {
                 line(out, &format!("    {}", evidence(part)));
             }
-            for gpu in &frame.gpus {
-                line(out, &format!("    {gpu}"));
+            let tcp = frame.tcp.as_ref().map(TcpRow::told);
+            for circumstance in frame.gpus.iter().chain(&tcp) {
+                line(out, &format!("    {circumstance}"));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What every form of the report says in words.
 
-use super::{CauseRow, Diagnosis, EvidenceRow};
+use super::{CauseRow, Diagnosis, EvidenceRow, TcpRow};
 
 impl Diagnosis {
     /// How bad it is.
@@ -56,6 +56,17 @@ impl EvidenceRow {
             format!(", {role} {} ({})", other.name, other.process)
         });
         format!("{}{inside}{other}", self.thread)
+    }
+}
+
+impl TcpRow {
+    /// What it was, in a sentence.
+    pub(super) fn told(&self) -> String {
+        format!(
+            "TCP sent {} segments again; the receiver's window was full for {}",
+            self.resent,
+            duration(self.window_full_ms)
+        )
     }
 }
 

@@ -45,6 +45,7 @@ fn late(stream: u32, at: u64, excess: u64) -> Finding {
             cause: Cause::Lock,
             shares: Vec::new(),
             gpus: Vec::new(),
+            tcp: None,
         },
         thread: None,
         account: None::<Account>,

@@ -33,6 +33,9 @@ fn wait_for_input_without_text_is_unexplained() {
     let mut story = Story::new();
     story.tell(wait(SENDER, START + 0.2, START + 90.0, START + 90.0));
     story.assert(Story::frame(START + 90.1), Cause::Unexplained);
+    // 70 of 90 ms.
+    let told: Vec<_> = story.diagnosis.summary().unexplained.iter().collect();
+    assert_eq!(told, [(&77, &1)]);
 }
 
 #[test]

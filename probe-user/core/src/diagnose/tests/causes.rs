@@ -3,7 +3,10 @@
 use super::story::{HELPER, SENDER, START, Story, WORKER, at, thread, timed, wait};
 use crate::diagnose::{Cause, Kind};
 use crate::model::LateFrame;
-use crate::record::{CpuQuota, Gpu, GpuProcess, GpuReadings, GpuSample, Left, Sched, Tgid, Wait};
+use crate::record::{
+    ConnectionId, CpuQuota, Gpu, GpuProcess, GpuReadings, GpuSample, Left, Sched, TcpReading, Tgid,
+    Wait,
+};
 
 /// Ready after 20 ms, on a CPU after 80.
 fn contended() -> Sched {
@@ -158,6 +161,38 @@ fn send_that_waits_or_finds_no_room_blames_the_receiver() {
         ..wait(SENDER, START + 0.2, START + 90.0, START + 90.0)
     });
     story.assert(Story::frame(START + 90.1), Cause::SocketBackpressure);
+}
+
+#[test]
+fn full_socket_of_a_lossy_connection_blames_the_network_while_the_receiver_has_room() {
+    for (resent, window_full_ms, cause) in [
+        (3, 0, Cause::PacketLoss),
+        (3, 30, Cause::PacketLoss),
+        (3, 80, Cause::SocketBackpressure),
+        (0, 30, Cause::SocketBackpressure),
+    ] {
+        let mut story = Story::new();
+        story.tell(Sched {
+            wait: Wait::Send,
+            ..wait(SENDER, START + 0.2, START + 90.0, START + 90.0)
+        });
+        let reading = |connection, before| TcpReading {
+            connection: ConnectionId(connection),
+            at: at(before + 100.0),
+            before: at(before),
+            resent,
+            window_full_ns: window_full_ms * 1_000_000,
+        };
+        story.diagnosis.handle_tcp(&reading(1, START + 10.0));
+        // Those of another connection and of another time say nothing.
+        for _ in 0..9 {
+            story.diagnosis.handle_tcp(&reading(2, START + 10.0));
+            story.diagnosis.handle_tcp(&reading(1, START + 91.0));
+        }
+        let finding = story.assert(Story::frame(START + 90.1), cause);
+        let trouble = finding.verdict.tcp.expect("TCP said something");
+        assert_eq!(trouble.resent, resent);
+    }
 }
 
 #[test]

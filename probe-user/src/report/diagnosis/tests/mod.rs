@@ -30,6 +30,10 @@ fn report() -> Diagnosis {
             part(Kind::OnCpu, 20.0, None),
         ],
         gpus: Vec::new(),
+        tcp: Some(TcpRow {
+            resent: 3,
+            window_full_ms: 12.5,
+        }),
     };
     let shared = FrameRow {
         session: Some("<script>alert(1)</script>".to_owned()),
@@ -50,10 +54,12 @@ fn report() -> Diagnosis {
             pid: 99,
             percent: 40,
         })],
+        tcp: None,
         ..late.clone()
     };
     Diagnosis {
         schema: SCHEMA,
+        started_ktime_ns: 1,
         seconds: 30.0,
         scheduling: true,
         unavailable: None,
@@ -62,6 +68,10 @@ fn report() -> Diagnosis {
         underruns: 1,
         late_ms: 110.75,
         causes: vec![contention.clone(), neighbour.clone()],
+        unexplained: vec![UnexplainedRow {
+            percent: 3,
+            late_frames: 2,
+        }],
         workers: vec![
             WorkerRow {
                 worker,
