@@ -16,6 +16,9 @@ const NAMED: (u64, u64) = (1, 2);
 /// The second most may have this much of the first: above it the two tie.
 const TIED: (u64, u64) = (4, 5);
 
+/// Nanoseconds beyond twice the usual time that a frame may take after the text it waited for.
+const PROMPT_NS: u64 = 20_000_000;
+
 /// Why, and by which shares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -38,6 +41,12 @@ pub(super) fn judge(late: &LateFrame, account: Option<&Account>, context: &Conte
         shares.add_account(late, account, context);
     } else {
         shares.add(Cause::Unknown, late.excess_ns);
+    }
+    let starved_ns = starved_ns(late);
+    if reaches(starved_ns, late.excess_ns, NAMED) {
+        shares = Shares::default();
+        shares.add(Cause::LateUpstreamText, starved_ns);
+        shares.add(Cause::Unexplained, late.excess_ns - starved_ns);
     }
     if reaches(late.paused_ns, late.excess_ns, NAMED) {
         shares = Shares::default();
@@ -189,6 +198,21 @@ impl Shares {
             .sort_by_key(|(cause, ns)| (std::cmp::Reverse(*ns), *cause));
         self.0
     }
+}
+
+/// For how much of the lateness the stream had nothing to speak, nanoseconds: the text came after the
+/// frame was due, and the frame about as soon after it as the stream's first frame after its first
+/// text. What its threads waited for meanwhile does not matter then.
+fn starved_ns(late: &LateFrame) -> u64 {
+    let (Some(text), Some(starting_ns)) = (late.text, late.starting_ns) else {
+        return 0;
+    };
+    let missing_ns = late_text_ns(late, late.previous);
+    let usual_ns = starting_ns.saturating_mul(2).saturating_add(PROMPT_NS);
+    if missing_ns == 0 || late.at.since(text) > usual_ns {
+        return 0;
+    }
+    missing_ns.saturating_add(starting_ns).min(late.excess_ns)
 }
 
 /// For how long after the frame was due the stream's text was still missing, nanoseconds.

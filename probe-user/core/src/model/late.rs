@@ -35,8 +35,10 @@ pub struct LateFrame {
     pub excess_ns: u64,
     /// By how much it missed its playout deadline, nanoseconds; 0 where the listener heard nothing.
     pub underrun_ns: u64,
-    /// When the stream's last text before it arrived.
+    /// When the first text since the frame before arrived.
     pub text: Option<KtimeNs>,
+    /// How long the stream's first frame took after its first text, nanoseconds; `None` when unknown.
+    pub starting_ns: Option<u64>,
     /// How long a PAUSE held the stream since the frame before, nanoseconds.
     pub paused_ns: u64,
 }
@@ -57,6 +59,8 @@ pub(super) struct Sent {
     pub(super) interval: Option<(u64, u64)>,
     /// By how much the deadline was missed, nanoseconds.
     pub(super) underrun_ns: u64,
+    /// When the first text since the frame before arrived.
+    pub(super) text: Option<KtimeNs>,
     /// How long a PAUSE held the stream since the frame before, nanoseconds.
     pub(super) paused_ns: u64,
 }
@@ -130,7 +134,8 @@ impl Lateness {
             at,
             excess_ns: spacing_ns.max(sent.underrun_ns).min(at.since(previous)),
             underrun_ns: sent.underrun_ns,
-            text: stream.last_text,
+            text: sent.text,
+            starting_ns: stream.starting_ns(),
             paused_ns: sent.paused_ns,
         });
     }

@@ -31,8 +31,8 @@ pub(crate) struct Fault {
     pub(crate) gpu: Option<&'static str>,
     /// Fewer do not send enough for it to matter.
     pub(crate) least_streams: u32,
-    /// Before the frames.
-    pub(crate) prepare: fn(&Subject) -> Prepared,
+    /// Before the frames; `None` where this machine cannot have the fault.
+    pub(crate) prepare: fn(&Subject) -> Option<Prepared>,
     /// Does it, for this long.
     pub(crate) inject: fn(&Subject, &Prepared, Duration),
 }
@@ -77,23 +77,23 @@ impl Fault {
             is_from_outside: true,
             prepare: |subject| {
                 pin(subject.pid);
-                Prepared::default()
+                Some(Prepared::default())
             },
             inject: |_, _, time| hog(time),
             ..Self::new("cpu_hog", &["cpu_contention"])
         },
         Self {
             prepare: |subject| {
-                let group = Group::new();
-                if let Some(group) = &group {
-                    group.join(subject.pid);
-                }
-                Prepared { group }
+                let group = Group::new()?;
+                group.join(subject.pid);
+                Some(Prepared { group: Some(group) })
             },
             inject: |subject, prepared, time| {
                 let Some(group) = &prepared.group else {
                     return;
                 };
+                // A frame waits for a part of each period only.
+                let time = 3 * time;
                 group.limit(Some(QUOTA_US));
                 subject.switch(&format!("burn 1 {}", time.as_millis()));
                 sleep(time);
@@ -190,7 +190,7 @@ impl Fault {
             client: AT_ONCE,
             gpu: None,
             least_streams: 1,
-            prepare: |_| Prepared { group: None },
+            prepare: |_| Some(Prepared { group: None }),
             inject: |_, _, _| {},
         }
     }

@@ -55,20 +55,21 @@ pub(crate) struct Found {
     pub(crate) unexplained: Vec<(u64, u64)>,
 }
 
-/// A watch that goes on. Fields are dropped in order: the agent goes before what it watches.
+/// A watch that goes on. Fields are dropped in order: the agent goes before what it watches, and that
+/// before what was prepared for it.
 pub(crate) struct Watch {
     fault: &'static Fault,
     agent: Process,
     report: PathBuf,
     subject: Subject,
-    prepared: Prepared,
     _client: Client,
     _worker: Server,
+    prepared: Prepared,
     _lab: Lab,
 }
 
 impl Watch {
-    /// Starts it; `None` where the worker cannot be had, which is said.
+    /// Starts it; `None` where the worker or the fault cannot be had, which is said.
     pub(crate) fn start(fault: &'static Fault, setting: Setting) -> Option<Self> {
         let lab = Lab::new();
         let faults = lab.path("faults");
@@ -82,7 +83,7 @@ impl Watch {
             port: worker.port,
             faults: faults.clone(),
         };
-        let prepared = (fault.prepare)(&subject);
+        let prepared = (fault.prepare)(&subject)?;
         let report = lab.path("report.json");
         let agent = agent(&lab, fault, &subject, &report);
         // After the agent: of a call that is older than it, nobody knows the method.
@@ -97,9 +98,9 @@ impl Watch {
             agent,
             report,
             subject,
-            prepared,
             _client: client,
             _worker: worker,
+            prepared,
             _lab: lab,
         })
     }

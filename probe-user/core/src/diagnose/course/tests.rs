@@ -39,6 +39,7 @@ fn late(stream: u32, at: u64, excess: u64) -> Finding {
             excess_ns: excess * 1_000_000,
             underrun_ns: 0,
             text: None,
+            starting_ns: None,
             paused_ns: 0,
         },
         verdict: Verdict {

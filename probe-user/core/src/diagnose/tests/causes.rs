@@ -231,6 +231,26 @@ fn text_that_comes_after_the_frame_was_due_blames_upstream() {
 }
 
 #[test]
+fn frame_as_soon_after_late_text_as_the_first_one_blames_upstream_whatever_the_threads_did() {
+    for (text, cause) in [
+        (70.0, Cause::LateUpstreamText),
+        // Long after the text: something else held it.
+        (30.0, Cause::OwnTimer),
+        // In time.
+        (15.0, Cause::OwnTimer),
+    ] {
+        let mut story = Story::new();
+        story.tell(timed(SENDER, START + 0.2, START + 120.0, START + 120.0));
+        let late = LateFrame {
+            text: Some(at(START + text)),
+            starting_ns: Some(30_000_000),
+            ..Story::frame(START + 120.2)
+        };
+        story.assert(late, cause);
+    }
+}
+
+#[test]
 fn text_in_passing_does_not_hide_the_timer_that_released_the_frame() {
     let mut story = Story::new();
     story.tell(wait(SENDER, START + 0.2, START + 40.0, START + 40.0));

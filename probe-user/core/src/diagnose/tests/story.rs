@@ -123,6 +123,7 @@ impl Story {
             excess_ns: at(sent - START - 20.0).0,
             underrun_ns: 0,
             text: None,
+            starting_ns: None,
             paused_ns: 0,
         }
     }

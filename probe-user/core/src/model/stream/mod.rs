@@ -39,7 +39,8 @@ pub(in crate::model) struct Stream {
     /// A PAUSE or STOP waits for its last frame.
     pub(in crate::model) watched: bool,
     pub(in crate::model) last_frame: Option<KtimeNs>,
-    pub(in crate::model) last_text: Option<KtimeNs>,
+    /// First text since the last frame.
+    awaited_text: Option<KtimeNs>,
     pub(in crate::model) frames: u64,
     pub(in crate::model) underruns: u64,
     pub(in crate::model) punctuality: Option<Punctuality>,
@@ -110,7 +111,7 @@ impl Stream {
             awaits_resume: false,
             watched: false,
             last_frame: None,
-            last_text: None,
+            awaited_text: None,
             frames: 0,
             underruns: 0,
             punctuality: None,
@@ -141,6 +142,14 @@ impl Stream {
         }
     }
 
+    /// How long its first frame took after its first text, nanoseconds.
+    pub(in crate::model) fn starting_ns(&self) -> Option<u64> {
+        match (self.first_text, self.first_frame) {
+            (Moment::At(text), Moment::At(frame)) => Some(frame.since(text)),
+            _ => None,
+        }
+    }
+
     /// Its worker has another name: the series are looked up anew.
     pub(in crate::model) fn rename(&mut self, worker: Id) {
         self.worker = worker;
@@ -159,7 +168,7 @@ impl Stream {
 
     /// Text arrived.
     pub(in crate::model) fn handle_text(&mut self, at: KtimeNs) {
-        self.last_text = Some(at);
+        self.awaited_text.get_or_insert(at);
         if self.first_text == Moment::NotYet {
             self.first_text = Moment::At(at);
         }
@@ -226,6 +235,7 @@ impl Stream {
             previous,
             interval: self.observe_interval(at, duration_ns, metrics),
             underrun_ns: self.observe_lateness(at, duration_ns, prebuffer_ns, metrics),
+            text: self.awaited_text.take(),
             paused_ns: paused_ns.saturating_sub(paused_before_ns),
         }
     }
