@@ -13,6 +13,7 @@ mod expressions;
 mod grafana;
 mod kubernetes;
 mod live;
+mod log;
 mod metrics;
 mod names;
 mod promtool;
