@@ -57,7 +57,6 @@ pub fn process_fork(ctx: TracePointContext) -> u32 {
     let parent = header.tgid;
     header.tgid = child;
     header.tid = child;
-    debug!(&ctx, "process {} made process {}", parent, child);
     control(&ProcessRecord {
         header,
         parent,
@@ -68,6 +67,8 @@ pub fn process_fork(ctx: TracePointContext) -> u32 {
     if !shared {
         inherit(parent_files, files);
     }
+    // After the loop: the verifier follows each way into it by itself.
+    debug!(&ctx, "process {} made process {}", parent, child);
     0
 }
 

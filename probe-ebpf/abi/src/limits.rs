@@ -31,7 +31,7 @@ pub const MAX_NOT_STREAMS: u32 = 4096;
 
 /// Descriptors, from 0 on, that a child's table gets from its parent's at the fork itself; what is
 /// beyond them the agent copies a moment later. A look-up takes some 30 ns.
-pub const INHERITED_FDS: i32 = 256;
+pub const INHERITED_FDS: i32 = 64;
 
 /// Connections over all watched processes.
 pub const MAX_CONNECTIONS: u32 = 65_536;
