@@ -7,7 +7,7 @@ use rustix::thread::{
     remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
 };
 
-/// What goes on being needed: maps and library hooks (BPF, PERFMON), sockets and files of other users'
+/// What goes on being needed: maps (BPF, PERFMON), sockets and files of other users'
 /// processes (`SYS_PTRACE`, `DAC_READ_SEARCH`), and libraries that were deleted since they were mapped
 /// (`CHECKPOINT_RESTORE`, which hooks can do without).
 const NEEDED: CapabilitySet = CapabilitySet::BPF
@@ -17,12 +17,13 @@ const NEEDED: CapabilitySet = CapabilitySet::BPF
     .union(CapabilitySet::CHECKPOINT_RESTORE);
 
 /// Gives up every other capability, for this thread and those that it starts from now on, and the way to
-/// get them back by executing a program.
+/// get them back by executing a program. With `hooks`, libraries are hooked as they are loaded: a uprobe
+/// needs `SYS_ADMIN` (seen on Linux 6.18: perf_event_open(2) refuses it to PERFMON alone).
 ///
 /// # Errors
 /// When the kernel refuses: what was not given up stays.
-pub fn drop_unneeded() -> io::Result<()> {
-    let kept = kept(capabilities(None)?.permitted);
+pub fn drop_unneeded(hooks: bool) -> io::Result<()> {
+    let kept = kept(capabilities(None)?.permitted, hooks);
     for capability in CapabilitySet::all().difference(kept).iter() {
         // Where it may not be taken from the bounding set (no CAP_SETPCAP), `no_new_privs` holds.
         let _refused = remove_capability_from_bounding_set(capability);
@@ -42,9 +43,9 @@ pub fn drop_unneeded() -> io::Result<()> {
 }
 
 /// What to keep of what there is. `SYS_ADMIN` stands for BPF and PERFMON where they are not given.
-fn kept(permitted: CapabilitySet) -> CapabilitySet {
+fn kept(permitted: CapabilitySet, hooks: bool) -> CapabilitySet {
     let kept = permitted.intersection(NEEDED);
-    if kept.contains(CapabilitySet::BPF | CapabilitySet::PERFMON) {
+    if !hooks && kept.contains(CapabilitySet::BPF | CapabilitySet::PERFMON) {
         kept
     } else {
         kept | permitted.intersection(CapabilitySet::SYS_ADMIN)
@@ -57,15 +58,22 @@ mod tests {
 
     #[test]
     fn only_what_is_needed_and_there_is_kept() {
-        assert_eq!(kept(CapabilitySet::all()), NEEDED);
-        assert_eq!(kept(CapabilitySet::empty()), CapabilitySet::empty());
+        assert_eq!(kept(CapabilitySet::all(), false), NEEDED);
+        assert_eq!(kept(CapabilitySet::empty(), false), CapabilitySet::empty());
         let container = NEEDED.difference(CapabilitySet::CHECKPOINT_RESTORE);
-        assert_eq!(kept(container | CapabilitySet::NET_RAW), container);
+        assert_eq!(kept(container | CapabilitySet::NET_RAW, false), container);
+    }
+
+    #[test]
+    fn library_hooks_keep_the_administrator_where_there_is_one() {
+        let all = kept(CapabilitySet::all(), true);
+        assert_eq!(all, NEEDED | CapabilitySet::SYS_ADMIN);
+        assert_eq!(kept(NEEDED, true), NEEDED);
     }
 
     #[test]
     fn administrator_stands_for_the_capabilities_for_programs() {
         let old = CapabilitySet::SYS_ADMIN | CapabilitySet::SYS_PTRACE;
-        assert_eq!(kept(old | CapabilitySet::CHOWN), old);
+        assert_eq!(kept(old | CapabilitySet::CHOWN, false), old);
     }
 }

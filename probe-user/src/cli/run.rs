@@ -113,6 +113,7 @@ impl Watch {
             ..Shared::default()
         };
         let attachment = settings.hooks.attachment;
+        let hooks = !settings.library_hooks.is_empty();
         let mut agent = Agent::new(settings, shared.clone())?;
         CostMetrics::hooks(shared.metrics.registry(), attachment).context("register metrics")?;
         if let Some(worker) = worker {
@@ -134,7 +135,7 @@ impl Watch {
         // Threads that are started from here on have no more than this one. Only where it serves: a report
         // may have to be written into another user's folder at the end.
         if endpoint.is_some()
-            && let Err(error) = privileges::drop_unneeded()
+            && let Err(error) = privileges::drop_unneeded(hooks)
         {
             tracing::warn!(%error, "capabilities that are not needed any more are kept");
         }

@@ -24,7 +24,11 @@ pub enum HookFault {
     )]
     NotCode,
     /// The kernel does not set the breakpoint.
-    #[error("the kernel refused the hook ({0}); report this line with the output of `uname -r`")]
+    #[error(
+        "the kernel refused the hook ({0}); where that is a lack of permission run voxprobe with \
+         CAP_SYS_ADMIN, and restart it where the hook is new; else report this line with the output of \
+         `uname -r`"
+    )]
     Refused(String),
     /// Too many libraries.
     #[error("too many library files; narrow the hook's `library` pattern")]
