@@ -5,9 +5,9 @@
 pub const FRAGMENT_BYTES: usize = 8 * 1024;
 
 /// Steps one captured call may take: one for each iovec entered and one for each copy made.
-/// 24 iovecs (the most grpc-core sends) and the 16 fragments of a 128 KiB receive (the most it
+/// 64 iovecs (grpc-core sends up to 24 at rest, and more when its threads had to wait) and the 16 fragments of a 128 KiB receive (the most it
 /// reads) fit; what is beyond them becomes a gap of reason `CaptureLimit`.
-pub const CALL_PIECES: u32 = 56;
+pub const CALL_PIECES: u32 = 144;
 
 /// Messages of one `sendmmsg`/`recvmmsg` whose bytes are counted. Stream sockets see these calls
 /// with one message, if at all.

@@ -150,7 +150,7 @@ fn many_vectors() -> anyhow::Result<Vec<Report>> {
 
 /// One message larger than one capture, between small ones.
 fn large_message() -> anyhow::Result<Vec<Report>> {
-    const LARGE_BYTES: usize = 600_000;
+    const LARGE_BYTES: usize = 2_000_000;
     let mut pair = Pair::tcp()?;
     sockopt::set_socket_send_buffer_size(&pair.client, 1 << 20)?;
     sockopt::set_socket_recv_buffer_size(&pair.server, 1 << 20)?;
