@@ -18,7 +18,7 @@ const NEEDED: CapabilitySet = CapabilitySet::BPF
 
 /// Gives up every other capability, for this thread and those that it starts from now on, and the way to
 /// get them back by executing a program. With `hooks`, libraries are hooked as they are loaded: a uprobe
-/// needs `SYS_ADMIN` (seen on Linux 6.18: perf_event_open(2) refuses it to PERFMON alone).
+/// needs `SYS_ADMIN` (seen on Linux 6.18: `perf_event_open` refuses it to PERFMON alone).
 ///
 /// # Errors
 /// When the kernel refuses: what was not given up stays.
