@@ -21,14 +21,9 @@ const SESSIONS: Duration = Duration::from_mins(1);
 const PREFIX: &str = "orchestrator_";
 
 /// Every kind of message, and every end that leaves the server running.
-///
-/// Two sessions at a time: more of them on a busy machine go to the worker in one send of more pieces
-/// than are captured, which is a counted loss.
-const TALK: [&str; 12] = [
+const TALK: [&str; 10] = [
     "--sessions",
     "6",
-    "--concurrent",
-    "2",
     "--utterances",
     "2",
     "--interrupt",
