@@ -1,32 +1,57 @@
 """When gRPC's bytes crossed the kernel, from `libsocket_clock.so`, where that is preloaded.
 
-Monotonic nanoseconds. Without it the times asked with are the answer: a lower bound of a send, an upper
-bound of a receive.
+Monotonic nanoseconds. A message is found by its bytes. Without the library, and for a message that it
+does not find, the time asked with or at is the answer: a lower bound of a send, an upper bound of a
+receive.
 """
 
 import ctypes
 import time
 
+# A compression flag and a length stand before a message (gRPC over HTTP/2).
+PREFIX = 5
 
-def _function(name: str):
+# An RST_STREAM frame's length, type and flags (RFC 9113, 4.1 and 6.4).
+RESET = b"\x00\x00\x04\x03\x00"
+
+
+def _function(name: str, *arguments):
     try:
         function = getattr(ctypes.CDLL(None), name)
     except AttributeError:
-        return lambda _: 0
-    function.argtypes, function.restype = [ctypes.c_uint64], ctypes.c_uint64
+        return lambda *_: 0
+    function.argtypes, function.restype = arguments, ctypes.c_uint64
     return function
 
 
-_sent_since = _function("socket_clock_sent_since")
-_received_until = _function("socket_clock_received_until")
+_BYTES = (ctypes.c_char_p, ctypes.c_size_t)
+_sent_since = _function("socket_clock_sent_since", ctypes.c_uint64, *_BYTES)
+_received = _function("socket_clock_received", *_BYTES)
 
 
-def sent_since(handed_ns: int) -> int:
-    """The send that carried what was handed over at `handed_ns`: the first one since."""
-    return _sent_since(handed_ns) or handed_ns
+def framed(message) -> bytes:
+    """A message as gRPC writes it: not compressed, its length before it."""
+    serialized = message.SerializeToString()
+    return b"\x00" + len(serialized).to_bytes(4, "big") + serialized
 
 
-def received() -> int:
-    """The receive that brought what is known just now: the last one."""
-    now_ns = time.monotonic_ns()
-    return _received_until(now_ns) or now_ns
+def sent_since(handed_ns: int, message) -> int:
+    """The send that carried a message handed over at `handed_ns`."""
+    return _since(handed_ns, framed(message))
+
+
+def reset_since(handed_ns: int) -> int:
+    """The send that reset a stream that was cancelled at `handed_ns`."""
+    return _since(handed_ns, RESET)
+
+
+def received(message) -> int:
+    """The receive that brought a message's end."""
+    wanted = framed(message)
+    # An empty message's bytes are found anywhere.
+    found = len(wanted) > PREFIX and _received(wanted, len(wanted))
+    return found or time.monotonic_ns()
+
+
+def _since(handed_ns: int, wanted: bytes) -> int:
+    return _sent_since(handed_ns, wanted, len(wanted)) or handed_ns

@@ -22,7 +22,7 @@ class Truth:
     def __init__(self, path: str | None) -> None:
         self._file = open(path, "w", encoding="utf-8") if path else None
         self._pending: list[tuple[int, str, dict]] = []
-        self._handed: list[tuple[int, str, dict]] = []
+        self._handed: list[tuple[int, object, str, dict]] = []
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._counts: dict = {
@@ -54,14 +54,14 @@ class Truth:
         with self._lock:
             self._pending.append((t_ns, event, fields))
 
-    def record_received(self, event: str, **fields) -> None:
-        """Records an event that what gRPC has just received is."""
-        self.record_at(socket_clock.received(), event, **fields)
+    def record_received(self, message, event: str, **fields) -> None:
+        """Records an event that a message which gRPC has received is."""
+        self.record_at(socket_clock.received(message), event, **fields)
 
-    def record_sent(self, event: str, **fields) -> None:
-        """Records an event that what is now handed to gRPC is, once it is sent."""
+    def record_sent(self, message, event: str, **fields) -> None:
+        """Records an event that a message which is now handed to gRPC is, once it is sent."""
         with self._lock:
-            self._handed.append((time.monotonic_ns(), event, fields))
+            self._handed.append((time.monotonic_ns(), message, event, fields))
 
     def count_gaps(self, gaps: int) -> None:
         """Adds sequence numbers that a client found missing."""
@@ -98,7 +98,9 @@ class Truth:
         until_ns = time.monotonic_ns() - (0 if closing else SENDING_NS)
         sent = [event for event in self._handed if event[0] <= until_ns]
         self._handed = [event for event in self._handed if event[0] > until_ns]
-        return [(socket_clock.sent_since(at_ns), *event) for at_ns, *event in sent]
+        return [
+            (socket_clock.sent_since(at_ns, message), *event) for at_ns, message, *event in sent
+        ]
 
     def _count(self, event: str, fields: dict) -> None:
         counts = self._counts

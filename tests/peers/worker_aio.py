@@ -41,35 +41,40 @@ class Service(service.TTSServiceServicer):
 
     async def StartSession(self, request, context):
         model = request.model_id or self.worker.known[0]
-        call = answers.Call(self.worker, context, "StartSession", request.session_id, model)
+        call = answers.Call(
+            self.worker, request, context, "StartSession", request.session_id, model
+        )
         async with self.loading:
             refusal, _ = await self.load_alone(model)
             refusal = refusal or self.worker.start_session(request.session_id, model, call.peer)
-        success = call.answered(refusal is None)
-        return messages.StartSessionResponse(success=success, message=refusal or "")
+        success = refusal is None
+        answer = messages.StartSessionResponse(success=success, message=refusal or "")
+        return call.answer(answer, success)
 
     async def EndSession(self, request, context):
         return answers.end_session(self.worker, request, context)
 
     async def ListModels(self, request, context):
-        return answers.list_models(self.worker, context)
+        return answers.list_models(self.worker, request, context)
 
     async def LoadModel(self, request, context):
-        call = answers.Call(self.worker, context, "LoadModel", model=request.model_id)
+        call = answers.Call(self.worker, request, context, "LoadModel", model=request.model_id)
         async with self.loading:
             refusal, duration_ns = await self.load_alone(request.model_id)
-        return messages.LoadModelResponse(
-            success=call.answered(refusal is None),
+        success = refusal is None
+        answer = messages.LoadModelResponse(
+            success=success,
             message=refusal or "",
             load_duration_ms=duration_ns // 1_000_000,
         )
+        return call.answer(answer, success)
 
     async def UnloadModel(self, request, context):
         async with self.loading:
             return answers.unload_model(self.worker, request, context)
 
     async def GetCapabilities(self, request, context):
-        return answers.get_capabilities(self.worker, context)
+        return answers.get_capabilities(self.worker, request, context)
 
     async def Control(self, request, context):
         control = answers.ControlCall(self.worker, request, context)

@@ -259,6 +259,7 @@ class StreamState:
         if is_final:
             self.reason = "finished"
         self.worker.truth.record_sent(
+            frame,
             "frame",
             stream=self.number,
             session=self.session.name,
@@ -271,6 +272,7 @@ class StreamState:
     def record_text(self, chunk) -> None:
         """Records a chunk that was received."""
         self.worker.truth.record_received(
+            chunk,
             "text",
             stream=self.number,
             session=chunk.session_id,

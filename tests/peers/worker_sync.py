@@ -47,34 +47,39 @@ class Service(service.TTSServiceServicer):
 
     def StartSession(self, request, context):
         model = request.model_id or self.worker.known[0]
-        call = answers.Call(self.worker, context, "StartSession", request.session_id, model)
+        call = answers.Call(
+            self.worker, request, context, "StartSession", request.session_id, model
+        )
         with self.loading:
             refusal, _ = self.load_alone(model)
             refusal = refusal or self.worker.start_session(request.session_id, model, call.peer)
-        success = call.answered(refusal is None)
-        return messages.StartSessionResponse(success=success, message=refusal or "")
+        success = refusal is None
+        answer = messages.StartSessionResponse(success=success, message=refusal or "")
+        return call.answer(answer, success)
 
     def EndSession(self, request, context):
         return answers.end_session(self.worker, request, context)
 
     def ListModels(self, request, context):
-        return answers.list_models(self.worker, context)
+        return answers.list_models(self.worker, request, context)
 
     def LoadModel(self, request, context):
-        call = answers.Call(self.worker, context, "LoadModel", model=request.model_id)
+        call = answers.Call(self.worker, request, context, "LoadModel", model=request.model_id)
         refusal, duration_ns = self.load(request.model_id)
-        return messages.LoadModelResponse(
-            success=call.answered(refusal is None),
+        success = refusal is None
+        answer = messages.LoadModelResponse(
+            success=success,
             message=refusal or "",
             load_duration_ms=duration_ns // 1_000_000,
         )
+        return call.answer(answer, success)
 
     def UnloadModel(self, request, context):
         with self.loading:
             return answers.unload_model(self.worker, request, context)
 
     def GetCapabilities(self, request, context):
-        return answers.get_capabilities(self.worker, context)
+        return answers.get_capabilities(self.worker, request, context)
 
     def Control(self, request, context):
         control = answers.ControlCall(self.worker, request, context)

@@ -45,6 +45,8 @@ class Session:
         self.playing: Utterance | None = None
         self.utterances, self.text_number = 0, 0
         self.held: dict | None = None
+        # A command is on its way to the worker; what its answer is awaited for.
+        self.telling, self.unsettled = False, None
         # The message that the next call is made for: its kind, and when it was received.
         self.causing: tuple[str, int] | None = None
         # When the last unary call was sent.
@@ -197,7 +199,7 @@ class Session:
             status = error.code().value[0]
             if on_status:
                 on_status(status)
-        self.sent_ns = socket_clock.sent_since(handed_ns)
+        self.sent_ns = socket_clock.sent_since(handed_ns, request)
         if causing:
             self.handled(*causing, self.sent_ns)
         self.truth.record(
@@ -278,7 +280,8 @@ class Session:
             yield chunk
             # The library asks for more once it has written.
             if received_ns is not None:
-                self.handled("TextChunk", received_ns, socket_clock.sent_since(handed_ns))
+                sent_ns = socket_clock.sent_since(handed_ns, chunk)
+                self.handled("TextChunk", received_ns, sent_ns)
             if chunk.is_final:
                 return
 
@@ -312,7 +315,7 @@ class Session:
             await self.say_failure(status)
 
     async def forward(self, utterance: Utterance, frame) -> None:
-        utterance.last_audio_ns = socket_clock.received()
+        utterance.last_audio_ns = socket_clock.received(frame)
         fields = {"utterance": utterance.number, "sequence": frame.sequence_number}
         self.record_at(utterance.last_audio_ns, "audio_received", **fields)
         if self.held is not None:
@@ -354,9 +357,14 @@ class Session:
         request = messages.ControlRequest(
             session_id=self.name, command=messages.ControlCommand.Value(command)
         )
+        self.telling = True
         answer = await self.call("Control", request)
+        self.telling = False
         if answer is not None and self.held is not None and command != "RESUME":
-            self.held["answered_ns"] = socket_clock.received()
+            self.held["answered_ns"] = socket_clock.received(answer)
+        unsettled, self.unsettled = self.unsettled, None
+        if unsettled:
+            self.settle(unsettled)
 
     async def interrupt(self, trigger: str, trigger_ns: int | None) -> None:
         """Ends what plays before its time."""
@@ -380,7 +388,7 @@ class Session:
             playing.task.cancel()
             await asyncio.gather(playing.task, return_exceptions=True)
             if causing:
-                self.handled(*causing, socket_clock.sent_since(handed_ns))
+                self.handled(*causing, socket_clock.reset_since(handed_ns))
             self.settle(playing)
             self.record("utterance_ended", utterance=playing.number, reason="interrupted")
             self.playing = None
@@ -388,7 +396,10 @@ class Session:
             await playing.task
 
     def settle(self, utterance: Utterance) -> None:
-        """Ends the interruption in force."""
+        """Ends the interruption in force, once the worker's answer is there."""
+        if self.telling:
+            self.unsettled = utterance
+            return
         held, self.held = self.held, None
         if held:
             self.record(

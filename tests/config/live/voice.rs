@@ -14,7 +14,10 @@ use probe_tests::lab::Lab;
 use probe_tests::orchestra::{Front, Orchestrator, Talker};
 use probe_tests::peer::{Client, Server};
 use probe_tests::probe::Probe;
+use probe_tests::process::eventually;
 use probe_tests::redis::Redis;
+
+use super::SOON;
 
 /// Label `worker`.
 pub(super) const WORKER: &str = "tts-lab@0";
@@ -32,6 +35,9 @@ const TALKER: [&str; 7] = [
     "3",
     "--interrupt",
 ];
+
+/// Between two frames that are held back: more than each is.
+const BETWEEN_STALLS: Duration = Duration::from_secs(1);
 
 /// Between two Redis commands.
 const BETWEEN_COMMANDS: Duration = Duration::from_millis(100);
@@ -114,7 +120,17 @@ impl Voice {
     /// Once everything that makes a series of its own: a frame so late that its listener hears a gap,
     /// one that is not forwarded, a session that fails, a command that Redis refuses.
     pub(super) fn trouble(&self) {
-        self.fault(&["stall", "400"]);
+        // An utterance's first frame has nobody waiting for it: the fault may hit one.
+        let gap = eventually(SOON, || {
+            self.fault(&["stall", "400"]);
+            std::thread::sleep(BETWEEN_STALLS);
+            let scrape = self.probe.scrape();
+            scrape
+                .series("worker_audio_underruns_total", &[])
+                .next()
+                .is_some()
+        });
+        assert!(gap, "no gap is counted");
         for fault in ["drop 1", "error SYNTHESIS_FAILED", "redis-error"] {
             self.orchestrator.fault(fault);
         }

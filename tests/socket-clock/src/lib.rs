@@ -1,22 +1,18 @@
 //! Preloaded (`LD_PRELOAD`) into a peer whose gRPC library does not say when its bytes crossed the
 //! kernel: `sendmsg` and `recvmsg`, which that library uses for its sockets, are passed on to libc and
-//! their times kept, as the kernel's tracepoints see them: the entry of a send, the return of a
-//! receive. Monotonic nanoseconds; receives of nothing and sends of mere acknowledgements do not count.
+//! their times and bytes kept, as the kernel's tracepoints see them: the entry of a send, the return of
+//! a receive. Monotonic nanoseconds. A message is found by its bytes.
 
-mod ring;
+mod log;
 
 use std::ffi::{CStr, c_int, c_void};
 use std::sync::OnceLock;
 
 use libc::{msghdr, ssize_t};
-use ring::Ring;
+use log::Log;
 
-/// Bytes from which a send carries a message: an HTTP/2 PING has 17, a `WINDOW_UPDATE` 13, and one may go
-/// with two of the other (RFC 9113, 6.7 and 6.9); the shortest request of the `tts` service has some 50.
-const MESSAGE_BYTES: ssize_t = 44;
-
-static SENT: Ring = Ring::new();
-static RECEIVED: Ring = Ring::new();
+static SENT: Log = Log::new();
+static RECEIVED: Log = Log::new();
 
 /// Stands before libc's function of this name.
 ///
@@ -33,8 +29,9 @@ pub unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int
         let next: Function = std::mem::transmute(*NEXT.get_or_init(|| after_this(c"sendmsg")));
         next(fd, message, flags)
     };
-    if sent >= MESSAGE_BYTES {
-        SENT.push(at_ns);
+    if sent > 0 {
+        // SAFETY: the kernel has just read so many bytes of it.
+        SENT.push(at_ns, fd, unsafe { moved(message, sent) });
     }
     sent
 }
@@ -54,21 +51,63 @@ pub unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) 
         next(fd, message, flags)
     };
     if received > 0 {
-        RECEIVED.push(monotonic_ns());
+        let at_ns = monotonic_ns();
+        // SAFETY: the kernel has just written so many bytes to it.
+        RECEIVED.push(at_ns, fd, unsafe { moved(message, received) });
     }
     received
 }
 
-/// Entry of the first send at or after a time; 0 when there was none, or it is too long ago.
+/// Entry of the first send at or after a time that carried the end of these bytes; 0 when there was
+/// none, or it is too long ago.
+///
+/// # Safety
+///
+/// `length` bytes can be read at `bytes`.
 #[unsafe(no_mangle)]
-pub extern "C" fn socket_clock_sent_since(since_ns: u64) -> u64 {
-    SENT.first_since(since_ns)
+pub unsafe extern "C" fn socket_clock_sent_since(
+    since_ns: u64,
+    bytes: *const u8,
+    length: usize,
+) -> u64 {
+    // SAFETY: the caller promises it.
+    let bytes = unsafe { std::slice::from_raw_parts(bytes, length) };
+    SENT.first_since(since_ns, bytes).unwrap_or(0)
 }
 
-/// Return of the last receive until a time; 0 when there was none, or it is too long ago.
+/// Return of the last receive that brought the end of these bytes; 0 when there was none, or it is too
+/// long ago.
+///
+/// # Safety
+///
+/// `length` bytes can be read at `bytes`.
 #[unsafe(no_mangle)]
-pub extern "C" fn socket_clock_received_until(until_ns: u64) -> u64 {
-    RECEIVED.last_until(until_ns)
+pub unsafe extern "C" fn socket_clock_received(bytes: *const u8, length: usize) -> u64 {
+    // SAFETY: the caller promises it.
+    let bytes = unsafe { std::slice::from_raw_parts(bytes, length) };
+    RECEIVED.last(bytes).unwrap_or(0)
+}
+
+/// The first bytes of a message's buffers.
+///
+/// # Safety
+///
+/// The message has buffers of at least so many bytes, which can be read.
+unsafe fn moved(message: *const msghdr, length: ssize_t) -> Vec<u8> {
+    let mut left = length.unsigned_abs();
+    let mut bytes = Vec::with_capacity(left);
+    // SAFETY: as promised.
+    let buffers = unsafe { std::slice::from_raw_parts((*message).msg_iov, (*message).msg_iovlen) };
+    for buffer in buffers {
+        let length = buffer.iov_len.min(left);
+        if length > 0 {
+            let part = buffer.iov_base.cast::<u8>().cast_const();
+            // SAFETY: as promised.
+            bytes.extend_from_slice(unsafe { std::slice::from_raw_parts(part, length) });
+        }
+        left -= length;
+    }
+    bytes
 }
 
 /// Address of the next library's function of this name.

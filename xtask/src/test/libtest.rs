@@ -1,6 +1,6 @@
 //! Reads what `cargo test -- --show-output` prints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Counts over every test binary of one run.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(super) struct Tally {
     pub(super) ignored: usize,
     /// Tests that printed why they did nothing: name → reason.
     pub(super) skipped: BTreeMap<String, String>,
+    /// Tests that failed.
+    pub(super) failures: BTreeSet<String>,
     /// The test whose output is being read.
     pub(super) shown: Option<String>,
 }
@@ -27,6 +29,8 @@ impl Tally {
             self.ignored += number_before(result, " ignored");
         } else if let Some(name) = output_heading(line) {
             self.shown = Some(name.to_string());
+        } else if let Some(name) = failed(line) {
+            self.failures.insert(name.to_string());
         } else if let (Some(name), Some(reason)) = (&self.shown, line.strip_prefix("skipped: ")) {
             self.skipped
                 .entry(name.clone())
@@ -40,6 +44,11 @@ impl Tally {
 /// `---- NAME stdout ----`, above the output of a test.
 fn output_heading(line: &str) -> Option<&str> {
     line.strip_prefix("---- ")?.strip_suffix(" stdout ----")
+}
+
+/// `test NAME ... FAILED`.
+fn failed(line: &str) -> Option<&str> {
+    line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
 }
 
 /// The number right before a word, as in `ok. 3 passed; 0 failed`; 0 where the word is absent.
@@ -92,6 +101,12 @@ mod tests {
         let reason = tally.skipped.get("nvml::agrees").map(String::as_str);
         assert_eq!(reason, Some("nvidia-ml-py is not installed"));
         assert_eq!(tally.skipped.len(), 1);
+    }
+
+    #[test]
+    fn failed_tests_are_named() {
+        let tally = tally("test hooks::late ... FAILED\ntest hooks::early ... ok\n");
+        assert_eq!(Vec::from_iter(tally.failures), ["hooks::late"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The table at the end of `test`, and its last line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ pub(super) struct Row {
     failed: usize,
     skipped: usize,
     took: Duration,
+    /// Tests that failed.
+    failures: BTreeSet<String>,
     /// Reasons of the skips, each with how many tests gave it.
     reasons: BTreeMap<String, usize>,
 }
@@ -52,6 +54,7 @@ impl Row {
             failed,
             skipped: skips.len() + tally.ignored,
             took,
+            failures: tally.failures.clone(),
             reasons,
         }
     }
@@ -97,6 +100,9 @@ impl fmt::Display for Summary {
             )?;
         }
         for row in &self.rows {
+            for test in &row.failures {
+                writeln!(f, "{}: failed: {test}", row.level)?;
+            }
             for (reason, tests) in &row.reasons {
                 writeln!(f, "{}: {tests} skipped: {reason}", row.level)?;
             }
@@ -189,8 +195,15 @@ mod tests {
                 Duration::from_secs(2),
             ));
         }
+        let tally = Tally {
+            failed: 1,
+            failures: BTreeSet::from(["hooks::late".to_string()]),
+            ..Tally::default()
+        };
+        summary.add(Row::new("compat", &tally, &map(&[]), false, Duration::ZERO));
         let text = summary.to_string();
-        assert_eq!(text.lines().last(), Some("102 passed, 0 failed, 1 skipped"));
+        assert_eq!(text.lines().last(), Some("102 passed, 1 failed, 1 skipped"));
+        assert!(text.contains("compat: failed: hooks::late"), "{text}");
         assert!(
             text.contains("unit: 1 skipped: ignored by their own attribute"),
             "{text}"
