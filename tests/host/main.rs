@@ -8,6 +8,7 @@
 )]
 
 mod causes;
+mod containers;
 mod deflate;
 mod endings;
 mod endurance;

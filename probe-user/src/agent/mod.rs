@@ -2,6 +2,7 @@
 //! own, and the HTTP endpoint another.
 
 mod beat;
+mod containers;
 mod cost;
 mod hooks;
 mod reload;
@@ -32,6 +33,7 @@ use crate::{
     settings::Settings,
 };
 use beat::Beat;
+use containers::ContainerInfo;
 pub use cost::CostMetrics;
 pub use reload::{Next, Reloads};
 pub use streams::{StreamRow, Streams};
@@ -73,6 +75,7 @@ pub struct Agent {
     ingest: Ingest,
     pipeline: Pipeline,
     cost: CostMetrics,
+    containers: Option<ContainerInfo>,
     reloads: Option<Reloads>,
     capture: Option<(capture::Writer, PathBuf)>,
 }
@@ -86,6 +89,10 @@ impl Agent {
             settings.model_files.roots(),
         )?;
         let cost = CostMetrics::register(shared.metrics.registry());
+        let containers = settings
+            .container_logs
+            .clone()
+            .map(|logs| ContainerInfo::register(shared.metrics.registry(), logs));
         let profile = Arc::clone(&settings.profile);
         let pipeline = Pipeline::new(profile, settings.model, shared.metrics.clone());
         let ingest = Ingest::new(
@@ -101,6 +108,7 @@ impl Agent {
             ingest,
             pipeline,
             cost,
+            containers,
             reloads: None,
             capture: None,
         })
@@ -219,6 +227,9 @@ impl Agent {
         }
         if due.publish {
             self.cost.update(ingest);
+            if let Some(containers) = &mut self.containers {
+                containers.update(&ingest.tracker);
+            }
             self.shared.streams.publish(pipeline.model());
             if pipeline.diagnosis().is_on() {
                 tell(

@@ -94,6 +94,13 @@ impl Tracker {
         &self.processes
     }
 
+    /// Watched processes, with when each started, in clock ticks since boot; those that were gone before
+    /// that could be read are left out.
+    pub fn started_processes(&self) -> impl Iterator<Item = (&Process, u64)> {
+        let all = self.processes.values();
+        all.filter_map(|process| Some((process, *self.started.get(&process.tgid)?)))
+    }
+
     /// Their ids, for another thread.
     pub fn watched(&self) -> Watched {
         self.watched.clone()

@@ -73,6 +73,7 @@ section! { Hooks {
 section! { Discovery {
     #[serde(deserialize_with = "duration::deserialize")]
     interval: Duration = Duration::from_secs(10),
+    container_logs: OptionalPath = OptionalPath("/var/log/containers".to_owned()),
 } }
 section! { Playout {
     #[serde(deserialize_with = "duration::deserialize")]

@@ -48,6 +48,8 @@ pub struct Settings {
     pub library_hooks: Vec<HookTarget>,
     /// How often `/proc` is looked over for processes whose start was missed.
     pub discovery_interval: Duration,
+    /// Where the kubelet links to containers' logs; `None` not to look.
+    pub container_logs: Option<PathBuf>,
     /// What the voice system says.
     pub profile: Arc<Profile>,
     /// The profile's text, for captures.
@@ -118,6 +120,7 @@ impl Settings {
             targets,
             library_hooks,
             discovery_interval: file.discovery.interval,
+            container_logs: file.discovery.container_logs.into_path(),
             profile: Arc::new(profile),
             profile_text,
             model: ModelSettings {

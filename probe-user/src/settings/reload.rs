@@ -25,6 +25,10 @@ impl Settings {
                 "discovery.interval",
                 self.discovery_interval != next.discovery_interval,
             ),
+            (
+                "discovery.container_logs",
+                self.container_logs != next.container_logs,
+            ),
             ("models.roots", self.model_files != next.model_files),
             (
                 "labels.sessions",
