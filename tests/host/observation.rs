@@ -65,6 +65,7 @@ impl Observation {
         assert_eq!(seen(&self.metrics), moved(&self.reports), "bytes in all");
         assert_lossless_but_for_limits(&self.metrics);
         for (report, opened) in self.connections() {
+            assert_eq!(opened.side, Some(report.side), "{report:?}");
             for (direction, bytes) in [
                 (Direction::Sent, report.sent),
                 (Direction::Received, report.received),
@@ -79,7 +80,8 @@ impl Observation {
     }
 
     /// Each report with its connection. Ports are used again, so that of several that fit the first
-    /// that is left counts; how much each moved then tells whether that was right.
+    /// that is left counts; how much each moved then tells whether that was right. One whose opening is
+    /// lost, and whose process ended before anybody looked, is told by what it moved alone.
     pub(crate) fn connections(&self) -> Vec<(&Report, &Opened)> {
         let mut left: Vec<&Opened> = self.capture.opened.iter().collect();
         let mut connections = Vec::new();
@@ -87,11 +89,24 @@ impl Observation {
             let index = left
                 .iter()
                 .position(|opened| fits(opened, report))
+                .or_else(|| left.iter().position(|opened| self.may_be(opened, report)))
                 .unwrap_or_else(|| panic!("no {report:?} in {left:?}"));
             connections.push((report, left.remove(index)));
         }
         assert!(left.is_empty(), "connections that nobody made: {left:?}");
         connections
+    }
+
+    /// Whether a connection of which nothing else is known moved no more than reported.
+    fn may_be(&self, opened: &Opened, report: &Report) -> bool {
+        let moved = |direction| {
+            let stream = self.capture.stream(opened.connection, direction);
+            let last = stream.chunks.last();
+            last.map_or(0, |last| last.offset + u64::from(last.length))
+        };
+        opened.side.is_none()
+            && moved(Direction::Sent) <= report.sent
+            && moved(Direction::Received) <= report.received
     }
 }
 

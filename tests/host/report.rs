@@ -1,12 +1,11 @@
 //! The HTML report of a recorded diagnosis, in a real browser that has no network.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use probe_tests::artifacts;
 use probe_tests::lab::Lab;
+use probe_tests::picture::{drawn, pixels};
 use probe_tests::skip::{program, skip};
 
 /// Late frames by a held lock in the capture, each in another stream.
@@ -109,21 +108,6 @@ fn html_report_is_drawn_for_bright_and_for_dark_rooms() {
         let background = *pixels.first().expect("a pixel");
         let brightness: u32 = background.iter().map(|part| u32::from(*part)).sum();
         assert_eq!(brightness < 3 * 128, is_dark, "{background:?}");
-        let drawn = pixels.iter().filter(|pixel| **pixel != background).count();
-        assert!(drawn as f64 > pixels.len() as f64 * DRAWN, "{drawn}");
+        assert!(drawn(&pixels) > DRAWN, "{}", drawn(&pixels));
     }
-}
-
-/// Red, green and blue of each pixel.
-fn pixels(picture: &Path) -> Vec<[u8; 3]> {
-    let file = BufReader::new(File::open(picture).expect("a picture"));
-    let mut reader = png::Decoder::new(file).read_info().expect("a PNG");
-    let mut bytes = vec![0; reader.output_buffer_size().expect("a size")];
-    let frame = reader.next_frame(&mut bytes).expect("pixels");
-    assert_eq!(frame.bit_depth, png::BitDepth::Eight);
-    let samples = frame.color_type.samples();
-    let pixels = bytes.chunks_exact(samples);
-    pixels
-        .map(|pixel| [0, 1, 2].map(|part| pixel.get(part).copied().unwrap_or(0)))
-        .collect()
 }

@@ -51,6 +51,11 @@ pub fn grafana_schema() -> Option<PathBuf> {
     env::var_os("VOXPROBE_GRAFANA_SCHEMA").map(PathBuf::from)
 }
 
+/// The folder of Grafana's panels and the bundler for them (`node_modules`); `None` where there is none.
+pub fn grafana_panels() -> Option<PathBuf> {
+    env::var_os("VOXPROBE_GRAFANA_PANELS").map(PathBuf::from)
+}
+
 /// An interpreter with the Kubernetes tools of `config/requirements.txt`; `None` where there is none.
 pub fn kubernetes_tools() -> Option<PathBuf> {
     env::var_os("VOXPROBE_KUBERNETES_TOOLS").map(PathBuf::from)

@@ -16,6 +16,7 @@ pub mod http2;
 pub mod lab;
 pub mod orchestra;
 pub mod peer;
+pub mod picture;
 pub mod probe;
 pub mod process;
 pub mod programs;

@@ -11,6 +11,7 @@ mod demo;
 mod dist;
 mod http;
 mod lint;
+mod pictures;
 mod setup;
 mod step;
 mod test;
@@ -70,6 +71,8 @@ enum Task {
     },
     /// Make what is installed elsewhere: the stripped binary, and the container image.
     Dist,
+    /// Draw the dashboards with Grafana's own panels, for `config/grafana/`.
+    Pictures,
     /// Watch a small real voice system for a while, with a fault half-way.
     Demo {
         /// How long the live view runs, such as `20s` or `2m`.
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
         Task::Test { level } => test::task(&workspace, level),
         Task::Accuracy { arguments } => accuracy::task(&workspace, &arguments),
         Task::Bench { repetitions } => bench::task(&workspace, repetitions).map(|()| true),
+        Task::Pictures => pictures::task(&workspace),
         Task::Dist => dist::task(&workspace).map(|()| true),
         Task::Demo { duration, record } => {
             demo::task(&workspace, duration, record.as_deref()).map(|()| true)

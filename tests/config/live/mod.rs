@@ -2,12 +2,13 @@
 //! system with a fault. Every duration is a twentieth, so that minutes become seconds.
 
 mod http;
+mod pictures;
 mod scale;
 mod series;
 pub(crate) mod servers;
 mod voice;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use probe_tests::lab::Lab;
 use probe_tests::process::eventually;
@@ -60,6 +61,7 @@ fn jitter_alert_goes_from_pending_over_firing_and_a_webhook_to_resolved() {
     let Some(mut voice) = Voice::start(&lab) else {
         return;
     };
+    let since = SystemTime::now();
     let agent = voice.probe.address();
     let Some(prometheus) = servers::prometheus(&lab, agent, alertmanager.address) else {
         return;
@@ -130,6 +132,8 @@ fn jitter_alert_goes_from_pending_over_firing_and_a_webhook_to_resolved() {
     let states = ["inactive", "pending", "firing", "inactive"];
     assert_eq!(ours.seen, states);
     assert_eq!(guides.seen, states, "the guide's own text");
+
+    pictures::draw(&lab, &prometheus, since);
 
     // The worker dies, then the agent.
     let fires = |alert: &str| eventually(SOON, || prometheus.state(alert) == "firing");

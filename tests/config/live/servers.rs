@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use probe_tests::lab::Lab;
 use probe_tests::process::{Process, eventually};
@@ -73,6 +73,26 @@ impl Server {
             .iter()
             .map(|one| (one["metric"].clone(), value(one).expect("a value")))
             .collect()
+    }
+
+    /// What a range query gives from a time until now.
+    pub(super) fn range(&self, expression: &str, since: SystemTime, step: &str) -> Value {
+        let seconds = |at: SystemTime| {
+            let since = at.duration_since(UNIX_EPOCH).expect("a time");
+            since.as_secs_f64()
+        };
+        let path = format!(
+            "/api/v1/query_range?query={}&start={}&end={}&step={step}",
+            encoded(expression),
+            seconds(since),
+            seconds(SystemTime::now())
+        );
+        let answer = json(self.address, &path);
+        assert!(
+            answer["data"]["result"].is_array(),
+            "{expression}: {answer}"
+        );
+        answer["data"]["result"].clone()
     }
 
     /// State of an alert: inactive, pending or firing.

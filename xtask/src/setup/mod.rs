@@ -16,7 +16,7 @@ use crate::step;
 use crate::toolchain::{BPF_LINKER, Decision, Facts, Toolchain, decide};
 use crate::workspace::Workspace;
 
-pub(crate) use self::grafana::installed as grafana_schema;
+pub(crate) use self::grafana::{PANELS, SCHEMA};
 pub(crate) use self::python::{KUBERNETES, PEERS};
 pub(crate) use self::tools::find as program;
 
@@ -37,7 +37,7 @@ pub(crate) fn test_tools(workspace: &Workspace) {
     tools::install(workspace);
     PEERS.install(workspace);
     KUBERNETES.install(workspace);
-    grafana::install(workspace);
+    SCHEMA.install(workspace);
 }
 
 /// The task with `--check`: reports, and tells whether everything is there.
@@ -61,7 +61,7 @@ pub(crate) fn check(workspace: &Workspace) -> bool {
     }
     let tools = tools::check(workspace);
     let environments = [PEERS, KUBERNETES].map(|venv| venv.check(workspace));
-    let schema = grafana::check(workspace);
+    let schema = SCHEMA.check(workspace);
     matches!(decision, Decision::Ready(_)) && tools && environments == [true, true] && schema
 }
 

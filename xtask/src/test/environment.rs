@@ -63,7 +63,14 @@ impl Environment {
                 "VOXPROBE_KUBERNETES_TOOLS",
                 setup::KUBERNETES.installed(workspace),
             ),
-            ("VOXPROBE_GRAFANA_SCHEMA", setup::grafana_schema(workspace)),
+            (
+                "VOXPROBE_GRAFANA_SCHEMA",
+                setup::SCHEMA.installed(workspace),
+            ),
+            (
+                "VOXPROBE_GRAFANA_PANELS",
+                setup::PANELS.installed(workspace),
+            ),
         ] {
             match path {
                 Some(path) => variables.push((name, path.into_os_string())),

@@ -15,6 +15,7 @@
 //! | `VOXPROBE_IMAGE` | the folder from which the container image is built |
 //! | `VOXPROBE_KUBERNETES_TOOLS` | interpreter with kubectl, Helm and Kubernetes' schemas; unset likewise |
 //! | `VOXPROBE_GRAFANA_SCHEMA` | `node_modules` with Grafana's schema and a compiler; unset likewise |
+//! | `VOXPROBE_GRAFANA_PANELS` | `node_modules` with Grafana's panels and a bundler; unset likewise |
 //! | `VOXPROBE_PEERS_CACHE` | directory for the stubs that the Python peers generate |
 //! | `VOXPROBE_SKIPS` | the file above |
 //! | `PATH` | begins with the tools that setup fetched |
