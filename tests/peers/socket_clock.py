@@ -1,4 +1,4 @@
-"""When gRPC's bytes crossed the kernel, from `libsocket_clock.so`, where that is preloaded.
+"""When gRPC's bytes and a file's crossed the kernel, from `libsocket_clock.so`, where that is preloaded.
 
 Monotonic nanoseconds. A message is found by its bytes. Without the library, and for a message that it
 does not find, the time asked with or at is the answer: a lower bound of a send, an upper bound of a
@@ -26,6 +26,8 @@ def _function(name: str, *arguments):
 
 _BYTES = (ctypes.c_char_p, ctypes.c_size_t)
 _sent_since = _function("socket_clock_sent_since", ctypes.c_uint64, *_BYTES)
+_called_since = _function("socket_clock_called_since", ctypes.c_uint64, *_BYTES)
+_read = _function("socket_clock_read", ctypes.c_int)
 _received = _function("socket_clock_received", *_BYTES)
 
 
@@ -37,12 +39,19 @@ def framed(message) -> bytes:
 
 def sent_since(handed_ns: int, message) -> int:
     """The send that carried a message handed over at `handed_ns`."""
-    return _since(handed_ns, framed(message))
+    wanted = framed(message)
+    return _sent_since(handed_ns, wanted, len(wanted)) or handed_ns
+
+
+def called_since(handed_ns: int, message) -> int:
+    """The send that began a call which was made at `handed_ns`, with this as its first message."""
+    wanted = framed(message)
+    return _called_since(handed_ns, wanted, len(wanted)) or handed_ns
 
 
 def reset_since(handed_ns: int) -> int:
     """The send that reset a stream that was cancelled at `handed_ns`."""
-    return _since(handed_ns, RESET)
+    return _sent_since(handed_ns, RESET, len(RESET)) or handed_ns
 
 
 def received(message) -> int:
@@ -53,5 +62,6 @@ def received(message) -> int:
     return found or time.monotonic_ns()
 
 
-def _since(handed_ns: int, wanted: bytes) -> int:
-    return _sent_since(handed_ns, wanted, len(wanted)) or handed_ns
+def read(file) -> int:
+    """The last read of a file that has just been read."""
+    return _read(file.fileno()) or time.monotonic_ns()

@@ -32,12 +32,11 @@ class Service(service.TTSServiceServicer):
         """Loads a model unless it is resident; gives why it cannot and how long it took, in ns."""
         if model in self.worker.resident:
             return None, 0
-        start_ns = time.monotonic_ns()
         if refusal := self.worker.begin_load(model):
             return refusal, 0
-        with self.worker.weights(model):
+        with self.worker.load(model) as load:
             await asyncio.sleep(self.worker.settings.load_ms / 1000)
-        return None, self.worker.end_load(model, start_ns)
+        return None, self.worker.end_load(model, load)
 
     async def StartSession(self, request, context):
         model = request.model_id or self.worker.known[0]
@@ -90,11 +89,10 @@ class Service(service.TTSServiceServicer):
 
     async def reload(self, model: str) -> None:
         self.worker.truth.record("model_unload", model=model, reason="reload")
-        start_ns = time.monotonic_ns()
         self.worker.truth.record("model_load_start", model=model)
-        with self.worker.weights(model):
+        with self.worker.load(model) as load:
             await asyncio.sleep(self.worker.settings.load_ms / 1000)
-        self.worker.end_load(model, start_ns)
+        self.worker.end_load(model, load)
 
     async def Synthesize(self, request_iterator, context):
         number = self.worker.next_stream()

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+import socket_clock
 from truth import Truth
 
 FRAME_NS = 20_000_000
@@ -92,6 +93,14 @@ class Schedule:
         return BURST_FRAMES if self._burst else 1 << 62
 
 
+@dataclasses.dataclass
+class Load:
+    """When a model's load began and ended, in monotonic nanoseconds."""
+
+    start_ns: int
+    end_ns: int = 0
+
+
 class Worker:
     """The state of one worker process."""
 
@@ -138,20 +147,23 @@ class Worker:
         return None
 
     @contextlib.contextmanager
-    def weights(self, model: str) -> Iterator[None]:
-        """A model's weights, open while it loads and then read to their end."""
+    def load(self, model: str) -> Iterator[Load]:
+        """A load: its weights are open meanwhile, and then read to their end."""
+        load = Load(time.monotonic_ns())
         root = self.settings.model_root
         if root is None:
-            yield
+            yield load
+            load.end_ns = time.monotonic_ns()
             return
         with (root / model / "model.safetensors").open("rb", buffering=0) as file:
-            yield
+            yield load
             while file.read(WEIGHTS_PART):
                 pass
+            load.end_ns = socket_clock.read(file)
 
-    def end_load(self, model: str, start_ns: int) -> int:
+    def end_load(self, model: str, load: Load) -> int:
         """Records that a model is resident; gives how long that took, in nanoseconds."""
-        end_ns = time.monotonic_ns()
+        end_ns, start_ns = load.end_ns, load.start_ns
         with self.lock:
             self.resident[model] = end_ns
         duration_ns = end_ns - start_ns

@@ -38,12 +38,11 @@ class Service(service.TTSServiceServicer):
     def load_alone(self, model: str) -> tuple[str | None, int]:
         if model in self.worker.resident:
             return None, 0
-        start_ns = time.monotonic_ns()
         if refusal := self.worker.begin_load(model):
             return refusal, 0
-        with self.worker.weights(model):
+        with self.worker.load(model) as load:
             time.sleep(self.worker.settings.load_ms / 1000)
-        return None, self.worker.end_load(model, start_ns)
+        return None, self.worker.end_load(model, load)
 
     def StartSession(self, request, context):
         model = request.model_id or self.worker.known[0]
@@ -95,11 +94,10 @@ class Service(service.TTSServiceServicer):
 
     def reload(self, model: str) -> None:
         self.worker.truth.record("model_unload", model=model, reason="reload")
-        start_ns = time.monotonic_ns()
         self.worker.truth.record("model_load_start", model=model)
-        with self.worker.weights(model):
+        with self.worker.load(model) as load:
             time.sleep(self.worker.settings.load_ms / 1000)
-        self.worker.end_load(model, start_ns)
+        self.worker.end_load(model, load)
 
     def Synthesize(self, request_iterator, context):
         number = self.worker.next_stream()

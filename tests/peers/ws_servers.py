@@ -2,13 +2,15 @@
 
 `serve(kind, ...)` calls `handler(socket)` for each connection that shook hands. A socket has
 `receive()` (text or bytes, or raises `Ended`), `send(text)` and `close(code)`; `requested_ns` and
-`answered_ns` are when its upgrade was asked for and answered, `read_ns()` when its last bytes were
-received.
+`answered_ns` are when its upgrade was asked for and answered, `received_ns()` when the message that was
+taken last was received.
 """
 
 import asyncio
 import socket
 import time
+
+from ws_arrivals import Arrivals
 
 # The server's own words for a close that no client sent (RFC 6455, 7.4.1).
 ABNORMAL, NO_CODE = 1006, 1005
@@ -46,8 +48,8 @@ def listening(port: int) -> socket.socket:
     return socket.create_server(("", port))
 
 
-# When the last bytes of a connection were received, by its peer's address.
-READS: dict[tuple, int] = {}
+# What each connection received, by its peer's address.
+ARRIVALS: dict[tuple, Arrivals] = {}
 
 
 def stamp_reads(protocol: type) -> None:
@@ -57,7 +59,7 @@ def stamp_reads(protocol: type) -> None:
     def data_received(self, data) -> None:
         peer = self.transport.get_extra_info("peername") if self.transport else None
         if peer:
-            READS[peer[:2]] = time.monotonic_ns()
+            ARRIVALS.setdefault(peer[:2], Arrivals()).take(data)
         take(self, data)
 
     protocol.data_received = data_received
@@ -70,13 +72,15 @@ class Socket:
         self._peer = peer[:2]
         self.peer, self.path = "{}:{}".format(*self._peer), path
         # Nothing follows the request before it is answered.
-        self.requested_ns, self.answered_ns = self.read_ns(), time.monotonic_ns()
+        self._arrivals = ARRIVALS.setdefault(self._peer, Arrivals())
+        self.requested_ns, self.answered_ns = self._arrivals.last_ns, time.monotonic_ns()
 
-    def read_ns(self) -> int:
-        return READS.get(self._peer) or time.monotonic_ns()
+    def received_ns(self) -> int:
+        messages = self._arrivals.messages
+        return messages.popleft() if messages else time.monotonic_ns()
 
     def forget(self) -> None:
-        READS.pop(self._peer, None)
+        ARRIVALS.pop(self._peer, None)
 
 
 class WebsocketsSocket(Socket):

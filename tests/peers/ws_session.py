@@ -29,7 +29,7 @@ class Utterance:
         self.texts: asyncio.Queue = asyncio.Queue()
         self.complete, self.stopped = False, False
         self.last_audio_ns = None
-        self.task, self.stream = None, None
+        self.task, self.stream, self.called_ns = None, None, None
 
 
 class Session:
@@ -94,7 +94,7 @@ class Session:
         try:
             while True:
                 message = await self.socket.receive()
-                self.busy_ns = self.socket.read_ns()
+                self.busy_ns = self.socket.received_ns()
                 self.arrived.put_nowait((message, self.busy_ns))
         except (Ended, ConnectionError) as over:
             self.arrived.put_nowait((over, time.monotonic_ns()))
@@ -199,7 +199,7 @@ class Session:
             status = error.code().value[0]
             if on_status:
                 on_status(status)
-        self.sent_ns = socket_clock.sent_since(handed_ns, request)
+        self.sent_ns = socket_clock.called_since(handed_ns, request)
         if causing:
             self.handled(*causing, self.sent_ns)
         self.truth.record(
@@ -280,7 +280,10 @@ class Session:
             yield chunk
             # The library asks for more once it has written.
             if received_ns is not None:
-                sent_ns = socket_clock.sent_since(handed_ns, chunk)
+                if chunk.sequence_number == 1:
+                    sent_ns = socket_clock.called_since(utterance.called_ns, chunk)
+                else:
+                    sent_ns = socket_clock.sent_since(handed_ns, chunk)
                 self.handled("TextChunk", received_ns, sent_ns)
             if chunk.is_final:
                 return
@@ -288,6 +291,7 @@ class Session:
     async def play(self, utterance: Utterance) -> None:
         """Reads one call's frames and forwards them."""
         status, number = 0, utterance.number
+        utterance.called_ns = time.monotonic_ns()
         utterance.stream = self.stub.Synthesize(self.texts(utterance))
         try:
             async for frame in utterance.stream:

@@ -1,18 +1,22 @@
 //! Preloaded (`LD_PRELOAD`) into a peer whose gRPC library does not say when its bytes crossed the
 //! kernel: `sendmsg` and `recvmsg`, which that library uses for its sockets, are passed on to libc and
 //! their times and bytes kept, as the kernel's tracepoints see them: the entry of a send, the return of
-//! a receive. Monotonic nanoseconds. A message is found by its bytes.
+//! a receive. Monotonic nanoseconds. A message is found by its bytes. So are the returns of `read`, of which
+//! an interpreter knows only when it may go on.
 
 mod log;
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, c_int, c_void};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use libc::{msghdr, ssize_t};
 use log::Log;
 
 static SENT: Log = Log::new();
 static RECEIVED: Log = Log::new();
+/// Return of the last read(2) of each file.
+static READ: Mutex<BTreeMap<c_int, u64>> = Mutex::new(BTreeMap::new());
 
 /// Stands before libc's function of this name.
 ///
@@ -58,6 +62,28 @@ pub unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) 
     received
 }
 
+/// Stands before libc's function of this name.
+///
+/// # Safety
+///
+/// As read(2).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn read(fd: c_int, buffer: *mut c_void, length: usize) -> ssize_t {
+    type Function = unsafe extern "C" fn(c_int, *mut c_void, usize) -> ssize_t;
+    static NEXT: OnceLock<usize> = OnceLock::new();
+    // SAFETY: libc's function of this name has this type; the caller keeps its promise.
+    let received = unsafe {
+        let next: Function = std::mem::transmute(*NEXT.get_or_init(|| after_this(c"read")));
+        next(fd, buffer, length)
+    };
+    // errno is the caller's.
+    if received >= 0 {
+        let mut last = READ.lock().unwrap_or_else(PoisonError::into_inner);
+        last.insert(fd, monotonic_ns());
+    }
+    received
+}
+
 /// Entry of the first send at or after a time that carried the end of these bytes; 0 when there was
 /// none, or it is too long ago.
 ///
@@ -86,6 +112,30 @@ pub unsafe extern "C" fn socket_clock_received(bytes: *const u8, length: usize) 
     // SAFETY: the caller promises it.
     let bytes = unsafe { std::slice::from_raw_parts(bytes, length) };
     RECEIVED.last(bytes).unwrap_or(0)
+}
+
+/// As [`socket_clock_sent_since`], of the header of the call's stream where that was sent before its first
+/// message.
+///
+/// # Safety
+///
+/// `length` bytes can be read at `bytes`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn socket_clock_called_since(
+    since_ns: u64,
+    bytes: *const u8,
+    length: usize,
+) -> u64 {
+    // SAFETY: the caller promises it.
+    let bytes = unsafe { std::slice::from_raw_parts(bytes, length) };
+    SENT.opening_since(since_ns, bytes).unwrap_or(0)
+}
+
+/// Return of the last read(2) of a file; 0 when there was none.
+#[unsafe(no_mangle)]
+pub extern "C" fn socket_clock_read(fd: c_int) -> u64 {
+    let last = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    last.get(&fd).copied().unwrap_or(0)
 }
 
 /// The first bytes of a message's buffers.

@@ -10,6 +10,11 @@ use memchr::memmem;
 const MOST_CALLS: usize = 8192;
 const MOST_BYTES: usize = 32 << 20;
 
+/// Types of HTTP/2 frames. A frame begins with three bytes of length, one of type, one of flags and four of
+/// the stream (RFC 9113, 4.1).
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+
 /// One call.
 struct Call {
     at_ns: u64,
@@ -47,10 +52,23 @@ impl Log {
     /// The first call at or after a time that moved the end of these bytes.
     pub(crate) fn first_since(&self, since_ns: u64, bytes: &[u8]) -> Option<u64> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (0..kept.calls.len())
-            .filter(|index| kept.calls[*index].at_ns >= since_ns)
-            .find(|index| kept.has_end(*index, bytes))
-            .map(|index| kept.calls[index].at_ns)
+        let index = kept.first_since(since_ns, bytes)?;
+        Some(kept.calls[index].at_ns)
+    }
+
+    /// The first call at or after a time that moved the header of the HTTP/2 stream on which this message
+    /// was moved since then, or else the message itself.
+    pub(crate) fn opening_since(&self, since_ns: u64, message: &[u8]) -> Option<u64> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = kept.first_since(since_ns, message)?;
+        let carrier = &kept.calls[index];
+        let opening = stream_of(&carrier.bytes, message).and_then(|stream| {
+            let mut before = kept.calls.range(..=index);
+            before.find(|call| {
+                call.at_ns >= since_ns && call.fd == carrier.fd && opens(&call.bytes, stream)
+            })
+        });
+        Some(opening.unwrap_or(carrier).at_ns)
     }
 
     /// The last call that moved the end of these bytes.
@@ -63,7 +81,27 @@ impl Log {
     }
 }
 
+/// The stream of the DATA frame that begins with this message.
+fn stream_of(bytes: &[u8], message: &[u8]) -> Option<[u8; 4]> {
+    let (before, _) = bytes.split_at(memmem::find(bytes, message)?);
+    let [.., DATA, _, a, b, c, d] = *before else {
+        return None;
+    };
+    Some([a, b, c, d])
+}
+
+/// Whether a HEADERS frame of this stream is among them.
+fn opens(bytes: &[u8], stream: [u8; 4]) -> bool {
+    memmem::find_iter(bytes, &stream).any(|at| matches!(bytes.get(..at), Some([.., HEADERS, _])))
+}
+
 impl Calls {
+    fn first_since(&self, since_ns: u64, bytes: &[u8]) -> Option<usize> {
+        (0..self.calls.len())
+            .filter(|index| self.calls[*index].at_ns >= since_ns)
+            .find(|index| self.has_end(*index, bytes))
+    }
+
     /// Whether these bytes end within a call's, begun there or in calls before it on the same socket.
     fn has_end(&self, index: usize, bytes: &[u8]) -> bool {
         let call = &self.calls[index];
@@ -90,6 +128,24 @@ impl Calls {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stream_is_opened_by_its_header_or_else_by_its_message() {
+        let frame = |kind: u8, stream: u8, payload: &[u8]| {
+            [&[0, 0, 9, kind, 4, 0, 0, 0, stream], payload].concat()
+        };
+        let log = Log::new();
+        log.push(10, 3, frame(HEADERS, 5, b"head"));
+        log.push(11, 4, frame(HEADERS, 7, b"head"));
+        log.push(12, 3, frame(HEADERS, 7, b"head"));
+        log.push(20, 3, frame(DATA, 7, b"text"));
+        assert_eq!(log.first_since(0, b"text"), Some(20));
+        assert_eq!(log.opening_since(0, b"text"), Some(12));
+        assert_eq!(log.opening_since(13, b"text"), Some(20));
+        log.push(30, 3, frame(DATA, 5, b"moretext"));
+        assert_eq!(log.opening_since(21, b"text"), Some(30));
+        assert_eq!(log.opening_since(0, b"none"), None);
+    }
 
     #[test]
     fn bytes_are_found_whole_and_in_parts_until_they_are_overwritten() {

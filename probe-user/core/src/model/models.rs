@@ -52,10 +52,17 @@ impl Model {
             Some(ms) => self.observe_load_duration(worker, model, ms),
             None => self.metrics.probe.skip(Measure::LoadDuration, reason),
         }
-        let warmup_ms = match (loaded.duration, call_ms, &told) {
-            (LoadDuration::Said(ms), Some(call_ms), _) => Some((call_ms - ms as f64).max(0.0)),
-            (LoadDuration::Said(_), None, _) | (_, _, None) => None,
-            (_, _, Some(told)) => Some(loaded.at.ms_since(told.ended)),
+        let warmup_ms = match (&told, loaded.duration, call_ms) {
+            // The worker's own duration has whole milliseconds, and ends later where it also holds what
+            // follows the last read.
+            (Some(told), LoadDuration::Said(ms), _) => {
+                let of_files = loaded.at.ms_since(told.ended);
+                let of_worker = loaded.at.ms_since(told.begun) - ms as f64;
+                Some(of_files.min(of_worker).max(0.0))
+            }
+            (Some(told), _, _) => Some(loaded.at.ms_since(told.ended)),
+            (None, LoadDuration::Said(ms), Some(call_ms)) => Some((call_ms - ms as f64).max(0.0)),
+            (None, _, _) => None,
         };
         if let Some(ms) = warmup_ms {
             self.observe_warmup(worker, model, ms);

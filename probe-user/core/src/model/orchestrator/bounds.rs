@@ -24,6 +24,10 @@ pub(super) const MAX_UNDECIDED: usize = 256;
 /// Worker sessions of one session: one per worker it was moved to.
 pub(super) const MAX_NAMES_PER_SESSION: usize = 8;
 
+/// Nanoseconds within which the next message overtakes one that caused nothing: an orchestrator that is that
+/// far behind will still come to it, and after more it has dropped it.
+pub(super) const OVERTAKEN_NS: u64 = SECOND_NS / 4;
+
 /// Messages of one receive call that wait for what they cause. Of more, the later ones are not timed.
 pub(super) const MAX_PENDING_MESSAGES: usize = 16;
 

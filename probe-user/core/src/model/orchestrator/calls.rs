@@ -119,7 +119,9 @@ impl OrchestratorModel {
     ) -> Option<MessageKind> {
         let session = self.sessions.get_mut(&key)?;
         let (kind, received) = session.pending.take_of(by)?;
-        self.observe_processing(kind, received, at);
+        if let Some(received) = received {
+            self.observe_processing(kind, received, at);
+        }
         Some(kind)
     }
 
@@ -148,6 +150,7 @@ impl OrchestratorModel {
         }
         stream.text_final = is_final == Some(true);
         let (opened, owner) = (stream.opened, stream.session());
+        let is_first = stream.texts == 1;
         let Some(key) = owner else {
             return;
         };
@@ -160,9 +163,9 @@ impl OrchestratorModel {
         session.last_activity = at;
         session.utterances.handle_chunk(call, is_final);
         let received = session.pending.received();
-        // The call was opened for it, and that was sent first.
-        let first = received.is_some_and(|received| opened >= received);
-        let sent = if first { opened } else { at };
+        // The call was opened for its first text, and that was sent before it.
+        let opens = is_first && received.is_some_and(|received| opened >= received);
+        let sent = if opens { opened } else { at };
         self.caused(key, &[MessageKind::TextChunk], sent);
     }
 

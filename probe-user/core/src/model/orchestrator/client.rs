@@ -256,7 +256,7 @@ impl OrchestratorModel {
             .sessions
             .get_mut(&key)
             .and_then(|session| session.pending.take());
-        if let Some((kind, received)) = message {
+        if let Some((kind, Some(received))) = message {
             self.observe_processing(kind, received, at);
         }
     }

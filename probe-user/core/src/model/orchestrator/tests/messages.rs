@@ -66,9 +66,22 @@ fn message_that_causes_nothing_before_the_next_has_no_processing_time() {
     world.connect(1, 0.0, "ws-1");
     world.ask(1.0, "ws-1", "m");
     world.text(1, 20.0, false);
-    world.text(1, 30.0, true);
-    world.speak(1, 33.0, "ws-1");
+    world.text(1, 330.0, true);
+    world.speak(1, 333.0, "ws-1");
     assert_eq!(processing(&world, "TextChunk"), (1, 3.0));
+}
+
+#[test]
+fn message_that_the_next_one_overtook_causes_first_what_has_no_time() {
+    let mut world = World::new();
+    world.connect(1, 0.0, "ws-1");
+    world.ask(1.0, "ws-1", "m");
+    world.text(1, 20.0, false);
+    world.text(1, 60.0, true);
+    world.chunk(1, 90.0, "ws-1", false);
+    assert_eq!(processing(&world, "TextChunk"), (0, 0.0));
+    world.chunk(1, 95.0, "ws-1", true);
+    assert_eq!(processing(&world, "TextChunk"), (1, 35.0));
 }
 
 #[test]
