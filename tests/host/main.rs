@@ -31,3 +31,4 @@ mod reload;
 mod report;
 mod timing;
 mod top;
+mod traces;
