@@ -3,7 +3,10 @@
 use std::{io::Write as _, process::ExitCode};
 
 use clap::{Parser as _, error::ErrorKind};
-use probe_user::cli::{Cli, Outcome, in_one_line, is_broken_pipe};
+use probe_user::{
+    cli::{Cli, Outcome, in_one_line, is_broken_pipe},
+    telemetry::redact,
+};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -16,8 +19,7 @@ fn main() -> ExitCode {
             help.exit()
         }
         Err(error) => {
-            // Nobody to tell when stderr is closed.
-            let _unwritten = writeln!(std::io::stderr(), "voxprobe: {}", in_one_line(&error));
+            complain(&in_one_line(&error));
             return ExitCode::from(2);
         }
     };
@@ -25,8 +27,13 @@ fn main() -> ExitCode {
     if let Err(error) = &result
         && !is_broken_pipe(error)
     {
-        // Nobody to tell when stderr is closed.
-        let _unwritten = writeln!(std::io::stderr(), "voxprobe: {error:#}");
+        complain(&format!("{error:#}"));
     }
     Outcome::exit_code(&result)
+}
+
+/// Says what went wrong, without what must not be written: arguments and paths may hold anything.
+fn complain(error: &str) {
+    // Nobody to tell when stderr is closed.
+    let _unwritten = writeln!(std::io::stderr(), "voxprobe: {}", redact(error));
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use probe_tests::artifacts;
 use probe_tests::lab::Lab;
+use probe_tests::orchestra::{Front, Orchestrator, Talker};
 use probe_tests::peer::{Client, Server};
 use probe_tests::probe::{Probe, SETTLE};
 use probe_tests::process::eventually;
@@ -13,14 +14,15 @@ use probe_tests::skip::unprivileged;
 use crate::kubernetes::tools::Tools;
 use crate::rules::config;
 
-/// What must not be written: it is in the worker's name, in the program's, and in the path of the
-/// configuration.
-const PLANTED: [&str; 5] = [
+/// What must not be written: it is in the worker's name, in the program's, in the path of the
+/// configuration, and in the names of sessions.
+const PLANTED: [&str; 6] = [
     "jane.doe+tts@mail.example.org",
     "bob@example.com",
     "123-45-6789",
     "acme-voices",
     "987-65-4321",
+    "carol@example.net",
 ];
 
 /// What is written in its place.
@@ -33,10 +35,16 @@ fn planted_log(format: &str) -> String {
     let folder = lab.path("voicepacks/acme-voices/123-45-6789/ref");
     fs::create_dir_all(&folder).expect("make a folder");
     let named = Server::tonic(&lab, &[]);
+    let behind = [("w", &named)];
+    let orchestrator = Orchestrator::start(&lab, Front::Voicelab, &behind, &[]);
+    let orchestrator = orchestrator.expect("it needs no interpreter");
     let settings = |more: &str| {
         format!(
-            "[[target]]\nrole = \"worker\"\npid = {}\nname = \"{} 987-65-4321\"\n\
+            "[slo]\nfirst_audio = \"1ms\"\n\
+             [[target]]\nrole = \"orchestrator\"\npid = {}\n\
+             [[target]]\nrole = \"worker\"\npid = {}\nname = \"{} 987-65-4321\"\n\
              [[target]]\nrole = \"worker\"\nexe = 'example\\.com$'\n{more}",
+            orchestrator.pid(),
             named.pid(),
             PLANTED[0]
         )
@@ -63,8 +71,24 @@ fn planted_log(format: &str) -> String {
     // A program whose name is an address.
     let program = Server::tonic_copy(&lab, PLANTED[1], &[]);
     probe.wait_watching(2);
-    let talk = ["--sessions", "2", "--text-length", "10"];
+    let talk = [
+        "--sessions",
+        "2",
+        "--text-length",
+        "10",
+        "--session-prefix",
+        PLANTED[5],
+    ];
     Client::tonic(&lab, &program, &talk).finish(SETTLE * 6);
+    Talker::start(&lab, &orchestrator, &[]).finish(SETTLE * 6);
+    for event in [
+        "session started",
+        "session ended",
+        "\"slo\":\"first_audio\"",
+    ] {
+        let told = || probe.log().contains(event);
+        assert!(eventually(SETTLE, told), "{event}: {}", probe.log());
+    }
     program.terminate();
     // Why a file is refused names its path.
     fs::write(&file, settings("[playout]\nprebufer = \"1s\"\n")).expect("write");
@@ -121,4 +145,28 @@ fn text_tells_no_more_than_json() {
         assert!(!log.contains(planted), "{planted} is in the log: {log}");
     }
     assert!(log.contains("[EMAIL] [SSN]"), "{log}");
+}
+
+#[test]
+fn line_that_an_error_ends_with_tells_no_more_either() {
+    let folder = format!("/voicepacks/{}/{}", PLANTED[3], PLANTED[2]);
+    let file = format!("{folder}/{}.toml", PLANTED[1]);
+    for arguments in [
+        &["run", "--config", &file][..],
+        &["replay", &file],
+        &["replay", "/tmp/bob@example.com/987-65-4321"],
+        // What clap says of arguments.
+        &["run", "--listen", "bob@example.com"],
+    ] {
+        let output = Command::new(artifacts::voxprobe()).args(arguments).output();
+        let output = output.expect("run the agent");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.starts_with("voxprobe: "), "{said}");
+        for planted in PLANTED {
+            assert!(!said.contains(planted), "{arguments:?}: {said}");
+        }
+        let replaced = REPLACED.iter().any(|replaced| said.contains(replaced));
+        assert!(replaced, "{arguments:?}: {said}");
+    }
 }

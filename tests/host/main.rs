@@ -32,3 +32,4 @@ mod reload;
 mod report;
 mod timing;
 mod top;
+mod traces;

@@ -9,6 +9,7 @@
 pub mod account;
 pub mod artifacts;
 pub mod capture;
+pub mod collector;
 pub mod compression;
 pub mod exposition;
 pub mod garbage;

@@ -4,7 +4,7 @@
 //! ([`record::KtimeNs`]), so a live run and the replay of its capture give the same answers.
 //!
 //! The folders are the stages, in order; imports go one way only:
-//! `record ← stream ← wire ← flow ← interpret ← metrics ← model ← diagnose ← pipeline`, with `profile` (what a
+//! `record ← stream ← wire ← flow ← interpret ← metrics ← model ← {diagnose, trace, notice} ← pipeline`, with `profile` (what a
 //! voice system's protocol looks like) as data beside `wire`.
 
 #![forbid(unsafe_code)]
@@ -14,8 +14,10 @@ pub mod flow;
 pub mod interpret;
 pub mod metrics;
 pub mod model;
+pub mod notice;
 pub mod pipeline;
 pub mod profile;
 pub mod record;
 pub mod stream;
+pub mod trace;
 pub mod wire;

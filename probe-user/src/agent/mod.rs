@@ -4,7 +4,9 @@
 mod beat;
 mod containers;
 mod cost;
+mod health;
 mod hooks;
+mod notices;
 mod reload;
 mod streams;
 
@@ -23,18 +25,22 @@ use probe_core::{
     interpret::Id,
     metrics::Metrics,
     pipeline::{Pipeline, Tap},
-    record::{Evidence, Gpu, GpuSample, Record},
+    record::{Evidence, Gpu, GpuSample, KtimeNs, Record},
+    trace::Seed,
 };
 
 use crate::{
     attach::{AttachError, Attached, Following},
-    capture, gpu,
+    capture,
+    export::otlp::Queue,
+    gpu,
     ingest::{Ingest, now},
     settings::Settings,
 };
 use beat::Beat;
 use containers::ContainerInfo;
 pub use cost::CostMetrics;
+use notices::Notices;
 pub use reload::{Next, Reloads};
 pub use streams::{StreamRow, Streams};
 
@@ -78,6 +84,8 @@ pub struct Agent {
     containers: Option<ContainerInfo>,
     reloads: Option<Reloads>,
     capture: Option<(capture::Writer, PathBuf)>,
+    notices: Option<Notices>,
+    traces: Option<Queue>,
 }
 
 impl Agent {
@@ -111,6 +119,8 @@ impl Agent {
             containers,
             reloads: None,
             capture: None,
+            notices: None,
+            traces: None,
         })
     }
 
@@ -124,6 +134,20 @@ impl Agent {
         let header = capture::Header::new(&self.settings);
         self.capture = Some((capture::Writer::create(&path, &header)?, path));
         Ok(())
+    }
+
+    /// Tells in the log what happens to the voice system, and what the kernel side loses.
+    pub fn tell_notices(&mut self) {
+        self.pipeline.keep_notices(self.settings.model.objectives);
+        self.notices = Some(Notices::new(self.settings.log.events_per_minute));
+    }
+
+    /// Leaves traces in a queue, at the rate of the settings.
+    pub fn trace_to(&mut self, queue: Queue, seed: Seed) {
+        let rate = self.settings.traces.as_ref().map_or(0.0, |it| it.rate);
+        let objectives = self.settings.model.objectives;
+        self.pipeline.trace(seed, rate, objectives);
+        self.traces = Some(queue);
     }
 
     /// Tells only of this worker's late frames.
@@ -176,6 +200,7 @@ impl Agent {
         let stopped = now();
         while !self.step(&mut beat, &inbox, &mut tap) && now().since(stopped) < LAST_READ_NS {}
         self.pipeline.finish();
+        self.hand_on(stopped);
         let found = self.pipeline.diagnosis();
         tell(&self.shared.diagnosis, found.summary().clone());
         tell(&self.shared.course, found.course().cloned());
@@ -230,6 +255,9 @@ impl Agent {
             if let Some(containers) = &mut self.containers {
                 containers.update(&ingest.tracker);
             }
+            if let Some(notices) = &mut self.notices {
+                notices.tell_losses(ingest.losses().into_iter(), now);
+            }
             self.shared.streams.publish(pipeline.model());
             if pipeline.diagnosis().is_on() {
                 tell(
@@ -238,7 +266,22 @@ impl Agent {
                 );
             }
         }
+        self.hand_on(now);
         empty
+    }
+
+    /// Hands on what the core has to tell: traces to their queue, notices to the log.
+    fn hand_on(&mut self, now: KtimeNs) {
+        if let Some(queue) = &self.traces {
+            while let Some(trace) = self.pipeline.poll_trace() {
+                queue.push(trace);
+            }
+        }
+        if let Some(notices) = &mut self.notices {
+            while let Some(notice) = self.pipeline.poll_notice() {
+                notices.tell(&notice, now);
+            }
+        }
     }
 
     fn sample_gpus(&self, samples: mpsc::Sender<GpuSample>) -> gpu::Handle {
@@ -304,8 +347,6 @@ impl Tap for CaptureTap {
 
 #[cfg(test)]
 mod tests {
-    use probe_core::record::KtimeNs;
-
     use super::*;
 
     #[test]

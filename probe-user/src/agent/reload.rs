@@ -70,6 +70,13 @@ impl Agent {
         let settings = self.settings.followed_by(*next);
         let profile = Arc::clone(&settings.profile);
         self.pipeline.reconfigure(profile, settings.model);
+        let rate = settings.traces.as_ref().map_or(0.0, |it| it.rate);
+        if let Some(tracer) = self.pipeline.tracer_mut() {
+            tracer.reconfigure(rate, settings.model.objectives);
+        }
+        if let Some(notices) = &mut self.notices {
+            notices.set_limit(settings.log.events_per_minute);
+        }
         let Self {
             ingest, pipeline, ..
         } = self;

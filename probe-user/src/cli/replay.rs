@@ -51,6 +51,7 @@ pub(super) fn replay(arguments: &Arguments, overrides: Overrides) -> anyhow::Res
     telemetry::init(telemetry::Settings {
         level: overrides.log_level.unwrap_or(telemetry::Level::Info),
         format: overrides.log_format.unwrap_or(telemetry::Format::Json),
+        events_per_minute: telemetry::EVENTS_PER_MINUTE,
     });
     let path = &arguments.file;
     let mut reader = Reader::open(path)?;

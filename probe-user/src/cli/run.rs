@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::atomic::Ordering, time::Duration
 
 use anyhow::Context as _;
 use clap::Args;
-use probe_core::{interpret::Id, metrics::Metrics};
+use probe_core::{interpret::Id, metrics::Metrics, trace::Seed};
 
 use super::{
     Outcome, Overrides, Watching,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     agent::{Agent, CostMetrics, Reloads, Shared},
-    export::{Endpoint, Guard},
+    export::{Endpoint, Guard, otlp::Exporter},
     privileges,
     settings::Settings,
     telemetry, top,
@@ -60,6 +60,7 @@ pub(super) fn run(arguments: &Arguments, overrides: Overrides) -> anyhow::Result
     let guard = Guard::load(settings.web_config.as_deref())?;
     let endpoint = Endpoint::bind(settings.listen)?;
     let watch = Watch {
+        tells: true,
         endpoint: Some((endpoint, guard)),
         reload: Some(Reload {
             watching: arguments.watching.clone(),
@@ -75,6 +76,10 @@ pub(super) fn run(arguments: &Arguments, overrides: Overrides) -> anyhow::Result
 
 /// What the agent does beside watching.
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each flag is one thing more that it does"
+)]
 pub(super) struct Watch {
     /// Serves the metrics.
     pub(super) endpoint: Option<(Endpoint, Guard)>,
@@ -90,6 +95,8 @@ pub(super) struct Watch {
     pub(super) reports: bool,
     /// Says on stderr how it is going.
     pub(super) shows_progress: bool,
+    /// Tells in the log what happens, and exports traces where they are configured.
+    pub(super) tells: bool,
     /// Fills the terminal with the live view, which ends it too.
     pub(super) is_seen: bool,
 }
@@ -105,6 +112,7 @@ impl Watch {
             worker,
             reports,
             shows_progress,
+            tells,
             is_seen,
         } = self;
         let records = capture.is_some();
@@ -114,6 +122,9 @@ impl Watch {
         };
         let attachment = settings.hooks.attachment;
         let hooks = !settings.library_hooks.is_empty();
+        let traces = settings.traces.clone().filter(|_| tells);
+        let exporter = traces.map(|traces| Exporter::new(traces, &shared.metrics));
+        let exporter = exporter.transpose().context("traces")?;
         let mut agent = Agent::new(settings, shared.clone())?;
         CostMetrics::hooks(shared.metrics.registry(), attachment).context("register metrics")?;
         if let Some(worker) = worker {
@@ -121,6 +132,12 @@ impl Watch {
         }
         if reports {
             agent.report();
+        }
+        if tells {
+            agent.tell_notices();
+        }
+        if let Some(exporter) = &exporter {
+            agent.trace_to(exporter.queue(), seed()?);
         }
         let reloads = Reloads::register(shared.metrics.registry()).context("register metrics")?;
         agent.count_reloads(reloads.clone());
@@ -152,7 +169,9 @@ impl Watch {
                 agent.run()
             })
             .context("start the agent's thread")?;
+        let mut exporting = None;
         let ended = runtime.block_on(async {
+            exporting = exporter.map(Exporter::start);
             if is_seen {
                 return seen(stop::requested(limit, agent_gone), &shared).await;
             }
@@ -190,9 +209,22 @@ impl Watch {
         let records = agent
             .join()
             .map_err(|_| anyhow::anyhow!("the agent's thread panicked"))?;
+        if let Some((ending, sending)) = exporting {
+            runtime.block_on(ending.wait(sending));
+        }
         ended.context("wait for signals")?;
         Ok((records.context("write the capture")?, shared))
     }
+}
+
+/// Random numbers that no other run has.
+fn seed() -> anyhow::Result<Seed> {
+    let mut bytes = [0; 16];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .context("get random numbers")?;
+    let (one, other) = bytes.split_at(8);
+    let number = |half: &[u8]| half.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+    Ok([number(one), number(other)])
 }
 
 /// Shows the live view until it is left, or something asks for the end.

@@ -3,6 +3,7 @@
 
 mod guard;
 mod listener;
+pub mod otlp;
 mod web_config;
 
 use std::{

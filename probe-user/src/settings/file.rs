@@ -1,6 +1,6 @@
 //! What may be typed in a configuration file. `config/voxprobe.toml` shows every key.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use probe_core::{model::TransportSetting, record::Role};
 use serde::Deserialize;
@@ -9,6 +9,7 @@ use super::{duration, hook::HookEntry};
 use crate::{
     attach::Attachment,
     discover::{DEFAULT_WEIGHTS, Target, TargetError},
+    export::otlp::Protocol,
     telemetry,
 };
 
@@ -53,6 +54,8 @@ pub(super) struct File {
     pub(super) labels: Labels,
     pub(super) gpu: Gpu,
     pub(super) diagnosis: Diagnosis,
+    pub(super) slo: Slo,
+    pub(super) traces: Traces,
     /// Replaces the default targets when given.
     pub(super) target: Option<Vec<TargetEntry>>,
     pub(super) hook: Vec<HookEntry>,
@@ -65,6 +68,7 @@ section! { Http {
 section! { Log {
     level: telemetry::Level = telemetry::Level::Info,
     format: telemetry::Format = telemetry::Format::Json,
+    events_per_minute: u32 = telemetry::EVENTS_PER_MINUTE,
 } }
 section! { Hooks {
     syscalls: Attachment = Attachment::Tracepoints,
@@ -106,6 +110,29 @@ section! { Diagnosis {
     threshold: Duration = Duration::from_millis(20),
     #[serde(deserialize_with = "duration::deserialize")]
     stretch: Duration = Duration::from_millis(1),
+} }
+
+section! { Slo {
+    #[serde(deserialize_with = "duration::deserialize")]
+    first_audio: Duration = Duration::from_millis(300),
+    #[serde(deserialize_with = "duration::deserialize")]
+    barge_in: Duration = Duration::from_millis(50),
+    #[serde(deserialize_with = "duration::deserialize")]
+    frame_jitter: Duration = Duration::from_millis(10),
+} }
+section! { Traces {
+    enabled: bool = false,
+    endpoint: String = "http://127.0.0.1:4317".to_owned(),
+    protocol: Protocol = Protocol::Grpc,
+    headers: BTreeMap<String, String> = BTreeMap::new(),
+    ca_file: OptionalPath = OptionalPath(String::new()),
+    sample: f64 = 1.0,
+    queue: usize = 8192,
+    batch: usize = 512,
+    #[serde(deserialize_with = "duration::deserialize")]
+    interval: Duration = Duration::from_secs(5),
+    #[serde(deserialize_with = "duration::deserialize")]
+    timeout: Duration = Duration::from_secs(10),
 } }
 
 /// Most models a worker keeps; 0 where it is not known.
@@ -266,6 +293,8 @@ impl File {
             Labels::KEYS,
             Gpu::KEYS,
             Diagnosis::KEYS,
+            Slo::KEYS,
+            Traces::KEYS,
         ]
         .into_iter()
         .flatten()

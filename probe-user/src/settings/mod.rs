@@ -8,6 +8,7 @@ mod error;
 mod file;
 mod hook;
 mod reload;
+mod traces;
 
 use std::{
     net::SocketAddr,
@@ -16,11 +17,16 @@ use std::{
     time::Duration,
 };
 
-use probe_core::{metrics::Limits, model::ModelSettings, profile::Profile};
+use probe_core::{
+    metrics::Limits,
+    model::{ModelSettings, Objectives},
+    profile::Profile,
+};
 
 use crate::{
     attach::{self, HookTarget},
     discover::{ModelFiles, Target},
+    export::otlp,
     gpu, telemetry,
 };
 
@@ -62,6 +68,8 @@ pub struct Settings {
     pub limits: Limits,
     /// NVML.
     pub gpu: gpu::Settings,
+    /// Where traces go; `None` where there are none.
+    pub traces: Option<otlp::Settings>,
 }
 
 impl Settings {
@@ -96,6 +104,8 @@ impl Settings {
         let model_files = ModelFiles::new(&models.roots, &models.id, &models.weights)
             .map_err(|error| SettingsError::value(path, "models", &error))?;
         let (profile, profile_text) = load_profile(&file.profile, path)?;
+        let traces = traces::compile(&file.traces, path)
+            .map_err(|error| SettingsError::value(path, "traces", &error))?;
         let mut files = vec![path.to_path_buf()];
         files.extend(profile_path(&file.profile, path));
         Ok(Self {
@@ -109,6 +119,7 @@ impl Settings {
             log: telemetry::Settings {
                 level: file.log.level,
                 format: file.log.format,
+                events_per_minute: file.log.events_per_minute,
             },
             hooks: attach::Settings {
                 attachment: file.hooks.syscalls,
@@ -124,15 +135,16 @@ impl Settings {
             profile: Arc::new(profile),
             profile_text,
             model: ModelSettings {
-                prebuffer_ms: u32::try_from(file.playout.prebuffer.as_millis()).unwrap_or(u32::MAX),
+                prebuffer_ms: millis(file.playout.prebuffer),
                 resident_cap: file.models.resident_cap.into_cap(),
-                idle_timeout_ms: file
-                    .sessions
-                    .idle_timeout
-                    .map(|limit| u32::try_from(limit.as_millis()).unwrap_or(u32::MAX)),
+                idle_timeout_ms: file.sessions.idle_timeout.map(millis),
                 transport: file.sessions.transport.into(),
-                late_threshold_ms: u32::try_from(file.diagnosis.threshold.as_millis())
-                    .unwrap_or(u32::MAX),
+                late_threshold_ms: millis(file.diagnosis.threshold),
+                objectives: Objectives {
+                    first_audio_ms: millis(file.slo.first_audio),
+                    barge_in_ms: millis(file.slo.barge_in),
+                    frame_jitter_ms: millis(file.slo.frame_jitter),
+                },
                 ..ModelSettings::default()
             },
             model_files,
@@ -146,8 +158,14 @@ impl Settings {
                 interval: file.gpu.interval,
                 call_timeout: file.gpu.call_timeout,
             },
+            traces,
         })
     }
+}
+
+/// Whole milliseconds; as many as there can be of a longer time.
+fn millis(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// Where a profile's file is; `None` for the built-in one.
@@ -214,6 +232,27 @@ mod tests {
         );
         let text = error("[[target]]\nrole = \"wroker\"\n");
         assert!(text.contains("did you mean `worker`"), "{text}");
+    }
+
+    #[test]
+    fn wrong_values_of_traces_are_named_also_while_they_are_off() {
+        for (line, told) in [
+            ("endpoint = \"collector:4317\"", "endpoint"),
+            ("sample = 1.5", "sample"),
+            ("batch = 0", "batch"),
+            ("queue = 10", "batch"),
+            ("headers = { \"a b\" = \"c\" }", "headers"),
+            ("protocol = \"grcp\"", "did you mean `grpc`"),
+            ("interval = \"5\"", "500ms"),
+        ] {
+            let text = error(&format!("[traces]\n{line}\n"));
+            assert!(
+                text.contains("voxprobe.toml") && text.contains(told),
+                "{text}"
+            );
+        }
+        let text = error("[slo]\nfirst_audio = \"0s\"\n");
+        assert!(text.contains("voxprobe.toml:2"), "{text}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use super::Settings;
+use crate::{export::otlp, telemetry};
 
 impl Settings {
     /// Keys that only a restart can change, and that differ.
@@ -10,7 +11,8 @@ impl Settings {
         let keys = [
             ("http.listen", self.listen != next.listen),
             ("http.web_config", self.web_config != next.web_config),
-            ("log", self.log != next.log),
+            ("log.level", self.log.level != next.log.level),
+            ("log.format", self.log.format != next.log.format),
             (
                 "hooks",
                 self.hooks.attachment != next.hooks.attachment
@@ -35,9 +37,19 @@ impl Settings {
                 self.limits.sessions != next.limits.sessions,
             ),
             ("gpu", self.gpu != next.gpu),
+            ("traces", self.fixed_traces() != next.fixed_traces()),
         ];
         let changed = keys.into_iter().filter(|(_, changed)| *changed);
         changed.map(|(key, _)| key).collect()
+    }
+
+    /// What is fixed about traces: everything but their share.
+    fn fixed_traces(&self) -> Option<otlp::Settings> {
+        let traces = self.traces.clone();
+        traces.map(|traces| otlp::Settings {
+            rate: 0.0,
+            ..traces
+        })
     }
 
     /// The settings to go by: the next ones, but for what only a restart can change.
@@ -50,6 +62,14 @@ impl Settings {
             profile_text: next.profile_text,
             model: next.model,
             files: next.files,
+            log: telemetry::Settings {
+                events_per_minute: next.log.events_per_minute,
+                ..self.log
+            },
+            traces: self.traces.clone().map(|traces| otlp::Settings {
+                rate: next.traces.map_or(traces.rate, |next| next.rate),
+                ..traces
+            }),
             ..self.clone()
         }
     }
@@ -92,6 +112,29 @@ mod tests {
         assert_eq!(followed.model.prebuffer_ms, 80);
         assert_eq!(followed.targets.len(), 1);
         assert_eq!(running.fixed_keys_changed(&running.clone()), [""; 0]);
+    }
+
+    #[test]
+    fn share_of_traces_follows_and_their_endpoint_stays() {
+        let running = settings("[traces]\nenabled = true\nsample = 0.5\n");
+        let share = settings("[traces]\nenabled = true\nsample = 0.1\n");
+        assert_eq!(running.fixed_keys_changed(&share), [""; 0]);
+        let followed = running.followed_by(share);
+        assert_eq!(followed.traces.map(|traces| traces.rate), Some(0.1));
+        for text in [
+            "",
+            "[traces]\nenabled = true\nendpoint = \"http://other:4317\"\n",
+        ] {
+            let next = settings(text);
+            assert_eq!(running.fixed_keys_changed(&next), ["traces"]);
+            let followed = running.followed_by(next).traces;
+            let endpoint = followed.map(|traces| traces.endpoint.to_string());
+            assert_eq!(endpoint.as_deref(), Some("http://127.0.0.1:4317/"));
+        }
+        let next = settings("[log]\nevents_per_minute = 5\n[slo]\nfirst_audio = \"1s\"\n");
+        let followed = settings("").followed_by(next);
+        assert_eq!(followed.log.events_per_minute, 5);
+        assert_eq!(followed.model.objectives.first_audio_ms, 1000);
     }
 
     #[test]

@@ -3,12 +3,17 @@
 //! Nothing is written before it was redacted.
 
 mod layer;
+mod limit;
 mod redact;
 
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _};
 
+pub use limit::{LeftOut, Limiter};
 pub use redact::redact;
+
+/// Lines of one kind of event in a minute, where nothing else is said: two a second.
+pub const EVENTS_PER_MINUTE: u32 = 120;
 
 /// How much, and how it looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +22,8 @@ pub struct Settings {
     pub level: Level,
     /// Form of a line.
     pub format: Format,
+    /// Most lines of one kind of event in a minute.
+    pub events_per_minute: u32,
 }
 
 /// Log levels by the guide's names.

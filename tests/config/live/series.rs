@@ -9,7 +9,7 @@ use crate::grafana::dashboards::{self, filled};
 use crate::rules::{Rule, shipped};
 
 /// Why a selector returns nothing here: part of its series' name, and the reason.
-const NOTHING: [(&str, &str); 6] = [
+const NOTHING: [(&str, &str); 7] = [
     (
         "error_type=\"worker_unavailable\"",
         "every worker can be reached",
@@ -23,6 +23,7 @@ const NOTHING: [(&str, &str); 6] = [
         "every Redis command is answered",
     ),
     ("voxprobe_series_overflow_total", "no label is at its bound"),
+    ("voxprobe_trace_spans", "no traces are exported"),
     ("method=\"unknown\"", "every call's method is known"),
     ("state=~\"lost|vanished\"", "the GPU is there"),
 ];

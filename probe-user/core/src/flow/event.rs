@@ -1,7 +1,7 @@
 //! What a connection's exchanges say, in the order and at the times the watched process saw it.
 
 use crate::profile::MethodRole;
-use crate::record::{ConnectionId, KtimeNs};
+use crate::record::{ConnectionId, KtimeNs, TraceContext};
 use crate::wire::Message;
 
 /// A gRPC call: one HTTP/2 stream of one connection.
@@ -45,6 +45,15 @@ pub enum Event<'a> {
         at: KtimeNs,
         /// Its method.
         method: Method,
+    },
+    /// The call says which trace it belongs to. Follows its start.
+    Traced {
+        /// Which.
+        call: CallId,
+        /// When.
+        at: KtimeNs,
+        /// The trace.
+        context: TraceContext,
     },
     /// The method of an open call, unknown so far, was told by what it says and how. What it said
     /// before is not told again.

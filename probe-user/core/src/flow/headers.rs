@@ -3,18 +3,20 @@
 use super::Method;
 use super::infer::{Key, LEADING_FIELDS};
 use crate::profile::{MessageIndex, Profile};
+use crate::record::TraceContext;
 use crate::wire::hpack::{EntryId, Field, Text};
+use crate::wire::traceparent;
 
 /// Headers whose values are read; of all others only the length is (see [`crate::wire::hpack`]).
 pub(super) fn is_wanted(name: &[u8]) -> bool {
     matches!(
         name,
-        b":path" | b":status" | b"content-type" | b"grpc-status"
+        b":path" | b":status" | b"content-type" | b"grpc-status" | b"traceparent"
     )
 }
 
-/// Whether a field's value may be in a capture: what gRPC itself needs. Everything else (tokens,
-/// cookies, error texts) is the application's.
+/// Whether a field's value may be in a capture: what gRPC itself needs, and a trace's random numbers.
+/// Everything else (tokens, cookies, error texts) is the application's.
 pub(super) fn is_public(name: Text<'_>) -> bool {
     name.known().is_some_and(|name| {
         name.starts_with(b":")
@@ -27,6 +29,7 @@ pub(super) fn is_public(name: Text<'_>) -> bool {
                     | b"grpc-encoding"
                     | b"grpc-accept-encoding"
                     | b"grpc-timeout"
+                    | b"traceparent"
             )
     })
 }
@@ -47,6 +50,7 @@ pub(super) struct Headers {
     pub(super) grpc_status: Option<u32>,
     /// The content type was read and is not gRPC.
     pub(super) other_content: bool,
+    trace: traceparent::Said,
     /// Entries without a name among the fields that may be pseudo-headers.
     leading: [Option<EntryId>; LEADING_FIELDS],
     /// Fields so far.
@@ -67,6 +71,7 @@ impl Headers {
         status: None,
         grpc_status: None,
         other_content: false,
+        trace: traceparent::Said::NOTHING,
         leading: [None; LEADING_FIELDS],
         fields: 0,
         closed: false,
@@ -79,6 +84,11 @@ impl Headers {
         let unread = self.method == Method::Unknown && !self.nameless;
         let any = self.leading.iter().any(Option::is_some);
         (unread && any).then_some(Key::Entries(self.leading))
+    }
+
+    /// The trace that the call belongs to, where it says one.
+    pub(super) fn trace(&self) -> Option<TraceContext> {
+        self.trace.context()
     }
 
     /// Takes in one field.
@@ -100,6 +110,7 @@ impl Headers {
             }
             b":status" => self.status = number(value),
             b"grpc-status" => self.grpc_status = number(value),
+            b"traceparent" => self.trace.add(value),
             // gRPC over HTTP/2: "application/grpc" with an optional "+proto" or other suffix.
             b"content-type" => self.other_content = !value.starts_with(b"application/grpc"),
             _ => {}

@@ -40,9 +40,14 @@ impl Call {
         }
     }
 
+    /// Whether it streams.
+    pub(super) fn is_stream(&self) -> bool {
+        self.method == MethodRole::Synthesize
+    }
+
     /// What the opening of the call means.
     pub(super) fn opened(&self) -> Option<What> {
-        (self.method == MethodRole::Synthesize).then_some(What::StreamOpened)
+        self.is_stream().then_some(What::StreamOpened)
     }
 
     /// What a message means.
@@ -150,6 +155,7 @@ impl Call {
         emit(match origin {
             Origin::Client => What::Text {
                 is_final: field::boolean(message, FieldRole::Final),
+                length: field::length(message, FieldRole::Text),
             },
             Origin::Server => What::Frame(field::audio_frame(message)),
         });

@@ -2,7 +2,7 @@
 
 use super::{Command, Id};
 use crate::flow::Origin;
-use crate::record::{ConnectionEnd, ConnectionId, KtimeNs, Side, Tgid};
+use crate::record::{ConnectionEnd, ConnectionId, KtimeNs, Side, Tgid, TraceContext};
 
 /// Something happened on a WebSocket connection, as one watched process saw it.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +53,8 @@ pub enum ClientWhat {
     },
     /// The TCP connection ended, or its stream became unreadable for good.
     Ended(ConnectionEnd),
+    /// The request that asked for the upgrade belongs to a trace. Follows `Upgraded`.
+    Traced(TraceContext),
 }
 
 /// The part a message plays.

@@ -33,6 +33,7 @@ pub fn client_event(
             keep_alive_timeout,
         },
         WebSocketWhat::Ended(end) => ClientWhat::Ended(end),
+        WebSocketWhat::Traced(context) => ClientWhat::Traced(context),
     };
     ClientEvent {
         process,

@@ -3,7 +3,7 @@
 use super::Id;
 use crate::flow::{CallEnd, CallId};
 use crate::profile::MethodRole;
-use crate::record::{KtimeNs, Role, Side, Tgid};
+use crate::record::{KtimeNs, Role, Side, Tgid, TraceContext};
 
 /// Something the voice system did, as one watched process saw it.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,10 +29,14 @@ pub enum What {
     StreamOpened,
     /// The stream's first message that names its session; comes before that message's own event.
     StreamSession(Id),
+    /// The call of the stream says which trace it belongs to. Follows `StreamOpened`.
+    StreamTraced(TraceContext),
     /// Text crossed on the stream.
     Text {
         /// Whether it is the last of its utterance; `None` when unknown.
         is_final: Option<bool>,
+        /// Bytes of it; `None` when unknown.
+        length: Option<u32>,
     },
     /// At the client's end: it will send no more text on the stream.
     TextEnded,

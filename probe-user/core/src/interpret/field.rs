@@ -17,6 +17,13 @@ pub(super) fn boolean(message: &Message, role: FieldRole) -> Option<bool> {
     integer(message, role).map(|value| value != 0)
 }
 
+/// The length in bytes of a field that is never read; absent is empty.
+pub(super) fn length(message: &Message, role: FieldRole) -> Option<u32> {
+    message
+        .length_of(role)
+        .or_else(|| message.intact.then_some(0))
+}
+
 /// An identifier; absent and empty are both `None`.
 pub(super) fn id(message: &Message, role: FieldRole) -> Option<Id> {
     message.text(role).and_then(Id::new)

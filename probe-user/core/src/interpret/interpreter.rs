@@ -82,6 +82,11 @@ impl Interpreter {
                     emit(opened);
                 }
             }
+            flow::Event::Traced { context, .. } => {
+                if self.calls.get(&call).is_some_and(Call::is_stream) {
+                    emit(What::StreamTraced(*context));
+                }
+            }
             flow::Event::MaybeCommanded { .. } => {
                 if self.calls.contains_key(&call) {
                     emit(What::MaybeCommanded);
@@ -169,6 +174,7 @@ fn commands(profile: &Profile) -> Vec<(i64, Command)> {
 fn place(event: &flow::Event<'_>) -> (CallId, KtimeNs) {
     match event {
         flow::Event::CallStarted { call, at, .. }
+        | flow::Event::Traced { call, at, .. }
         | flow::Event::MethodInferred { call, at, .. }
         | flow::Event::MethodContradicted { call, at }
         | flow::Event::MaybeCommanded { call, at }

@@ -15,7 +15,7 @@ mod redis;
 mod worker;
 
 pub use family::{Family, OTHER, Replace, Series};
-pub use gpu::GpuMetrics;
+pub use gpu::{GpuMetrics, throttle_reasons};
 pub use histogram::{Histogram, Observation, Observations};
 pub use hooks::HookMetrics;
 pub use limits::{Bound, Limits};

@@ -35,6 +35,12 @@ pub struct ProbeMetrics {
     pub state_refused: Family<IntCounter>,
     /// `voxprobe_state_tracked`: `kind`.
     pub state_tracked: Family<Gauge>,
+    /// `voxprobe_traces_total`: `decision`.
+    pub traces: Family<IntCounter>,
+    /// `voxprobe_trace_spans_exported_total`.
+    pub spans_exported: Family<IntCounter>,
+    /// `voxprobe_trace_spans_dropped_total`: `reason`.
+    pub spans_dropped: Family<IntCounter>,
 }
 
 impl ProbeMetrics {
@@ -53,6 +59,9 @@ impl ProbeMetrics {
             observations_skipped: builder.family(&entry::OBSERVATIONS_SKIPPED),
             state_refused: builder.family(&entry::STATE_REFUSED),
             state_tracked: builder.family(&entry::STATE_TRACKED),
+            traces: builder.family(&entry::TRACES),
+            spans_exported: builder.family(&entry::SPANS_EXPORTED),
+            spans_dropped: builder.family(&entry::SPANS_DROPPED),
         }
     }
 
@@ -125,6 +134,10 @@ pub enum Measure {
     ForwardingDrops,
     /// A Redis command of `redis_command_latency_ms`.
     RedisCommand,
+    /// A span of a trace.
+    Span,
+    /// What caused a span: it has no parent.
+    SpanParent,
 }
 
 impl Measure {
@@ -151,6 +164,8 @@ impl Measure {
             Self::SessionModel => "session_model",
             Self::ForwardingDrops => "forwarding_drops",
             Self::RedisCommand => "redis_command",
+            Self::Span => "span",
+            Self::SpanParent => "span_parent",
         }
     }
 }

@@ -44,9 +44,11 @@ mod sequence;
 mod session;
 mod sessions;
 mod settings;
+mod story;
 mod stream;
 mod streams;
 mod view;
+mod violation;
 mod worker;
 
 pub use file_loads::{MAPPED_QUIET_NS, MIN_LOAD_BYTES, QUIET_NS};
@@ -56,9 +58,14 @@ pub use orchestrator::OrchestratorModel;
 pub use redis::RedisModel;
 pub use settings::{
     MAX_FRAME_MS, MAX_LINGERING, MAX_MODELS_PER_PROCESS, MAX_PROCESSES, MAX_SEQUENCE_GAP,
-    MAX_SESSIONS_PER_WORKER, MAX_STREAMS, ModelSettings, TransportSetting,
+    MAX_SESSIONS_PER_WORKER, MAX_STREAMS, ModelSettings, Objectives, TransportSetting,
+};
+pub use story::{
+    CallStory, InterruptionStory, Jitter, Moment, SentAudio, SessionChange, SessionStory, Story,
+    SynthesisStory, UtteranceId, UtteranceStory,
 };
 pub use view::{SentFrame, StreamState, StreamView, WorkerView};
+pub use violation::{Objective, Violation};
 
 use std::collections::{HashMap, VecDeque};
 
@@ -66,6 +73,7 @@ use files::ModelFile;
 use late::Lateness;
 use models::Loaded;
 use sessions::Lingering;
+use story::Stories;
 use stream::Stream;
 use worker::Worker;
 
@@ -104,6 +112,7 @@ pub struct Model {
     files: HashMap<FileId, ModelFile>,
     lingering: VecDeque<Lingering>,
     late: Lateness,
+    stories: Stories,
 }
 
 impl Model {
@@ -118,6 +127,7 @@ impl Model {
             files: HashMap::new(),
             lingering: VecDeque::new(),
             late: Lateness::new(settings.late_threshold_ms),
+            stories: Stories::default(),
         }
     }
 
@@ -131,6 +141,22 @@ impl Model {
     /// [`Self::poll_late`], whose caller counts them, or counted here with an unknown cause.
     pub fn collect_late_frames(&mut self, threshold_ms: u32, collects: bool) {
         self.late.collect(threshold_ms, collects);
+    }
+
+    /// Keeps stories from now on, for [`Self::take_stories`].
+    pub fn keep_stories(&mut self) {
+        self.stories.keep();
+    }
+
+    /// What is over since the last call.
+    pub fn take_stories(&mut self) -> Vec<Story> {
+        self.stories.take()
+    }
+
+    fn tell(&mut self, story: impl FnOnce() -> Story) {
+        if self.stories.are_kept() && !self.stories.add(story()) {
+            self.refuse("story");
+        }
     }
 
     /// A late frame, told once.
@@ -203,8 +229,13 @@ impl Model {
         let (call, at) = (event.call, event.at);
         match &event.what {
             What::Frame(frame) => self.handle_frame(call, at, frame),
-            What::Text { .. } => self.handle_text(call, at),
+            What::Text { length, .. } => self.handle_text(call, at, *length),
             What::StreamOpened => self.open_stream(event.process, call),
+            What::StreamTraced(context) => {
+                if let Some(stream) = self.streams.get_mut(&call) {
+                    stream.trace = Some(*context);
+                }
+            }
             What::StreamSession(session) => self.name_stream(call, session),
             What::TextLost => self.handle_text_lost(call),
             What::FramesLost => self.handle_frames_lost(call, SkipReason::Lost),
@@ -314,6 +345,7 @@ impl Model {
                 .probe
                 .skip(Measure::ModelList, SkipReason::Unreadable),
             What::StreamOpened
+            | What::StreamTraced(_)
             | What::StreamSession(_)
             | What::Text { .. }
             | What::TextEnded

@@ -6,6 +6,7 @@
 //! depends on nothing but the stream itself.
 
 use super::Pacing;
+use super::story::Jitter;
 use crate::metrics::SkipReason;
 use crate::record::KtimeNs;
 
@@ -29,6 +30,9 @@ pub(super) struct Rhythm {
     recent: [f32; RECENT],
     recent_at: usize,
     recent_filled: usize,
+    /// Milliseconds that count as too far.
+    limit_ms: f64,
+    jitter: Jitter,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +62,19 @@ impl Interval {
 }
 
 impl Rhythm {
+    /// Intervals that differ by more than `limit_ms` milliseconds from the frame's duration are too far.
+    pub(super) fn new(limit_ms: u32) -> Self {
+        Self {
+            limit_ms: f64::from(limit_ms),
+            ..Self::default()
+        }
+    }
+
+    /// All intervals that counted.
+    pub(super) fn jitter(&self) -> Jitter {
+        self.jitter
+    }
+
     /// A frame was sent. Gives the interval since the one before, or why it does not count; nothing
     /// for a first frame.
     pub(super) fn frame(
@@ -145,6 +162,9 @@ impl Rhythm {
     }
 
     fn remember(&mut self, jitter_ms: f64) {
+        self.jitter.intervals += 1;
+        self.jitter.above += u64::from(jitter_ms > self.limit_ms);
+        self.jitter.worst_ms = self.jitter.worst_ms.max(jitter_ms);
         if let Some(slot) = self.recent.get_mut(self.recent_at) {
             *slot = jitter_ms as f32;
         }

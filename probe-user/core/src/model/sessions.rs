@@ -3,9 +3,10 @@
 use super::Model;
 use super::session::{Session, Started};
 use super::settings::{MAX_LINGERING, MAX_SESSIONS_PER_WORKER};
+use super::story::{SessionChange, SessionStory, Story};
 use crate::flow::CallId;
 use crate::interpret::{Event, Id};
-use crate::record::{ConnectionId, KtimeNs, Tgid};
+use crate::record::{ConnectionId, KtimeNs, Role, Tgid};
 
 /// A session that is over and whose series wait for a last scrape.
 #[derive(Debug)]
@@ -52,11 +53,18 @@ impl Model {
         let Some(state) = self.workers.get_mut(worker) else {
             return;
         };
-        match before {
+        if let Some(before) = before {
             // Started again: it is still one session, of the connection that said so last.
-            Some(before) => forget_connection(&mut state.by_connection, before.connection, id),
-            None => state.started += 1,
+            forget_connection(&mut state.by_connection, before.connection, id);
+        } else {
+            state.started += 1;
+            let process = event.process;
+            let story = worker_session(process, worker, id, model, SessionChange::Started);
+            self.tell(|| Story::Session(story));
         }
+        let Some(state) = self.workers.get_mut(worker) else {
+            return;
+        };
         state
             .by_connection
             .entry(event.call.connection)
@@ -82,6 +90,9 @@ impl Model {
         state.started = state.started.saturating_sub(1);
         forget_connection(&mut state.by_connection, started.connection, id);
         state.publish_sessions(&self.metrics);
+        let (process, model) = (started.process, started.model.as_ref());
+        let story = worker_session(process, worker, id, model, SessionChange::Ended(None));
+        self.tell(|| Story::Session(story));
         self.release_session(worker, id, at);
     }
 
@@ -190,6 +201,25 @@ impl Model {
                 .audio_frames_emitted
                 .remove(&[one.worker.as_str(), one.session.as_str()]);
         }
+    }
+}
+
+/// A worker's session started or ended.
+fn worker_session(
+    process: Tgid,
+    worker: &Id,
+    session: &Id,
+    model: Option<&Id>,
+    change: SessionChange,
+) -> SessionStory {
+    SessionStory {
+        process,
+        role: Role::Worker,
+        worker: Some(worker.clone()),
+        session: Some(session.clone()),
+        model: model.cloned(),
+        transport: None,
+        change,
     }
 }
 

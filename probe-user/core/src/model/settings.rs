@@ -23,6 +23,29 @@ pub struct ModelSettings {
     pub idle_timeout_ms: Option<u32>,
     /// How orchestrators talk to their clients.
     pub transport: TransportSetting,
+    /// What counts as a violation.
+    pub objectives: Objectives,
+}
+
+/// The observability guide's objectives, for single events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Objectives {
+    /// Milliseconds from a client's text to its first audio.
+    pub first_audio_ms: u32,
+    /// Milliseconds from an interruption to the last audio.
+    pub barge_in_ms: u32,
+    /// Milliseconds by which 95 of 100 intervals of a paced stream may differ from a frame's duration.
+    pub frame_jitter_ms: u32,
+}
+
+impl Default for Objectives {
+    fn default() -> Self {
+        Self {
+            first_audio_ms: 300,
+            barge_in_ms: 50,
+            frame_jitter_ms: 10,
+        }
+    }
 }
 
 /// How orchestrators talk to their clients.
@@ -47,6 +70,7 @@ impl Default for ModelSettings {
             idle_timeout_ms: None,
             transport: TransportSetting::Auto,
             late_threshold_ms: 20,
+            objectives: Objectives::default(),
         }
     }
 }

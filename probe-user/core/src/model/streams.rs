@@ -1,6 +1,7 @@
 //! Synthesis streams of all workers: their events, and what they mean to session and worker.
 
 use super::late::Sent;
+use super::story::Story;
 use super::stream::Stream;
 use super::{MAX_STREAMS, Model};
 use crate::flow::{CallEnd, CallId};
@@ -20,8 +21,10 @@ impl Model {
         if let Some(worker) = self.workers.get_mut(worker) {
             worker.streams += 1;
         }
-        self.streams
-            .insert(call, Stream::new(worker.clone(), process));
+        self.streams.insert(
+            call,
+            Stream::new(worker.clone(), process, self.settings.objectives),
+        );
     }
 
     /// The stream says which session it belongs to.
@@ -43,9 +46,9 @@ impl Model {
         }
     }
 
-    pub(super) fn handle_text(&mut self, call: CallId, at: KtimeNs) {
+    pub(super) fn handle_text(&mut self, call: CallId, at: KtimeNs, length: Option<u32>) {
         self.identify(call, true);
-        self.change(call, |stream, _| stream.handle_text(at));
+        self.change(call, |stream, _| stream.handle_text(at, length));
     }
 
     pub(super) fn handle_text_lost(&mut self, call: CallId) {
@@ -134,8 +137,16 @@ impl Model {
     }
 
     fn finish_stream(&mut self, call: CallId, at: KtimeNs, end: Option<CallEnd>) {
+        let goes_on = self.streams.get(&call).is_some_and(|it| !it.finished);
         self.change(call, |stream, metrics| stream.finish(at, end, metrics));
         self.settle_stream(call);
+        if goes_on
+            && self.stories.are_kept()
+            && let Some(stream) = self.streams.get(&call)
+        {
+            let story = stream.story(call, at, end);
+            self.tell(|| Story::Synthesis(story));
+        }
     }
 
     /// Counts the request with the model its session was started for. A stream that spoke and whose

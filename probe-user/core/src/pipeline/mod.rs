@@ -1,4 +1,5 @@
-//! The stages in order: records → streams → exchanges → events → model → metrics.
+//! The stages in order: records → streams → exchanges → events → model → metrics; and what the model
+//! tells of what is over, to traces and notices.
 //!
 //! Takes [`Record`]s, live or from a capture; nothing else drives it. What a capture file should hold
 //! is handed to a [`Tap`] as it is processed.
@@ -13,6 +14,7 @@ mod parser;
 mod protocol;
 mod registered;
 mod stage;
+mod told;
 mod undetermined;
 
 use std::{
@@ -26,11 +28,13 @@ use crate::{
     interpret::{self, Interpreter},
     metrics::Metrics,
     model::{HookModel, Model, ModelSettings, OrchestratorModel, RedisModel},
+    notice::Notices,
     profile::Profile,
     record::{
         ConnectionEnd, ConnectionId, Direction, Evidence, HookCall, KtimeNs, Process, Record, Role,
         Tgid, WebSocketEvent,
     },
+    trace::Tracer,
     wire::resp::Registration,
 };
 use connection::Connection;
@@ -86,6 +90,8 @@ pub struct Pipeline {
     registrations: Vec<Registration>,
     /// Kept where somebody asks.
     named: Option<NamedCalls>,
+    notices: Option<Notices>,
+    tracer: Option<Tracer>,
 }
 
 impl Pipeline {
@@ -116,6 +122,8 @@ impl Pipeline {
             heard: Vec::new(),
             registrations: Vec::new(),
             named: None,
+            notices: None,
+            tracer: None,
         }
     }
 
@@ -125,6 +133,9 @@ impl Pipeline {
         self.interpreter.reconfigure(&profile);
         self.model.reconfigure(settings);
         self.orchestrator.reconfigure(settings);
+        if let Some(notices) = &mut self.notices {
+            notices.set_objectives(settings.objectives);
+        }
         self.profile = profile;
     }
 
@@ -148,6 +159,9 @@ impl Pipeline {
         self.diagnosis.finish();
         if let Some(named) = &mut self.named {
             named.finish();
+        }
+        if let Some(tracer) = &mut self.tracer {
+            tracer.finish();
         }
     }
 
@@ -180,7 +194,16 @@ impl Pipeline {
     }
 
     /// Takes the next record.
-    pub fn handle(&mut self, record: Record<'_>, mut tap: Option<&mut dyn Tap>) {
+    pub fn handle(&mut self, record: Record<'_>, tap: Option<&mut dyn Tap>) {
+        let at = match &record {
+            Record::Tick { at } => Some(*at),
+            _ => None,
+        };
+        self.take(record, tap);
+        self.tell_stories(at);
+    }
+
+    fn take(&mut self, record: Record<'_>, mut tap: Option<&mut dyn Tap>) {
         self.counters.record(&record);
         // Chunks, and gaps found between them, are told when their place in the stream is known.
         let record = match record {
@@ -226,6 +249,9 @@ impl Pipeline {
             }
             Record::Gpus(sample) => {
                 self.model.handle_gpus(sample);
+                if let Some(notices) = &mut self.notices {
+                    notices.handle_gpus(sample);
+                }
                 self.diagnosis.handle_gpus(sample);
             }
             Record::Evidence(evidence) => self.start_diagnosis(evidence),

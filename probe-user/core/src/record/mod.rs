@@ -10,6 +10,7 @@ mod process;
 mod sched;
 mod tcp;
 mod time;
+mod trace_context;
 mod websocket;
 
 pub use connection::{
@@ -25,6 +26,7 @@ pub use process::{Process, Role, Tgid};
 pub use sched::{CpuQuota, Evidence, Left, Sched, Short, Thread, Wait};
 pub use tcp::TcpReading;
 pub use time::KtimeNs;
+pub use trace_context::{SpanId, TraceContext, TraceId};
 pub use websocket::{
     ConnectionEnd, Readability, SocketMessage, SocketMessageForm, WebSocketEvent, WebSocketWhat,
 };

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConnectionId, KtimeNs, Side};
+use super::{ConnectionId, KtimeNs, Side, TraceContext};
 
 /// Something happened on a WebSocket connection (RFC 6455) of a watched process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,8 @@ pub enum WebSocketWhat {
     },
     /// The connection ended, or became unreadable for good.
     Ended(ConnectionEnd),
+    /// The request that asked for the upgrade belongs to a trace. Follows `Upgraded`.
+    Traced(TraceContext),
 }
 
 /// How a connection ended, as the watched process saw it. The first thing that ends it counts.

@@ -3,7 +3,9 @@
 //! Takes one direction's bytes as they come, cut anywhere, until the head is complete; gives the few
 //! facts that tell whether the connection changes to WebSocket and where the message ends.
 
+use super::traceparent;
 use super::websocket::Extensions;
+use crate::record::TraceContext;
 
 /// Longest head in bytes: what Python's servers accept at most is 16 KiB (h11) or 8 KiB a line.
 pub const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -32,6 +34,8 @@ pub struct Request {
     pub head: bool,
     /// Its body.
     pub body: Body,
+    /// The trace that it belongs to (W3C Trace Context, 3.2), where it says one.
+    pub trace: Option<TraceContext>,
 }
 
 /// A response's head.
@@ -114,6 +118,7 @@ impl Collector {
             head: method == "HEAD",
             // Without a length a request has no body (RFC 9112, 6.3).
             body: facts.body,
+            trace: facts.trace.context(),
         };
         self.bytes = Vec::new();
         Ok((used, Some(request)))
@@ -156,6 +161,7 @@ struct Facts {
     is_websocket: bool,
     extensions: Extensions,
     body: Body,
+    trace: traceparent::Said,
 }
 
 impl Facts {
@@ -168,6 +174,8 @@ impl Facts {
                 self.is_websocket |= has_token(field.value, b"websocket");
             } else if is("sec-websocket-extensions") {
                 self.extensions.add(field.value);
+            } else if is("traceparent") {
+                self.trace.add(field.value);
             } else if is("transfer-encoding") {
                 self.body = Body::Unbounded;
             } else if is("content-length") && self.body != Body::Unbounded {
@@ -227,6 +235,20 @@ mod tests {
             };
             assert_eq!(head.extensions.deflate, Some(deflate));
         }
+    }
+
+    #[test]
+    fn trace_is_what_one_header_says() {
+        let trace = |fields: &str| {
+            request(&format!("GET / HTTP/1.1\r\n{fields}\r\n"))
+                .unwrap()
+                .trace
+        };
+        let field = "TraceParent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
+        assert!(trace(field).is_some_and(|context| context.sampled));
+        assert_eq!(trace(&field.repeat(2)), None, "which one holds is unknown");
+        assert_eq!(trace("traceparent: 00-1-2-3\r\n"), None);
+        assert_eq!(trace(""), None);
     }
 
     fn request(head: &str) -> Result<Request, HeadError> {

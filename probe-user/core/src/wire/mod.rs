@@ -8,6 +8,7 @@ pub mod http2;
 mod message;
 pub mod protobuf;
 pub mod resp;
+pub mod traceparent;
 pub mod websocket;
 
 pub use message::{Message, Value};

@@ -24,6 +24,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, watch};
+use tonic::metadata::{Ascii, MetadataValue};
 
 use self::faults::{Fault, Faults};
 use self::hearing::Ear;
@@ -100,6 +101,9 @@ pub(crate) struct Args {
     /// All sessions have this one name at the worker
     #[arg(long)]
     shared_session: Option<String>,
+    /// Says with each Synthesize call that it belongs to a trace
+    #[arg(long)]
+    traceparent: Option<MetadataValue<Ascii>>,
     /// Shared object with the voice activity and recognition functions (`libvad_hook.so`)
     #[arg(long)]
     vad_lib: Option<PathBuf>,

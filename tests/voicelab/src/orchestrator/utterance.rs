@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 
 use super::Orchestrator;
 use super::voice::Voice;
@@ -68,11 +68,16 @@ impl Utterance {
         let (texts, sending) = mpsc::channel(WAITING_TEXT);
         let (hearing, heard) = mpsc::unbounded_channel();
         let truth = orchestrator.truth.clone();
+        let traceparent = orchestrator.settings.traceparent.clone();
         let (mut client, session) = (voice.client(), voice.session.clone());
         let stamps = std::sync::Arc::clone(&voice.worker.stamps);
         let reading = tokio::spawn(async move {
             let read = async {
-                let response = client.synthesize(ReceiverStream::new(sending)).await?;
+                let mut request = Request::new(ReceiverStream::new(sending));
+                if let Some(traceparent) = traceparent {
+                    request.metadata_mut().insert("traceparent", traceparent);
+                }
+                let response = client.synthesize(request).await?;
                 let mut frames = response.into_inner();
                 while let Some(frame) = frames.message().await? {
                     // The end marker carries no audio and goes no further.

@@ -79,6 +79,9 @@ pub(crate) struct Args {
     /// Offers permessage-deflate
     #[arg(long, value_enum, default_value_t = Switch::On)]
     deflate: Switch,
+    /// Says with each connection that it belongs to a trace
+    #[arg(long)]
+    traceparent: Option<String>,
     /// Silence after which an utterance counts as over, in milliseconds
     #[arg(long, default_value_t = 400)]
     quiet_ms: u64,

@@ -52,7 +52,9 @@ pub(crate) async fn hold(talker: &Talker, connection: u64) -> anyhow::Result<()>
         .checked_rem(settings.models.len())
         .and_then(|at| settings.models.get(at));
     let deflate = settings.deflate == Switch::On;
-    let socket = websocket::connect(talker.server, model.map(String::as_str), deflate).await?;
+    let model = model.map(String::as_str);
+    let traceparent = settings.traceparent.as_deref();
+    let socket = websocket::connect(talker.server, model, deflate, traceparent).await?;
     let session = None;
     talker.truth.record_at(
         socket.stamps.read_ns(),

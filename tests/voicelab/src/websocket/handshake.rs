@@ -10,15 +10,19 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::server::{
     ErrorResponse, Request as Asked, Response,
 };
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use url::Url;
-use yawc::{Options, UpgradeFut, WebSocket};
+use yawc::{HttpRequestBuilder, Options, UpgradeFut, WebSocket};
 
 use super::{Library, MAX_MESSAGE_BYTES, Socket};
 use crate::stamped::{Stamped, Stamps};
+
+/// The header that says which trace a request belongs to.
+const TRACEPARENT: &str = "traceparent";
 
 /// A connection that a client opened.
 pub(crate) struct Accepted {
@@ -111,11 +115,13 @@ async fn accept_plain(stamped: Stamped, stamps: &Arc<Stamps>) -> anyhow::Result<
     Ok((Library::Plain(Box::new(socket)), requested_ns, query))
 }
 
-/// Opens a connection to `server` that can be treated badly.
+/// Opens a connection to `server` that can be treated badly; the request belongs to the trace that
+/// `traceparent` says (W3C Trace Context).
 pub(crate) async fn connect(
     server: SocketAddr,
     model: Option<&str>,
     deflate: bool,
+    traceparent: Option<&str>,
 ) -> anyhow::Result<Socket> {
     let socket = TcpStream::connect(server)
         .await
@@ -128,13 +134,22 @@ pub(crate) async fn connect(
         address.query_pairs_mut().append_pair("model", model);
     }
     let library = if deflate {
-        let socket = WebSocket::handshake(address, stamped, options())
+        let mut request = HttpRequestBuilder::new();
+        if let Some(traceparent) = traceparent {
+            request = request.header(TRACEPARENT, traceparent);
+        }
+        let socket = WebSocket::handshake_with_request(address, stamped, options(), request)
             .await
             .context("shake hands")?;
         Library::DeflatingClient(Box::new(socket))
     } else {
+        let mut request = address.as_str().into_client_request()?;
+        if let Some(traceparent) = traceparent {
+            let headers = request.headers_mut();
+            headers.insert(TRACEPARENT, traceparent.parse().context("no header")?);
+        }
         let (socket, _) =
-            tokio_tungstenite::client_async_with_config(address.as_str(), stamped, Some(config()))
+            tokio_tungstenite::client_async_with_config(request, stamped, Some(config()))
                 .await
                 .context("shake hands")?;
         Library::Plain(Box::new(socket))

@@ -1,11 +1,13 @@
 //! The calls of one connection: from first frame to end.
 
 mod naming;
+mod tell;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use naming::{described, told};
+use tell::tell;
 
 use super::headers::Headers;
 use super::infer::{Inference, Key};
@@ -450,6 +452,9 @@ impl Calls {
         }
         let call = self.id(stream);
         sink.event(Event::CallStarted { call, at, method });
+        if let Some(context) = headers.trace() {
+            sink.event(Event::Traced { call, at, context });
+        }
     }
 
     fn requests_ended(&mut self, stream: u32, at: KtimeNs, sink: &mut dyn Sink) {
@@ -477,24 +482,5 @@ impl Calls {
         }
         let call = self.id(stream);
         sink.event(Event::CallEnded { call, at, end });
-    }
-}
-
-/// Tells what a deframer found.
-fn tell(call: CallId, origin: Origin, outcome: Outcome<'_>, at: KtimeNs, sink: &mut dyn Sink) {
-    match outcome {
-        Outcome::Nothing => {}
-        Outcome::Message(message) => sink.event(Event::Message {
-            call,
-            at,
-            origin,
-            message,
-        }),
-        Outcome::Lost(cause) => {
-            if cause == LossCause::BadPrefix {
-                sink.problem(Problem::BadMessagePrefix);
-            }
-            sink.event(Event::MessagesLost { call, at, origin });
-        }
     }
 }

@@ -84,6 +84,39 @@ fn unary_call_is_told_from_start_to_status() {
 }
 
 #[test]
+fn trace_of_a_call_is_told_with_its_start_and_may_be_in_a_capture() {
+    const ONE: &[u8] = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const OTHER: &[u8] = b"00-4bf92f3577b34da6a3ce929d0e0e4737-00f067aa0ba902b7-00";
+    let (mut peers, mut watched) = begun();
+    let first = peers.traced(1, &[ONE]);
+    let pieces = watched.bytes(Sent, &first);
+    let kept = |value: &[u8]| {
+        let holds = |piece: &Piece| match piece {
+            Piece::Bytes(bytes) => bytes.windows(value.len()).any(|part| part == value),
+            Piece::Hole(..) => false,
+        };
+        pieces.iter().any(holds)
+    };
+    assert!(kept(ONE) && !kept(super::peer::TOKEN));
+    // From the header table; two that differ; none that can be read.
+    for (stream, contexts) in [(3, &[ONE][..]), (5, &[ONE, OTHER]), (7, &[b"00-x"])] {
+        watched.bytes(Sent, &peers.traced(stream, contexts));
+    }
+    let events = watched.take();
+    let told: Vec<_> = events
+        .iter()
+        .filter(|it| it.starts_with("Traced"))
+        .collect();
+    assert_eq!(told.len(), 2, "{events:#?}");
+    for (event, stream) in told.iter().zip([1, 3]) {
+        let context = "TraceContext { trace: 4bf92f3577b34da6a3ce929d0e0e4736, parent: \
+                       00f067aa0ba902b7, sampled: true }";
+        assert!(event.contains(context), "{event}");
+        assert!(event.contains(&format!("stream: {stream} ")), "{event}");
+    }
+}
+
+#[test]
 fn padding_and_priority_are_removed() {
     let (mut peers, mut watched) = begun();
     let block = peers.request_block("Synthesize");

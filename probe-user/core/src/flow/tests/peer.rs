@@ -131,6 +131,15 @@ impl Peers {
         ])
     }
 
+    /// A request for synthesis that says which trace it belongs to.
+    pub(in crate::flow) fn traced(&mut self, stream: u32, contexts: &[&[u8]]) -> Vec<u8> {
+        let mut block = self.request_block("Synthesize");
+        for context in contexts {
+            block.extend(self.client.encode(&[(b"traceparent", context)]));
+        }
+        frame(kind::HEADERS, flag::END_HEADERS, stream, &block)
+    }
+
     pub(in crate::flow) fn request(&mut self, stream: u32, method: &str) -> Vec<u8> {
         let block = self.request_block(method);
         frame(kind::HEADERS, flag::END_HEADERS, stream, &block)

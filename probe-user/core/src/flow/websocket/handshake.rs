@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::record::KtimeNs;
+use crate::record::{KtimeNs, TraceContext};
 use crate::wire::http1::{Body, Request, Response};
 use crate::wire::websocket::Extensions;
 
@@ -26,6 +26,8 @@ pub(super) enum Next {
         requested: Option<KtimeNs>,
         /// What was agreed on.
         extensions: Extensions,
+        /// The trace that the request belongs to, where it says one.
+        trace: Option<TraceContext>,
     },
     /// The server's direction: the upgrade was refused. A body of this many bytes, then a head.
     Refused(u64),
@@ -45,6 +47,7 @@ struct Waiting {
     at: KtimeNs,
     upgrade: bool,
     head: bool,
+    trace: Option<TraceContext>,
 }
 
 impl Handshake {
@@ -58,6 +61,7 @@ impl Handshake {
             at,
             upgrade: request.websocket,
             head: request.head,
+            trace: request.trace,
         });
         match request.body {
             Body::Unsaid | Body::Length(0) if request.websocket => Next::Answer,
@@ -79,6 +83,7 @@ impl Handshake {
             return if asked && response.websocket {
                 Next::Frames {
                     requested: request.map(|request| request.at),
+                    trace: request.and_then(|request| request.trace),
                     extensions: response.extensions,
                 }
             } else {

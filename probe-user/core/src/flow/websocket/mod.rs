@@ -295,6 +295,7 @@ impl WebSocketConnection {
             Some(Next::Frames {
                 requested,
                 extensions,
+                trace,
             }) => {
                 self.extensions = Some(extensions);
                 let Deflate {
@@ -309,6 +310,9 @@ impl WebSocketConnection {
                 self.client.phase = Phase::Frames(Box::new(frames));
                 self.stage = Stage::Upgraded;
                 self.emit(at, WebSocketWhat::Upgraded { requested }, sink);
+                if let Some(context) = trace {
+                    self.emit(at, WebSocketWhat::Traced(context), sink);
+                }
             }
         }
         used

@@ -268,7 +268,8 @@ fn stream_names_its_session_once_before_its_first_text() {
             What::StreamOpened,
             What::StreamSession(Id::new("s").unwrap()),
             What::Text {
-                is_final: Some(false)
+                is_final: Some(false),
+                length: Some(0)
             },
             What::Frame(AudioFrame {
                 audio_bytes: Some(1920),
@@ -389,4 +390,5 @@ fn control_refused_by_status_is_answered_without_success() {
 /// Text that does not say that it is the last.
 const TEXT: What = What::Text {
     is_final: Some(false),
+    length: Some(0),
 };

@@ -107,6 +107,30 @@ pub const STATE_TRACKED: Entry = gauge(
     None,
 );
 
+/// Traces, by whether they are exported and why.
+pub const TRACES: Entry = counter(
+    "voxprobe_traces_total",
+    "Traces of utterances and calls, by what decided about their export: an objective that was missed (violation), the caller's sampled flag (parent), or the rate (rate); unsampled are not exported.",
+    &["decision"],
+    None,
+);
+
+/// Spans that the collector took.
+pub const SPANS_EXPORTED: Entry = counter(
+    "voxprobe_trace_spans_exported_total",
+    "Spans that the collector took.",
+    &[],
+    None,
+);
+
+/// Spans that nobody will see.
+pub const SPANS_DROPPED: Entry = counter(
+    "voxprobe_trace_spans_dropped_total",
+    "Spans that were not exported, by reason: the queue was full (queue_full), the collector could not be reached for too long (unavailable), did not take them (rejected), or the agent ended first (shutdown).",
+    &["reason"],
+    None,
+);
+
 /// Every metric of this file.
 pub const ALL: &[&Entry] = &[
     &RECORDS,
@@ -122,4 +146,7 @@ pub const ALL: &[&Entry] = &[
     &OBSERVATIONS_SKIPPED,
     &STATE_REFUSED,
     &STATE_TRACKED,
+    &TRACES,
+    &SPANS_EXPORTED,
+    &SPANS_DROPPED,
 ];

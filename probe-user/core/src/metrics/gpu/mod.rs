@@ -3,6 +3,8 @@
 
 mod readings;
 
+pub use readings::throttle_reasons;
+
 use prometheus::{Counter, Gauge, IntCounter};
 
 use super::catalogue::gpu as entry;

@@ -23,6 +23,12 @@ const THROTTLE_REASONS: [(u64, &str); 9] = [
     (0x100, "display_clock_setting"),
 ];
 
+/// NVML's names for the reasons in a mask, in the order of their bits.
+pub fn throttle_reasons(mask: u64) -> impl Iterator<Item = &'static str> {
+    let named = THROTTLE_REASONS.into_iter();
+    named.filter_map(move |(bit, name)| (mask & bit != 0).then_some(name))
+}
+
 /// The `state` values of a GPU.
 const GPU_STATES: [&str; 4] = ["ok", "lost", "vanished", "failing"];
 

@@ -32,7 +32,9 @@ impl OrchestratorModel {
                 return;
             };
             stream.finished = true;
-            if let Some(key) = stream.session() {
+            let owner = stream.session();
+            self.close_call(call, at, None);
+            if let Some(key) = owner {
                 self.finish_stream_audio(key, call);
                 self.progress(key, call);
             }
@@ -112,6 +114,7 @@ impl OrchestratorModel {
         if let Some(call) = source {
             self.progress(key, call);
         }
+        self.tell_over(key);
     }
 
     /// A stream whose call is over and whose frames were all sent on is done.
@@ -123,12 +126,17 @@ impl OrchestratorModel {
         });
         if let Some(session) = self.sessions.get_mut(&key).filter(|_| done) {
             session.utterances.end_stream(call);
+            self.tell_over(key);
         }
     }
 
     fn receive_audio(&mut self, call: CallId, at: KtimeNs, frame: &AudioFrame) {
         if let Some(stream) = self.streams.get_mut(&call) {
+            if stream.frames == 0 && !stream.lost {
+                stream.first_frame = Some(at);
+            }
             stream.frames += 1;
+            stream.peer = stream.peer.or_else(|| self.peers.other_end_of(call));
         }
         self.decide_stream(call, at);
         let full = self.pending_frames >= MAX_PENDING_FRAMES_IN_ALL;
@@ -164,8 +172,12 @@ impl OrchestratorModel {
             let heard = if lost {
                 Heard::Unsure(SkipReason::Lost)
             } else {
+                let latency_ms = Some(at.ms_since(text));
+                if let Some(stream) = self.streams.get_mut(&call) {
+                    stream.answered_ms = stream.answered_ms.or(latency_ms);
+                }
                 Heard::First(FirstAudio {
-                    latency_ms: Some(at.ms_since(text)),
+                    latency_ms,
                     input: None,
                 })
             };

@@ -50,14 +50,22 @@ pub(super) struct BargeIn {
     /// When something of it last happened.
     last_sign: KtimeNs,
     doubt: Option<SkipReason>,
+    /// Number of the utterance that was heard, where one was.
+    pub(super) spoken: Option<u64>,
 }
 
 impl BargeIn {
     /// `streams` are those being spoken.
-    pub(super) fn new(trigger: Trigger, at: KtimeNs, streams: Vec<CallId>) -> Self {
+    pub(super) fn new(
+        trigger: Trigger,
+        at: KtimeNs,
+        streams: Vec<CallId>,
+        spoken: Option<u64>,
+    ) -> Self {
         Self {
             trigger,
             at,
+            spoken,
             sure: true,
             reacted: false,
             told: None,

@@ -18,7 +18,7 @@ impl OrchestratorModel {
         match &event.what {
             What::Frame(frame) => self.receive_frame(call, at, frame),
             What::FramesLost => self.lose_frames(call, SkipReason::Lost),
-            What::Text { is_final } => self.send_text(call, at, *is_final),
+            What::Text { is_final, length } => self.send_text(call, at, *is_final, *length),
             What::TextEnded => self.end_text(call),
             What::TextLost | What::MaybeCommanded => {
                 if let Some(stream) = self.streams.get_mut(&call) {
@@ -26,6 +26,11 @@ impl OrchestratorModel {
                 }
             }
             What::StreamOpened => self.open_stream(process, call, at),
+            What::StreamTraced(context) => {
+                if let Some(stream) = self.streams.get_mut(&call) {
+                    stream.trace = Some(*context);
+                }
+            }
             What::StreamSession(name) => {
                 if let Some(stream) = self.streams.get_mut(&call) {
                     stream.name = Some(name.clone());
@@ -94,8 +99,10 @@ impl OrchestratorModel {
         self.pending_frames = self
             .pending_frames
             .saturating_sub(before.saturating_sub(stream.forwarding.len()));
-        for _ in 0..stream.texts {
-            session.utterances.handle_chunk(call, None);
+        let begins = stream.first_text;
+        for text in 0..stream.texts {
+            let begins = begins.filter(|_| text == 0);
+            session.utterances.handle_chunk(call, None, begins);
         }
     }
 
@@ -133,14 +140,27 @@ impl OrchestratorModel {
             return;
         }
         let worker = self.peers.worker_of(call.connection).cloned();
-        self.streams.insert(call, Stream::new(process, at, worker));
+        let mut stream = Stream::new(process, at, worker);
+        stream.peer = self.peers.other_end_of(call);
+        self.streams.insert(call, stream);
     }
 
-    fn send_text(&mut self, call: CallId, at: KtimeNs, is_final: Option<bool>) {
+    fn send_text(
+        &mut self,
+        call: CallId,
+        at: KtimeNs,
+        is_final: Option<bool>,
+        length: Option<u32>,
+    ) {
         self.decide_stream(call, at);
         let Some(stream) = self.streams.get_mut(&call) else {
             return;
         };
+        let first = stream.texts == 0 && stream.frames == 0 && !stream.lost;
+        let begins = first.then_some(at);
+        stream.first_text = stream.first_text.or(begins);
+        let sum = stream.text_bytes.zip(length);
+        stream.text_bytes = sum.map(|(sum, length)| sum.saturating_add(u64::from(length)));
         stream.texts = stream
             .texts
             .saturating_add(1)
@@ -157,11 +177,13 @@ impl OrchestratorModel {
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
-        session.unread = false;
         session.interrupted = false;
         session.last_text = Some(at);
         session.last_activity = at;
-        session.utterances.handle_chunk(call, is_final);
+        session.utterances.handle_chunk(call, is_final, begins);
+        if std::mem::take(&mut session.unread) {
+            session.utterances.doubt_begin(SkipReason::Unreadable);
+        }
         let received = session.pending.received();
         // The call was opened for its first text, and that was sent before it.
         let opens = is_first && received.is_some_and(|received| opened >= received);
@@ -190,6 +212,7 @@ impl OrchestratorModel {
         }
         let (process, owner) = (stream.process, stream.session());
         self.fail_stream(process, owner, call.connection, end, at);
+        self.close_call(call, at, Some(end));
         if let Some(key) = owner {
             self.end_interrupted(key, call, end, unfinished, at);
             self.progress(key, call);

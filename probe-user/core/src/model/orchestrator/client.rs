@@ -21,6 +21,7 @@ impl OrchestratorModel {
         let key = self.websockets.get(&event.connection).copied();
         match (&event.what, key) {
             (ClientWhat::Upgraded { requested }, _) => self.upgrade(event, *requested),
+            (ClientWhat::Traced(context), _) => self.trace_session(event.connection, *context),
             (
                 ClientWhat::Message {
                     origin,
@@ -172,6 +173,7 @@ impl OrchestratorModel {
         if let Some(session) = self.sessions.get_mut(&key) {
             session.restart(at);
             session.told_id = id.cloned();
+            session.known_as = id.cloned().or_else(|| session.known_as.take());
         }
         self.begin_session(key, at, true);
         if let Some(id) = id {

@@ -32,6 +32,7 @@ impl OrchestratorModel {
         if hidden {
             self.give_up_forwarding(call, SkipReason::Unreadable);
         }
+        self.tell_call(call);
         let rest = self.change_forwarding(call, |stream| stream.forwarding.finish(stream.hold));
         let Some(stream) = self.streams.remove(&call) else {
             return;
@@ -43,6 +44,9 @@ impl OrchestratorModel {
             session.streams.retain(|other| *other != call);
             session.utterances.end_stream(call);
             session.source.take_if(|source| *source == call);
+        }
+        if let Some(key) = stream.session() {
+            self.tell_over(key);
         }
         let rest = rest.unwrap_or_default();
         if !stream.forwards && stream.session().is_some() {

@@ -29,7 +29,8 @@ impl OrchestratorModel {
             if session.interrupted || session.barge_in.is_some() {
                 continue;
             }
-            let barge_in = BargeIn::new(Trigger::Vad, at, streams.clone());
+            let spoken = session.utterances.spoken();
+            let barge_in = BargeIn::new(Trigger::Vad, at, streams.clone(), spoken);
             session.barge_in = Some(if sure {
                 barge_in
             } else {
@@ -65,7 +66,9 @@ impl OrchestratorModel {
         match &mut session.barge_in {
             Some(barge_in) => barge_in.add_control(at),
             None if speaking && !session.interrupted => {
-                session.barge_in = Some(BargeIn::new(Trigger::Control, at, streams.clone()));
+                let spoken = session.utterances.spoken();
+                session.barge_in =
+                    Some(BargeIn::new(Trigger::Control, at, streams.clone(), spoken));
                 self.follow(&streams);
             }
             None => {}
@@ -83,7 +86,8 @@ impl OrchestratorModel {
         };
         session.utterances.interrupt_spoken();
         if session.barge_in.is_none() && speaking && !session.interrupted {
-            session.barge_in = Some(BargeIn::new(Trigger::Grpc, at, streams.clone()));
+            let spoken = session.utterances.spoken();
+            session.barge_in = Some(BargeIn::new(Trigger::Grpc, at, streams.clone(), spoken));
         }
         let awaited = session.barge_in.is_some();
         if let Some(barge_in) = &mut session.barge_in {
@@ -225,12 +229,12 @@ impl OrchestratorModel {
             .last_text
             .is_none_or(|last| last <= barge_in.since());
         match barge_in.latency() {
-            Ok(ms) => self
-                .metrics
-                .orchestrator
-                .latency_barge_in
-                .with(&[session.model_label(), barge_in.trigger.as_str()])
-                .observe(ms),
+            Ok(ms) => {
+                let trigger = barge_in.trigger.as_str();
+                let latency = &self.metrics.orchestrator.latency_barge_in;
+                latency.with(&[session.model_label(), trigger]).observe(ms);
+                self.tell_interruption(key, barge_in.spoken, trigger, ms);
+            }
             Err(reason) => self.metrics.probe.skip(Measure::BargeIn, reason),
         }
     }
@@ -266,7 +270,8 @@ impl OrchestratorModel {
             return;
         };
         if session.barge_in.is_none() && spoke && !session.interrupted {
-            session.barge_in = Some(BargeIn::new(Trigger::Grpc, at, vec![call]));
+            let spoken = session.utterances.spoken();
+            session.barge_in = Some(BargeIn::new(Trigger::Grpc, at, vec![call], spoken));
             self.follow(&[call]);
         }
         let followed = followed || self.followed.values().any(|it| *it == call);
@@ -297,11 +302,7 @@ impl OrchestratorModel {
     /// Follows streams at the workers' ends.
     fn follow(&mut self, streams: &[CallId]) {
         for call in streams {
-            if let Some(connection) = self.peers.other_end(call.connection) {
-                let worker = CallId {
-                    connection,
-                    stream: call.stream,
-                };
+            if let Some(worker) = self.peers.other_end_of(*call) {
                 self.followed.insert(worker, *call);
             }
         }

@@ -73,6 +73,7 @@ mod process;
 mod session;
 mod sessions;
 mod stream;
+mod tell;
 mod utterance;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -80,6 +81,7 @@ use std::net::SocketAddr;
 
 use prometheus::IntCounter;
 
+use super::story::Stories;
 use super::{MAX_PROCESSES, ModelSettings, Speech, TransportSetting};
 use crate::flow::CallId;
 use crate::interpret::{Event, Id, MessageKind};
@@ -113,6 +115,7 @@ pub struct OrchestratorModel {
     /// Frames received and not sent on, of all streams.
     pending_frames: usize,
     next_session: u64,
+    stories: Stories,
 }
 
 impl OrchestratorModel {
@@ -133,6 +136,7 @@ impl OrchestratorModel {
             peers: Peers::default(),
             pending_frames: 0,
             next_session: 0,
+            stories: Stories::default(),
         }
     }
 

@@ -210,6 +210,7 @@ impl OrchestratorModel {
         if entry.connection.is_some() {
             session.name_model(entry.model.as_ref(), &metrics.orchestrator);
         }
+        session.known_as.get_or_insert_with(|| name.clone());
         if !session.names.contains(name) && session.names.len() < MAX_NAMES_PER_SESSION {
             session.names.push(name.clone());
         }

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 
 use super::bounds::MAX_ADDRESSES;
+use crate::flow::CallId;
 use crate::interpret::Id;
 use crate::record::{Address, ConnectionId, Opened, Side, Tgid};
 
@@ -153,6 +154,12 @@ impl Peers {
         let mut servers = self.servers.get(&ends)?.iter();
         // The same addresses twice are two network namespaces: nothing tells which.
         servers.next().copied().filter(|_| servers.next().is_none())
+    }
+
+    /// A call at the worker's end.
+    pub(super) fn other_end_of(&self, call: CallId) -> Option<CallId> {
+        let connection = self.other_end(call.connection)?;
+        Some(CallId { connection, ..call })
     }
 
     /// Label `worker` of the process at the other end of an orchestrator's connection.

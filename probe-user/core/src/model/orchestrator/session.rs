@@ -14,7 +14,8 @@ use super::utterance::Utterances;
 use crate::flow::CallId;
 use crate::interpret::Id;
 use crate::metrics::{OrchestratorMetrics, UNKNOWN};
-use crate::record::{ConnectionId, KtimeNs, Tgid};
+use crate::model::story::UtteranceId;
+use crate::record::{ConnectionId, KtimeNs, Tgid, TraceContext};
 
 /// Which session. Given in order of appearance, never again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +72,10 @@ impl SentKinds {
 
 /// A session, or a connection that may become one.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each flag is one independent fact about the session"
+)]
 pub(super) struct Session {
     pub(super) process: Tgid,
     pub(super) transport: Transport,
@@ -79,6 +84,8 @@ pub(super) struct Session {
     pub(super) phase: Phase,
     /// The id that the client was told.
     pub(super) told_id: Option<Id>,
+    /// The id that it goes by: the one that the client was told, else the first that a worker was given.
+    pub(super) known_as: Option<Id>,
     /// Model of the worker session asked for last.
     pub(super) model: Option<Id>,
     /// Worker sessions asked for and not ended.
@@ -116,6 +123,10 @@ pub(super) struct Session {
     pub(super) failed: Option<KtimeNs>,
     /// The connection to a worker that broke last.
     pub(super) broken: Option<ConnectionId>,
+    /// The trace that the client's upgrade belongs to.
+    pub(super) trace: Option<TraceContext>,
+    /// Its start was told.
+    pub(super) start_told: bool,
     start_seen: bool,
     since: KtimeNs,
     /// The label it is counted with, once that is settled.
@@ -137,6 +148,7 @@ impl Session {
             connection,
             phase: Phase::Pending,
             told_id: None,
+            known_as: None,
             model: None,
             names: Vec::new(),
             streams: Vec::new(),
@@ -156,6 +168,8 @@ impl Session {
             stray_audio: 0,
             failed: None,
             broken: None,
+            trace: None,
+            start_told: false,
             start_seen: false,
             since: at,
             label: None,
@@ -183,9 +197,11 @@ impl Session {
         if self.phase == Phase::Ended {
             self.phase = Phase::Pending;
             self.told_id = None;
+            self.known_as = None;
             self.model = None;
             self.names = Vec::new();
             self.label = None;
+            self.start_told = false;
             self.cause = Some(at);
             self.opened = at;
             self.first_message = None;
@@ -233,6 +249,20 @@ impl Session {
         } else {
             metrics.latency_fal.with(&[self.model_label()]).observe(ms);
         }
+    }
+
+    /// Which utterance of it.
+    pub(super) fn utterance_id(&self, key: SessionKey, number: u64) -> UtteranceId {
+        UtteranceId {
+            connection: self.connection,
+            session: key.0,
+            number,
+        }
+    }
+
+    /// Whether its start was seen and counted.
+    pub(super) fn is_counted(&self) -> bool {
+        self.start_seen && self.label.is_some()
     }
 
     /// Label `model_id` of latencies.

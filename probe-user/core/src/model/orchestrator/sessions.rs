@@ -65,6 +65,12 @@ impl OrchestratorModel {
         };
         let was_live = session.phase == Phase::Live;
         session.end(reason, &self.metrics.orchestrator);
+        if was_live {
+            self.tell_end(key, reason.as_str());
+        }
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
         let cut_off = session
             .barge_in
             .take()
@@ -105,6 +111,7 @@ impl OrchestratorModel {
 
     /// Forgets a session that ended. Its streams go on until they are settled.
     pub(super) fn remove_session(&mut self, key: SessionKey) {
+        self.tell_all(key);
         let Some(session) = self.sessions.remove(&key) else {
             return;
         };
@@ -205,6 +212,8 @@ impl OrchestratorModel {
             };
             session.expire_wait(now, &self.metrics.orchestrator);
             let missed = session.utterances.settle(now);
+            self.tell_start(key);
+            self.tell_over(key);
             for _ in 0..missed {
                 self.skip(Measure::FirstAudio, SkipReason::Ambiguous);
             }

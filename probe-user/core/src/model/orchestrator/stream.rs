@@ -2,9 +2,9 @@
 
 use super::forwarding::Forwarding;
 use super::session::SessionKey;
-use crate::flow::CallEnd;
+use crate::flow::{CallEnd, CallId};
 use crate::interpret::Id;
-use crate::record::{KtimeNs, Tgid};
+use crate::record::{KtimeNs, Tgid, TraceContext};
 
 /// Whose a stream is.
 #[derive(Debug)]
@@ -68,6 +68,22 @@ pub(super) struct Stream {
     pub(super) unheard: bool,
     /// Label `worker` of the process that speaks on it.
     pub(super) worker: Option<Id>,
+    /// The call at the worker's end, where that is watched.
+    pub(super) peer: Option<CallId>,
+    /// The trace that the call says it belongs to.
+    pub(super) trace: Option<TraceContext>,
+    /// Its first text, where it cannot have gone unseen.
+    pub(super) first_text: Option<KtimeNs>,
+    /// Bytes of text sent; `None` where some cannot be read.
+    pub(super) text_bytes: Option<u64>,
+    /// Its first frame, where it cannot have gone unseen.
+    pub(super) first_frame: Option<KtimeNs>,
+    /// `LiveKit`: what the first audio took, milliseconds.
+    pub(super) answered_ms: Option<f64>,
+    /// The final frame came (`None`), or the call ended.
+    pub(super) closed: Option<(KtimeNs, Option<CallEnd>)>,
+    /// Its story was told.
+    pub(super) told: bool,
 }
 
 impl Stream {
@@ -92,6 +108,14 @@ impl Stream {
             forwards: false,
             unheard: false,
             worker,
+            peer: None,
+            trace: None,
+            first_text: None,
+            text_bytes: Some(0),
+            first_frame: None,
+            answered_ms: None,
+            closed: None,
+            told: false,
         }
     }
 

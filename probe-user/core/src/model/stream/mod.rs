@@ -1,6 +1,7 @@
 //! One synthesis stream: text in, frames out, from the open of its call to its end.
 
 mod observe;
+mod tell;
 
 use prometheus::IntCounter;
 
@@ -8,10 +9,11 @@ use super::late::Sent;
 use super::pacing::Rhythm;
 use super::playout::{Playout, Punctuality};
 use super::sequence::Sequence;
-use super::settings::MAX_FRAME_MS;
+use super::settings::{MAX_FRAME_MS, Objectives};
+use super::story::Moment;
 use crate::interpret::{AudioFrame, Id};
 use crate::metrics::{Histogram, Measure, Metrics, SkipReason, UNKNOWN};
-use crate::record::{KtimeNs, Tgid};
+use crate::record::{KtimeNs, Tgid, TraceContext};
 
 /// A stream that is open.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(in crate::model) struct Stream {
     pub(in crate::model) identified: bool,
     /// It counts as a session of its own, because its session is unknown.
     pub(in crate::model) counts_as_session: bool,
+    /// The trace that its call says it belongs to.
+    pub(in crate::model) trace: Option<TraceContext>,
     /// It has text and no frame yet.
     pub(in crate::model) queued: bool,
     /// Its synthesis ended: final frame sent, or the call is over.
@@ -42,6 +46,10 @@ pub(in crate::model) struct Stream {
     /// First text since the last frame.
     awaited_text: Option<KtimeNs>,
     pub(in crate::model) frames: u64,
+    /// Frames went unseen.
+    frames_lost: bool,
+    /// Bytes of text received; `None` once some of it is unknown.
+    text_bytes: Option<u64>,
     pub(in crate::model) underruns: u64,
     pub(in crate::model) punctuality: Option<Punctuality>,
     pub(in crate::model) rhythm: Rhythm,
@@ -68,15 +76,6 @@ pub(in crate::model) enum Hold {
     Stopped(KtimeNs),
 }
 
-/// When something first happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Moment {
-    NotYet,
-    At(KtimeNs),
-    /// It may have happened unseen.
-    Unknown,
-}
-
 /// Nanoseconds of pauses, counted from the first text on.
 #[derive(Clone, Copy, Debug, Default)]
 struct Paused {
@@ -97,7 +96,7 @@ struct Handles {
 }
 
 impl Stream {
-    pub(in crate::model) fn new(worker: Id, process: Tgid) -> Self {
+    pub(in crate::model) fn new(worker: Id, process: Tgid, objectives: Objectives) -> Self {
         Self {
             worker,
             process,
@@ -105,6 +104,7 @@ impl Stream {
             model: None,
             identified: false,
             counts_as_session: false,
+            trace: None,
             queued: false,
             finished: false,
             hold: Hold::Free,
@@ -113,9 +113,11 @@ impl Stream {
             last_frame: None,
             awaited_text: None,
             frames: 0,
+            frames_lost: false,
+            text_bytes: Some(0),
             underruns: 0,
             punctuality: None,
-            rhythm: Rhythm::default(),
+            rhythm: Rhythm::new(objectives.frame_jitter_ms),
             playout: Playout::default(),
             first_text: Moment::NotYet,
             first_frame: Moment::NotYet,
@@ -167,7 +169,9 @@ impl Stream {
     }
 
     /// Text arrived.
-    pub(in crate::model) fn handle_text(&mut self, at: KtimeNs) {
+    pub(in crate::model) fn handle_text(&mut self, at: KtimeNs, length: Option<u32>) {
+        let sum = self.text_bytes.zip(length);
+        self.text_bytes = sum.map(|(sum, length)| sum.saturating_add(u64::from(length)));
         self.awaited_text.get_or_insert(at);
         if self.first_text == Moment::NotYet {
             self.first_text = Moment::At(at);
@@ -178,6 +182,7 @@ impl Stream {
 
     /// Text may have been lost.
     pub(in crate::model) fn handle_text_lost(&mut self) {
+        self.text_bytes = None;
         if self.first_text == Moment::NotYet {
             self.first_text = Moment::Unknown;
         }
@@ -190,6 +195,7 @@ impl Stream {
             metrics.probe.skip(Measure::InferenceLatency, reason);
         }
         metrics.probe.skip(Measure::Frames, reason);
+        self.frames_lost = true;
         self.queued = false;
         self.audio_ns = None;
         self.rhythm.break_interval(reason);

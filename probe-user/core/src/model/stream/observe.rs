@@ -1,12 +1,13 @@
 //! What a stream's text, frames and end say in metrics, and what they leave unsaid.
 
-use super::{Hold, Moment, Stream};
+use super::{Hold, Stream};
 use crate::flow::CallEnd;
 use crate::metrics::{Measure, Metrics, SkipReason, UNKNOWN};
 use crate::model::Pacing;
 use crate::model::pacing::Interval;
 use crate::model::playout::Punctuality;
 use crate::model::sequence::Step;
+use crate::model::story::Moment;
 use crate::record::KtimeNs;
 
 impl Stream {

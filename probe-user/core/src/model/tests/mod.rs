@@ -9,6 +9,7 @@ mod loss;
 mod models;
 mod rename;
 mod sessions;
+mod stories;
 mod streams;
 
 use crate::flow::{self, CallEnd, CallId, Message, Method, Origin, Value};

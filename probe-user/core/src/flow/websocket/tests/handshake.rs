@@ -20,6 +20,29 @@ fn upgrade_is_told_at_every_split_point_of_both_directions() {
 }
 
 #[test]
+fn trace_of_the_upgrade_is_told_after_it_and_of_other_requests_is_not() {
+    let field = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n";
+    let traced = |request: &[u8]| {
+        let head = request.strip_suffix(b"\r\n").unwrap();
+        [head, field.as_bytes()].concat()
+    };
+    let mut watched = Watched::new(Joined::FromStart);
+    watched.bytes(CLIENT, &traced(b"GET /health HTTP/1.1\r\n\r\n"));
+    watched.bytes(SERVER, b"HTTP/1.1 204 No Content\r\n\r\n");
+    watched.bytes(CLIENT, REQUEST);
+    watched.bytes(SERVER, &response(""));
+    assert_eq!(watched.take(), ["upgraded, asked 3"]);
+    let mut watched = Watched::new(Joined::FromStart);
+    watched.bytes(CLIENT, &traced(REQUEST));
+    watched.bytes(SERVER, &response(""));
+    let expected = [
+        "upgraded, asked 1",
+        "traced 4bf92f3577b34da6a3ce929d0e0e4736",
+    ];
+    assert_eq!(watched.take(), expected);
+}
+
+#[test]
 fn requests_before_the_upgrade_are_passed_over() {
     let mut watched = Watched::new(Joined::FromStart);
     assert_eq!(watched.connection.protocol_name(), "http1");

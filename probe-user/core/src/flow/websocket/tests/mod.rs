@@ -164,6 +164,7 @@ fn line(what: &WebSocketWhat) -> String {
             format!("{} closes {code}{silent}", end(from))
         }
         WebSocketWhat::Ended(end) => format!("{end:?}"),
+        WebSocketWhat::Traced(context) => format!("traced {}", context.trace),
     }
 }
 

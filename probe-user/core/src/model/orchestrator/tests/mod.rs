@@ -15,6 +15,7 @@ mod errors;
 mod latency;
 mod livekit;
 mod messages;
+mod stories;
 
 use super::*;
 use crate::flow::{CallEnd, Origin};
@@ -256,8 +257,8 @@ impl World {
             self.call(call(n), at, What::StreamOpened);
             self.call(call(n), at, What::StreamSession(id(session).unwrap()));
         }
-        let is_final = Some(is_final);
-        self.call(call(n), at, What::Text { is_final });
+        let (is_final, length) = (Some(is_final), Some(5));
+        self.call(call(n), at, What::Text { is_final, length });
     }
 
     fn frame(&mut self, n: u32, at: f64, sequence: i64) {

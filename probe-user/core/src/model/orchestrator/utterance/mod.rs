@@ -5,22 +5,27 @@
 //! on one synthesis stream or on several; its audio comes back on the session's connection, where
 //! only order, numbers and the frames received tell one utterance's from the next one's.
 
+mod over;
+
 use std::collections::VecDeque;
 
 use super::bounds::{MAX_STREAMS_PER_SESSION, MAX_UTTERANCES, SETTLE_NS};
 use crate::flow::CallId;
 use crate::metrics::SkipReason;
+use crate::model::story::{CallStory, SentAudio};
 use crate::record::KtimeNs;
 
 /// One utterance.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each flag is one independent fact about the utterance"
 )]
-struct Utterance {
+pub(super) struct Utterance {
+    /// Its number in the session, from 1.
+    pub(super) number: u64,
     /// Receive of the message that starts it; `None` when nobody asked for it.
-    begun: Option<KtimeNs>,
+    pub(super) begun: Option<KtimeNs>,
     /// The user's last input before its audio.
     input: Option<KtimeNs>,
     /// More text of it may come.
@@ -37,7 +42,17 @@ struct Utterance {
     /// Its first audio was sent.
     speaking: bool,
     /// Why its first audio cannot be told.
-    doubt: Option<SkipReason>,
+    pub(super) doubt: Option<SkipReason>,
+    /// Why the rest of its audio cannot be told.
+    pub(super) blurred: Option<SkipReason>,
+    /// Audio sent.
+    pub(super) audio: Option<SentAudio>,
+    /// What its interruption took, milliseconds.
+    pub(super) barge_in_ms: Option<f64>,
+    /// Calls that began with a text of it.
+    pub(super) calls: Vec<CallStory>,
+    /// Those of them whose story is still to come.
+    open_calls: Vec<CallId>,
 }
 
 impl Utterance {
@@ -84,6 +99,10 @@ pub(super) struct Utterances {
     last_number: Option<i64>,
     /// Text may have gone unseen: the next message may go on with it.
     text_lost: bool,
+    /// Those that are over and whose story was not told.
+    over: Vec<Utterance>,
+    /// So many were there.
+    count: u64,
 }
 
 impl Utterances {
@@ -94,7 +113,7 @@ impl Utterances {
             if self.queue.len() >= MAX_UTTERANCES {
                 return false;
             }
-            self.queue.push_back(Utterance {
+            self.push(Utterance {
                 begun: Some(at),
                 open: true,
                 doubt: lost.then_some(SkipReason::Lost),
@@ -134,14 +153,23 @@ impl Utterances {
 
     /// Audio messages may have gone unseen.
     pub(super) fn lose_audio(&mut self) {
-        for utterance in self.queue.iter_mut().filter(|it| !it.speaking) {
-            utterance.doubt = Some(SkipReason::Lost);
+        for utterance in &mut self.queue {
+            if utterance.speaking {
+                utterance.blurred = Some(SkipReason::Lost);
+            } else {
+                utterance.doubt = Some(SkipReason::Lost);
+            }
         }
         self.last_number = None;
     }
 
-    /// Text was sent to the worker on one of the session's streams.
-    pub(super) fn handle_chunk(&mut self, call: CallId, is_final: Option<bool>) {
+    /// Text was sent to the worker on one of the session's streams, which began with it at `begins`.
+    pub(super) fn handle_chunk(
+        &mut self,
+        call: CallId,
+        is_final: Option<bool>,
+        begins: Option<KtimeNs>,
+    ) {
         let next = self.queue.iter().position(|it| it.streams.is_empty());
         let current = self
             .queue
@@ -161,13 +189,17 @@ impl Utterances {
         });
         let index = current.or(next).or(last).unwrap_or_else(|| {
             if self.queue.len() >= MAX_UTTERANCES {
-                self.queue.pop_front();
+                let oldest = self.queue.pop_front();
+                self.finish(oldest);
             }
-            self.queue.push_back(Utterance::default());
+            self.push(Utterance::default());
             self.queue.len() - 1
         });
         if let Some(utterance) = self.queue.get_mut(index) {
             utterance.add_stream(call);
+            if begins.is_some() && utterance.open_calls.len() < MAX_STREAMS_PER_SESSION {
+                utterance.open_calls.push(call);
+            }
             utterance.chunks = utterance.chunks.saturating_add(1);
             utterance.complete |= is_final == Some(true);
         }
@@ -210,9 +242,9 @@ impl Utterances {
         let current = self.queue.iter().rposition(|it| it.speaking);
         let waiting = self.queue.iter().position(|it| !it.speaking);
         match (current, waiting) {
-            (None, Some(waiting)) => self.start(waiting, at),
+            (None, Some(waiting)) => self.start(waiting, at, source),
             (None, None) => {
-                self.queue.push_back(Utterance {
+                self.push(Utterance {
                     speaking: true,
                     streams: source.into_iter().collect(),
                     ..Utterance::default()
@@ -222,18 +254,21 @@ impl Utterances {
                     input: None,
                 })
             }
-            (Some(_), None) => Heard::More,
+            (Some(current), None) => self.go_on(current, at),
             (Some(current), Some(waiting)) => {
                 let of = |index: usize| {
                     source
                         .is_some_and(|call| self.queue.get(index).is_some_and(|it| it.is_of(call)))
                 };
                 match (of(current), of(waiting), restarts) {
-                    (true, false, _) => Heard::More,
-                    (false, true, _) | (_, _, Some(true)) => self.start(waiting, at),
+                    (true, false, _) => self.go_on(current, at),
+                    (false, true, _) | (_, _, Some(true)) => self.start(waiting, at, source),
                     _ => {
                         if let Some(waiting) = self.queue.get_mut(waiting) {
                             waiting.doubt.get_or_insert(SkipReason::Ambiguous);
+                        }
+                        if let Some(current) = self.queue.get_mut(current) {
+                            current.blurred.get_or_insert(SkipReason::Ambiguous);
                         }
                         Heard::More
                     }
@@ -244,12 +279,11 @@ impl Utterances {
 
     /// A stream is over, and all of its audio was sent on or dropped.
     pub(super) fn end_stream(&mut self, call: CallId) {
-        self.queue.retain_mut(|it| {
+        self.remove(|it| {
             let was = it.is_of(call);
             it.streams.retain(|stream| *stream != call);
             let open = it.open && !it.unsaid;
-            let over = was && it.streams.is_empty() && !open && !it.owes_text();
-            !over
+            was && it.streams.is_empty() && !open && !it.owes_text()
         });
     }
 
@@ -277,23 +311,75 @@ impl Utterances {
             return 0;
         }
         let mut missed = 0;
-        self.queue.retain(|it| {
+        self.remove(|it| {
             let passed = it.doubt == Some(SkipReason::Ambiguous) && !it.speaking;
             missed += u64::from(passed);
             let open = it.open && !it.unsaid;
-            let silent = it.speaking && it.streams.is_empty() && !open;
-            !(passed || silent)
+            passed || (it.speaking && it.streams.is_empty() && !open)
         });
         missed
     }
 
+    /// Number of the utterance that is heard, where one is.
+    pub(super) fn spoken(&self) -> Option<u64> {
+        let speaking = self.queue.iter().rfind(|it| it.speaking);
+        speaking.map(|utterance| utterance.number)
+    }
+
+    /// What asked for the newest utterance may have gone unseen.
+    pub(super) fn doubt_begin(&mut self, reason: SkipReason) {
+        if let Some(newest) = self.queue.back_mut()
+            && newest.begun.is_none()
+        {
+            newest.doubt.get_or_insert(reason);
+        }
+    }
+
+    fn push(&mut self, utterance: Utterance) {
+        self.count += 1;
+        let number = self.count;
+        self.queue.push_back(Utterance {
+            number,
+            ..utterance
+        });
+    }
+
+    /// Removes those that are over.
+    fn remove(&mut self, mut is_over: impl FnMut(&mut Utterance) -> bool) {
+        let mut over = Vec::new();
+        self.queue.retain_mut(|it| {
+            let is_over = is_over(it);
+            if is_over {
+                over.push(std::mem::take(it));
+            }
+            !is_over
+        });
+        self.finish(over);
+    }
+
+    /// More of the utterance at `index` is heard.
+    fn go_on(&mut self, index: usize, at: KtimeNs) -> Heard {
+        if let Some(audio) = self.queue.get_mut(index).and_then(|it| it.audio.as_mut()) {
+            audio.last = at;
+            audio.frames += 1;
+        }
+        Heard::More
+    }
+
     /// The utterance at `index` is heard; what was before it is over.
-    fn start(&mut self, index: usize, at: KtimeNs) -> Heard {
-        self.queue.drain(..index);
+    fn start(&mut self, index: usize, at: KtimeNs, source: Option<CallId>) -> Heard {
+        let before: Vec<_> = self.queue.drain(..index).collect();
+        self.finish(before);
         let Some(utterance) = self.queue.front_mut() else {
             return Heard::More;
         };
         utterance.speaking = true;
+        utterance.audio = Some(SentAudio {
+            first: at,
+            last: at,
+            frames: 1,
+            source,
+        });
         match utterance.doubt {
             Some(reason) => Heard::Unsure(reason),
             None => Heard::First(FirstAudio {
