@@ -36,7 +36,7 @@ class Service(service.TTSServiceServicer):
         if refusal := self.worker.begin_load(model):
             return refusal, 0
         with self.worker.weights(model):
-            await asyncio.sleep(self.worker.settings.load_ms / 1000)
+            await asyncio.sleep(self.worker.load_s())
         return None, self.worker.end_load(model, start_ns)
 
     async def StartSession(self, request, context):
@@ -93,7 +93,7 @@ class Service(service.TTSServiceServicer):
         start_ns = time.monotonic_ns()
         self.worker.truth.record("model_load_start", model=model)
         with self.worker.weights(model):
-            await asyncio.sleep(self.worker.settings.load_ms / 1000)
+            await asyncio.sleep(self.worker.load_s())
         self.worker.end_load(model, start_ns)
 
     async def Synthesize(self, request_iterator, context):

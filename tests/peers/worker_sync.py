@@ -42,7 +42,7 @@ class Service(service.TTSServiceServicer):
         if refusal := self.worker.begin_load(model):
             return refusal, 0
         with self.worker.weights(model):
-            time.sleep(self.worker.settings.load_ms / 1000)
+            time.sleep(self.worker.load_s())
         return None, self.worker.end_load(model, start_ns)
 
     def StartSession(self, request, context):
@@ -98,7 +98,7 @@ class Service(service.TTSServiceServicer):
         start_ns = time.monotonic_ns()
         self.worker.truth.record("model_load_start", model=model)
         with self.worker.weights(model):
-            time.sleep(self.worker.settings.load_ms / 1000)
+            time.sleep(self.worker.load_s())
         self.worker.end_load(model, start_ns)
 
     def Synthesize(self, request_iterator, context):

@@ -260,25 +260,25 @@ impl<'a> Walk<'a> {
     ) {
         let polls = !std::ptr::eq(lock, sched);
         let ns = stretch.ns();
-        match (sched.left, sched.wait) {
-            (Left::Stopped, _) => self.blocked_in(Kind::Stopped, tid, ns, sched),
-            (Left::Uninterruptible | Left::Sleeping, Wait::Ioctl) => {
-                self.blocked_in(Kind::Driver, tid, ns, sched);
-            }
-            (Left::Uninterruptible, _) => self.blocked_in(Kind::Storage, tid, ns, sched),
-            (Left::Runnable, _) => self.plain(Kind::Other, tid, ns),
-            (Left::Sleeping, Wait::Send) => self.blocked_in(Kind::Backpressure, tid, ns, sched),
-            (Left::Sleeping, Wait::Readiness) if sched.refused.is_some() => {
+        if let Some(kind) = held_by(sched) {
+            return self.blocked_in(kind, tid, ns, sched);
+        }
+        if sched.left == Left::Runnable {
+            return self.plain(Kind::Other, tid, ns);
+        }
+        match sched.wait {
+            Wait::Send => self.blocked_in(Kind::Backpressure, tid, ns, sched),
+            Wait::Readiness if sched.refused.is_some() => {
                 self.blocked_in(Kind::Backpressure, tid, ns, sched);
             }
-            (Left::Sleeping, _) if !polls && timed_out(sched) => {
+            _ if !polls && timed_out(sched) => {
                 let deadline = sched.deadline.unwrap_or(stretch.end);
                 let over = stretch.end.since(deadline.max(stretch.start));
                 self.timed(Kind::Timer, tid, ns.saturating_sub(over), sched);
                 self.timed(Kind::Overshoot, tid, over, sched);
             }
-            (Left::Sleeping, Wait::Futex) => self.futex(tid, stretch, lock, depth),
-            (Left::Sleeping, Wait::Readiness | Wait::Receive | Wait::File) => {
+            Wait::Futex => self.futex(tid, stretch, lock, depth),
+            Wait::Readiness | Wait::Receive | Wait::File => {
                 let waker = lock.waker.as_ref().filter(|_| {
                     // By a call of its own; else an interrupt came while that thread ran.
                     matches!(sched.waker_in, Wait::File | Wait::Send | Wait::Other)
@@ -290,8 +290,8 @@ impl<'a> Walk<'a> {
                     None => self.blocked_in(Kind::Input, tid, ns, sched),
                 }
             }
-            (Left::Sleeping, Wait::Sleep) => self.timed(Kind::Timer, tid, ns, sched),
-            (Left::Sleeping, Wait::User | Wait::Memory | Wait::Other) => {
+            Wait::Sleep => self.timed(Kind::Timer, tid, ns, sched),
+            Wait::User | Wait::Memory | Wait::Ioctl | Wait::Other => {
                 self.blocked_in(Kind::Other, tid, ns, sched);
             }
         }
@@ -311,13 +311,27 @@ impl<'a> Walk<'a> {
             && self.timelines.wakes(tid, waker.tid, self.from) < USUAL_WAKES
             && self.timelines.wakes(tid, waker.tid, lock.at) <= USUAL_WAKES;
         if is_new && depth == 0 && self.has_history(tid) {
-            return self.blocked_in(Kind::Lock, tid, ns, lock);
+            return self.held(waker, stretch, lock);
         }
         if self.follows(waker, tid, depth) {
             self.thread(waker.tid, stretch.start, stretch.end, Some(lock), depth + 1);
         } else {
             self.blocked_in(Kind::Lock, tid, ns, lock);
         }
+    }
+
+    /// Whatever the holder of a lock does meanwhile is the lock's, but for what holds itself.
+    fn held(&mut self, holder: &Thread, stretch: &Stretch<'a>, lock: &'a Sched) {
+        let mut left = stretch.ns();
+        for part in self.timelines.back(holder.tid, stretch.start, stretch.end) {
+            if let Doing::Blocked(sched) = part.what
+                && let Some(kind) = held_by(sched)
+            {
+                left = left.saturating_sub(part.ns());
+                self.blocked_in(kind, holder.tid, part.ns(), sched);
+            }
+        }
+        self.blocked_in(Kind::Lock, lock.tid, left, lock);
     }
 
     /// Whether enough is known from before the interval to tell what is usual.
@@ -378,6 +392,16 @@ fn polled<'a>(sched: &Sched, later: Option<(KtimeNs, &'a Sched)>) -> Option<&'a 
         && start.since(sched.wake) <= POLL_PAUSE_NS
         && !timed_out(lock))
     .then_some(lock)
+}
+
+/// What keeps a thread from going on that did not ask to wait.
+fn held_by(sched: &Sched) -> Option<Kind> {
+    match (sched.left, sched.wait) {
+        (Left::Stopped, _) => Some(Kind::Stopped),
+        (Left::Uninterruptible | Left::Sleeping, Wait::Ioctl) => Some(Kind::Driver),
+        (Left::Uninterruptible, _) => Some(Kind::Storage),
+        _ => None,
+    }
 }
 
 /// Whether a wait ended by its own time-out.
