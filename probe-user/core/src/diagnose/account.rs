@@ -19,7 +19,7 @@ const TIMER_EARLY_NS: u64 = 200_000;
 /// interpreter lock every 5 ms (`sys.setswitchinterval`).
 const POLL_NS: u64 = 6_000_000;
 
-/// Nanoseconds between two such polls.
+/// Nanoseconds on a CPU between two such polls.
 const POLL_PAUSE_NS: u64 = 1_000_000;
 
 /// Shortest wait that a frame was waiting in, nanoseconds.
@@ -311,7 +311,7 @@ impl<'a> Walk<'a> {
             && self.timelines.wakes(tid, waker.tid, self.from) < USUAL_WAKES
             && self.timelines.wakes(tid, waker.tid, lock.at) <= USUAL_WAKES;
         if is_new && depth == 0 && self.has_history(tid) {
-            return self.held(waker, stretch, lock);
+            return self.held(waker.tid, (stretch.start, stretch.end), lock, depth);
         }
         if self.follows(waker, tid, depth) {
             self.thread(waker.tid, stretch.start, stretch.end, Some(lock), depth + 1);
@@ -320,16 +320,37 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whatever the holder of a lock does meanwhile is the lock's, but for what holds itself.
-    fn held(&mut self, holder: &Thread, stretch: &Stretch<'a>, lock: &'a Sched) {
-        let mut left = stretch.ns();
-        for part in self.timelines.back(holder.tid, stretch.start, stretch.end) {
-            if let Doing::Blocked(sched) = part.what
-                && let Some(kind) = held_by(sched)
-            {
-                left = left.saturating_sub(part.ns());
-                self.blocked_in(kind, holder.tid, part.ns(), sched);
+    /// Whatever the holder of a lock does meanwhile is the lock's, but for what holds itself, or the
+    /// thread that it had to wait for before it had the lock.
+    fn held(
+        &mut self,
+        holder: u32,
+        (from, until): (KtimeNs, KtimeNs),
+        lock: &'a Sched,
+        depth: usize,
+    ) {
+        let mut left = until.since(from);
+        let mut later: Option<(KtimeNs, &'a Sched)> = None;
+        for part in self.timelines.back(holder, from, until) {
+            let Doing::Blocked(sched) = part.what else {
+                continue;
+            };
+            self.stretches += 1;
+            let its = polled(sched, later).unwrap_or(sched);
+            later = (sched.wait == Wait::Futex).then_some((sched.off, its));
+            let before = its
+                .waker
+                .as_ref()
+                .filter(|_| sched.wait == Wait::Futex && its.waker_in == Wait::Futex)
+                .filter(|before| self.follows(before, holder, depth));
+            if let Some(kind) = held_by(sched) {
+                self.blocked_in(kind, holder, part.ns(), sched);
+            } else if let Some(before) = before.filter(|_| self.stretches < MAX_STRETCHES) {
+                self.held(before.tid, (part.start, part.end), its, depth + 1);
+            } else {
+                continue;
             }
+            left = left.saturating_sub(part.ns());
         }
         self.blocked_in(Kind::Lock, lock.tid, left, lock);
     }
@@ -389,7 +410,7 @@ fn polled<'a>(sched: &Sched, later: Option<(KtimeNs, &'a Sched)>) -> Option<&'a 
     let limit = sched.deadline?.since(sched.off);
     (sched.wait == Wait::Futex
         && limit <= POLL_NS
-        && start.since(sched.wake) <= POLL_PAUSE_NS
+        && start.since(sched.at) <= POLL_PAUSE_NS
         && !timed_out(lock))
     .then_some(lock)
 }

@@ -111,8 +111,7 @@ pub const RULES: [Rule; 18] = [
         cause: Cause::SocketBackpressure,
         label: "socket_backpressure",
         title: "the receiver did not read",
-        shape: "a send found no room in the socket, or waited in it, while the receiver's TCP window \
-                was full",
+        shape: "a send found no room in the socket, waited in it, or ended within a frame",
         next_step: "Look at the receiver of this connection (orchestrator, client) and the network \
                     between: it reads slower than the audio plays.",
     },

@@ -16,9 +16,9 @@ use super::watch::{Subject, pin};
 /// CPU time that the quota leaves in each 100 ms, microseconds.
 const QUOTA_US: u32 = 4_000;
 
-/// How long 16 streams need to fill the buffers of a socket (1.5 MB a second; a loopback socket takes
-/// some 3 MB).
-const FILLING: Duration = Duration::from_millis(2_500);
+/// How long one stream needs to fill a small receive buffer and the send buffer before it (98 KB a
+/// second).
+const FILLING: Duration = Duration::from_millis(1_500);
 
 /// How long one stream needs to use up [`SMALL_WINDOWS`] (98 KB a second).
 const USING_UP: Duration = Duration::from_millis(700);
@@ -33,8 +33,6 @@ pub(crate) struct Fault {
     pub(crate) client: &'static [&'static [&'static str]],
     /// What the stand-in NVML adds to its GPU; no GPU where it is `None`.
     pub(crate) gpu: Option<&'static str>,
-    /// Fewer do not send enough for it to matter.
-    pub(crate) least_streams: u32,
     /// Before the client; `None` where this machine cannot have the fault, which is said.
     pub(crate) prepare: fn(&Subject) -> Option<Prepared>,
     /// Does it, for this long.
@@ -143,7 +141,11 @@ impl Fault {
         },
         Self {
             client: &[AT_ONCE, LARGE_WINDOWS],
-            least_streams: 16,
+            prepare: |_| {
+                let path = Path::new()?;
+                assert!(path.limit_receiver(), "sysctl sets the buffer");
+                Some(Prepared::Network(path))
+            },
             inject: |subject, _, time| stop_client(subject, FILLING + time),
             ..Self::new("tcp_window", &["socket_backpressure"])
         },
@@ -154,6 +156,7 @@ impl Fault {
         },
         Self {
             client: &[AT_ONCE, SMALL_WINDOWS],
+            prepare: |subject| Lossy::new(subject.port).map(|_| Prepared::Nothing),
             inject: |subject, _, time| {
                 let lossy = Lossy::new(subject.port);
                 sleep(USING_UP + time);
@@ -173,6 +176,8 @@ impl Fault {
                 path.hold(true);
                 sleep(USING_UP + time);
                 path.hold(false);
+                // The queue goes on with the next packet, which TCP sends as with lost ones.
+                sleep(2 * (USING_UP + time));
             },
             ..Self::new("packet_delay", &["packet_loss"])
         },
@@ -224,7 +229,6 @@ impl Fault {
             right,
             client: &[AT_ONCE],
             gpu: None,
-            least_streams: 1,
             prepare: |_| Some(Prepared::Nothing),
             inject: |_, _, _| {},
         }

@@ -95,9 +95,9 @@ impl Matrix {
                 })
                 .collect();
             lines.push(format!(
-                "| {} | {:?} | {} | {:.0} % |{}",
+                "| {} | {} | {} | {:.0} % |{}",
                 row.fault.name,
-                row.worker,
+                name(row.worker),
                 row.runs(),
                 100.0 * share(row.right(), row.runs()),
                 cells.concat()
@@ -136,6 +136,16 @@ impl Matrix {
     }
 }
 
+/// What a worker is called in the table.
+pub(crate) fn name(worker: Kind) -> &'static str {
+    match worker {
+        Kind::Tonic => "voicelab",
+        Kind::GrpcSync => "grpcio",
+        Kind::GrpcAio => "grpc.aio",
+        Kind::Stamper => "stamper",
+    }
+}
+
 fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 {
         return 1.0;
@@ -170,7 +180,7 @@ mod tests {
         assert!(!matrix.holds(0.9, 0.8, 1));
         let line = matrix.lines().join("\n");
         assert!(
-            line.contains("| lock | Tonic | 10 | 90 % | 9 | 1 |"),
+            line.contains("| lock | voicelab | 10 | 90 % | 9 | 1 |"),
             "{line}"
         );
         matrix.skip(fault("disk_stall"));

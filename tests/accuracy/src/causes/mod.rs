@@ -27,7 +27,7 @@ const STRENGTHS_MS: [u64; 5] = [160, 240, 320, 450, 600];
 /// Streams of a watch.
 const STREAMS: [u32; 2] = [1, 16];
 
-/// What the issue asks: of all runs, and of each fault's.
+/// The share of runs that has to be right: of all, and of each row's.
 const OVERALL: f64 = 0.95;
 const EACH: f64 = 0.80;
 
@@ -51,11 +51,10 @@ pub(crate) fn run(names: &[String], keep: Option<&Path>) -> Result<bool> {
     let mut matrix = Matrix::default();
     for fault in faults {
         for worker in [Kind::Tonic, Kind::GrpcSync] {
-            for (turn, streams) in STREAMS.into_iter().enumerate() {
-                let streams = streams.max(fault.least_streams);
+            for streams in STREAMS {
                 let setting = Setting { worker, streams };
                 let lab = keep.map_or_else(Lab::new, |folder| {
-                    Lab::kept(&folder.join(format!("{}-{worker:?}-{turn}", fault.name)))
+                    Lab::kept(&folder.join(format!("{}-{}-{streams}", fault.name, matrix::name(worker))))
                 });
                 let Some(watch) = Watch::start(lab, fault, setting) else {
                     matrix.skip(fault);
@@ -64,8 +63,9 @@ pub(crate) fn run(names: &[String], keep: Option<&Path>) -> Result<bool> {
                 let found = watch.inject(&STRENGTHS_MS);
                 let named: Vec<_> = found.named.iter().map(String::as_str).collect();
                 println!(
-                    "{:<16} {worker:?}, {streams} streams: {}",
+                    "{:<16} {}, {streams} streams: {}",
                     fault.name,
+                    matrix::name(worker),
                     named.join(" ")
                 );
                 matrix.add(fault, worker, &found);

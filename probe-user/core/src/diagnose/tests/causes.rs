@@ -68,15 +68,58 @@ fn wait_for_a_busy_thread_of_the_process_blames_the_lock_and_its_holder() {
 }
 
 #[test]
+fn lock_of_a_thread_that_waits_for_a_disk_blames_the_disk() {
+    let mut story = Story::new();
+    story.tell(timed(HELPER, 0.0, START + 5.0, START + 5.0));
+    story.tell(Sched {
+        left: Left::Uninterruptible,
+        wait: Wait::User,
+        ..wait(HELPER, START + 8.0, START + 99.0, START + 99.0)
+    });
+    story.tell(Sched {
+        wait: Wait::Futex,
+        waker: Some(thread(WORKER, HELPER, "reader")),
+        waker_in: Wait::Futex,
+        ..wait(SENDER, START + 0.2, START + 100.0, START + 100.1)
+    });
+    story.assert(Story::frame(START + 100.3), Cause::DiskOrPageFault);
+}
+
+#[test]
+fn lock_that_was_another_threads_before_blames_what_held_that_one() {
+    const FIRST: u32 = 13;
+    let mut story = Story::new();
+    story.tell(timed(FIRST, 0.0, START + 5.0, START + 5.0));
+    story.tell(timed(HELPER, 0.0, START + 5.0, START + 5.0));
+    story.tell(Sched {
+        left: Left::Uninterruptible,
+        wait: Wait::User,
+        ..wait(FIRST, START + 6.0, START + 95.0, START + 95.0)
+    });
+    let handed = |tid, by, off, wake| Sched {
+        wait: Wait::Futex,
+        waker: Some(thread(WORKER, by, "python")),
+        waker_in: Wait::Futex,
+        ..wait(tid, off, wake, wake)
+    };
+    story.tell(handed(HELPER, FIRST, START + 7.0, START + 96.0));
+    story.tell(handed(SENDER, HELPER, START + 0.2, START + 100.0));
+    story.assert(Story::frame(START + 100.3), Cause::DiskOrPageFault);
+}
+
+#[test]
 fn polls_for_a_lock_belong_to_its_holder() {
     let mut story = Story::new();
     story.tell(timed(HELPER, 0.0, START + 1.0, START + 1.0));
-    // As Python asks for its interpreter lock: 5 ms each, and the last time it is let in.
+    // As Python asks for its interpreter lock: 5 ms each, and the last time it is let in. Once it
+    // waits for a CPU before it can ask again.
     for poll in 0..15 {
         let from = START + 0.2 + f64::from(poll) * 5.0;
+        let asked = if poll == 7 { 2.5 } else { 4.95 };
         story.tell(Sched {
             wait: Wait::Futex,
-            ..timed(SENDER, from, from + 4.95, from + 4.95)
+            wake: at(from + asked),
+            ..timed(SENDER, from, from + asked, from + 4.95)
         });
     }
     story.tell(Sched {
