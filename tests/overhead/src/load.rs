@@ -51,11 +51,7 @@ impl Watching {
     /// All of them, beginning with another one each turn.
     pub(crate) fn order(turn: usize) -> impl Iterator<Item = Self> {
         let count = Self::ALL.len();
-        Self::ALL
-            .into_iter()
-            .cycle()
-            .skip(turn % count)
-            .take(count)
+        Self::ALL.into_iter().cycle().skip(turn % count).take(count)
     }
 
     /// `hooks.syscalls` and `diagnosis.enabled`; `None` without voxprobe.

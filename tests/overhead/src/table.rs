@@ -116,11 +116,15 @@ fn load(figures: &Figures, watching: Watching) -> Option<String> {
     let Some(agent) = median(&|load, _| Some(percent(load.agent?.cpu, load))) else {
         return Some(text);
     };
-    let ratio = median(&|load, none| Some(percent(load.worker, load) / percent(none.worker, none)))?;
+    let ratio =
+        median(&|load, none| Some(percent(load.worker, load) / percent(none.worker, none)))?;
     let resident = median(&|load, _| Some(load.agent?.resident as f64 / MIB))?;
     let records = median(&|load, _| Some(load.agent?.records / load.window.as_secs_f64()))?;
     let turns = figures.loads.iter().filter_map(|turn| turn.get(index));
-    let lost: f64 = turns.filter_map(|load| load.agent).map(|agent| agent.lost).sum();
+    let lost: f64 = turns
+        .filter_map(|load| load.agent)
+        .map(|agent| agent.lost)
+        .sum();
     Some(format!(
         "{text} ({ratio:.2} times no probe), agent {agent:.1} %, {resident:.1} MiB resident, \
          {records:.0} records/s, {lost} lost"

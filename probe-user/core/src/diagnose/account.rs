@@ -19,6 +19,10 @@ const TIMER_EARLY_NS: u64 = 200_000;
 /// interpreter lock every 5 ms (`sys.setswitchinterval`).
 const POLL_NS: u64 = 6_000_000;
 
+/// Time-outs of such a thread in Python, nanoseconds: the interval less the way into the kernel. Another
+/// thread hardly has the same again and again.
+const ASK_NS: std::ops::RangeInclusive<u64> = 4_500_000..=5_000_000;
+
 /// Nanoseconds on a CPU between two such polls.
 const POLL_PAUSE_NS: u64 = 1_000_000;
 
@@ -266,6 +270,9 @@ impl<'a> Walk<'a> {
         if sched.left == Left::Runnable {
             return self.plain(Kind::Other, tid, ns);
         }
+        if polls && timed_out(lock) {
+            return self.asked(tid, stretch, lock);
+        }
         match sched.wait {
             Wait::Send => self.blocked_in(Kind::Backpressure, tid, ns, sched),
             Wait::Readiness if sched.refused.is_some() => {
@@ -345,6 +352,8 @@ impl<'a> Walk<'a> {
                 .filter(|before| self.follows(before, holder, depth));
             if let Some(kind) = held_by(sched) {
                 self.blocked_in(kind, holder, part.ns(), sched);
+            } else if asks(sched) && timed_out(its) {
+                self.asked(holder, &part, its);
             } else if let Some(before) = before.filter(|_| self.stretches < MAX_STRETCHES) {
                 self.held(before.tid, (part.start, part.end), its, depth + 1);
             } else {
@@ -353,6 +362,17 @@ impl<'a> Walk<'a> {
             left = left.saturating_sub(part.ns());
         }
         self.blocked_in(Kind::Lock, lock.tid, left, lock);
+    }
+
+    /// A poll for a lock that was free when the thread asked for the last time: nobody woke it, so that
+    /// the holder is not told. A thread that was in uninterruptible sleep all the while kept it from
+    /// the lock: Python keeps it in a page fault.
+    fn asked(&mut self, tid: u32, stretch: &Stretch<'a>, lock: &'a Sched) {
+        let (from, until) = (stretch.start, stretch.end);
+        match self.timelines.sleeper(self.tgid, from, until) {
+            Some(sched) => self.blocked_in(Kind::Storage, sched.tid, stretch.ns(), sched),
+            None => self.timed(Kind::Lock, tid, stretch.ns(), lock),
+        }
     }
 
     /// Whether enough is known from before the interval to tell what is usual.
@@ -403,16 +423,24 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// A thread that polls for a lock gets it with its last, untimely wake-up: that wait's waker is
-/// the one the polls before waited for as well.
+/// A thread that polls for a lock gets it with its last poll: what ended that one is what the polls
+/// before waited for as well.
 fn polled<'a>(sched: &Sched, later: Option<(KtimeNs, &'a Sched)>) -> Option<&'a Sched> {
     let (start, lock) = later?;
-    let limit = sched.deadline?.since(sched.off);
-    (sched.wait == Wait::Futex
-        && limit <= POLL_NS
-        && start.since(sched.at) <= POLL_PAUSE_NS
-        && !timed_out(lock))
-    .then_some(lock)
+    let is_poll = limit_ns(sched).is_some_and(|limit| limit <= POLL_NS)
+        && start.since(sched.at) <= POLL_PAUSE_NS;
+    (is_poll && (!timed_out(lock) || asks(sched) && asks(lock))).then_some(lock)
+}
+
+/// Whether a thread asked for Python's interpreter lock, by the time for which it did.
+fn asks(sched: &Sched) -> bool {
+    limit_ns(sched).is_some_and(|limit| ASK_NS.contains(&limit))
+}
+
+/// For how long a thread went to wait in `futex` at most, nanoseconds.
+fn limit_ns(sched: &Sched) -> Option<u64> {
+    let deadline = sched.deadline.filter(|_| sched.wait == Wait::Futex)?;
+    Some(deadline.since(sched.off))
 }
 
 /// What keeps a thread from going on that did not ask to wait.

@@ -57,8 +57,6 @@ pub struct TcpTrouble {
     pub window_full_ns: u64,
     /// For how long bytes were sent or waiting and not acknowledged, nanoseconds.
     pub unacknowledged_ns: u64,
-    /// The time that all this was counted in, nanoseconds.
-    pub counted_ns: u64,
 }
 
 /// For how long a frame found no room, nanoseconds.
@@ -154,9 +152,26 @@ impl Context {
                 resent: sum.resent.saturating_add(one.resent),
                 window_full_ns: sum.window_full_ns.saturating_add(one.window_full_ns),
                 unacknowledged_ns: sum.unacknowledged_ns.saturating_add(one.unacknowledged_ns),
-                counted_ns: sum.counted_ns.saturating_add(one.at.since(one.before)),
             })
         })
+    }
+
+    /// For how much of a time a connection had bytes that were not acknowledged, nanoseconds. Of a reading
+    /// that goes beyond it, its share.
+    pub(super) fn unacknowledged_ns(
+        &self,
+        connection: ConnectionId,
+        from: KtimeNs,
+        until: KtimeNs,
+    ) -> u64 {
+        let of = self.tcp.iter().filter(|one| one.connection == connection);
+        of.map(|one| {
+            let within = one.at.min(until).since(one.before.max(from));
+            let whole = one.at.since(one.before).max(1);
+            let share = u128::from(one.unacknowledged_ns) * u128::from(within) / u128::from(whole);
+            u64::try_from(share).unwrap_or(u64::MAX)
+        })
+        .fold(0, u64::saturating_add)
     }
 
     /// How much of a time a call's frames found no room.

@@ -16,8 +16,8 @@ const NAMED: (u64, u64) = (1, 2);
 /// The second most may have this much of the first: above it the two tie.
 const TIED: (u64, u64) = (4, 5);
 
-/// For this share of a time must bytes have been unacknowledged to have been lost or delayed all along.
-const UNACKNOWLEDGED: (u64, u64) = (4, 5);
+/// For this share of the time without room must bytes have been unacknowledged to have been lost or delayed.
+const UNACKNOWLEDGED: (u64, u64) = (3, 4);
 
 /// Nanoseconds beyond twice the usual time that a frame may take after the text it waited for.
 const PROMPT_NS: u64 = 20_000_000;
@@ -50,7 +50,7 @@ pub(super) fn judge(late: &LateFrame, account: Option<&Account>, context: &Conte
     let blocked = context.blocked(late.call, due(late), until);
     let waited_ns = blocked.socket_ns.max(blocked.windows_ns());
     if reaches(waited_ns, late.excess_ns, NAMED) && !is_kept(late, account) {
-        let cause = no_room(late, context, waited_ns, &blocked);
+        let cause = no_room(late, context, (due(late), waited_ns), &blocked);
         shares = Shares::default();
         shares.add(cause, waited_ns.min(late.excess_ns));
         shares.add(Cause::Unexplained, late.excess_ns.saturating_sub(waited_ns));
@@ -78,15 +78,19 @@ pub(super) fn judge(late: &LateFrame, account: Option<&Account>, context: &Conte
     }
 }
 
-/// Why there was no room. What is sent and not acknowledged all along did not arrive, where the
-/// receiver's window had room for it.
-fn no_room(late: &LateFrame, context: &Context, ns: u64, blocked: &BlockedTime) -> Cause {
-    let tcp = context.tcp_trouble(late.call.connection, late.previous, late.at);
-    let is_lost = tcp.is_some_and(|tcp| {
-        reaches(tcp.unacknowledged_ns, tcp.counted_ns, UNACKNOWLEDGED)
-            && !reaches(tcp.window_full_ns, ns, NAMED)
-    });
-    if is_lost {
+/// Why there was no room for `ns` since `from`. What is sent and not acknowledged all along did not
+/// arrive, where the receiver's window had room for it.
+fn no_room(
+    late: &LateFrame,
+    context: &Context,
+    (from, ns): (KtimeNs, u64),
+    blocked: &BlockedTime,
+) -> Cause {
+    let connection = late.call.connection;
+    let unacknowledged_ns = context.unacknowledged_ns(connection, from, late.at);
+    let tcp = context.tcp_trouble(connection, late.previous, late.at);
+    let is_full = tcp.is_some_and(|tcp| reaches(tcp.window_full_ns, ns, NAMED));
+    if reaches(unacknowledged_ns, ns, UNACKNOWLEDGED) && !is_full {
         Cause::PacketLoss
     } else if blocked.windows_ns() >= ns {
         Cause::Http2Window
@@ -186,7 +190,7 @@ impl Shares {
         self.add(Cause::TimerOvershoot, account.ns(Kind::Overshoot));
         let full = account.ns(Kind::Backpressure);
         let blocked = BlockedTime::default();
-        self.add(no_room(late, context, full, &blocked), full);
+        self.add(no_room(late, context, (from, full), &blocked), full);
         self.add(Cause::DiskOrPageFault, account.ns(Kind::Storage));
         self.add(Cause::Stopped, account.ns(Kind::Stopped));
         self.add(Cause::Unexplained, account.ns(Kind::Driver));

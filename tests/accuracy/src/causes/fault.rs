@@ -16,8 +16,7 @@ use super::watch::{Subject, pin};
 /// CPU time that the quota leaves in each 100 ms, microseconds.
 const QUOTA_US: u32 = 4_000;
 
-/// How long one stream needs to fill a small receive buffer and the send buffer before it (98 KB a
-/// second).
+/// How long 16 streams need to fill a small receive buffer and the send buffer before it (1.5 MB a second).
 const FILLING: Duration = Duration::from_millis(1_500);
 
 /// How long one stream needs to use up [`SMALL_WINDOWS`] (98 KB a second).
@@ -33,6 +32,8 @@ pub(crate) struct Fault {
     pub(crate) client: &'static [&'static [&'static str]],
     /// What the stand-in NVML adds to its GPU; no GPU where it is `None`.
     pub(crate) gpu: Option<&'static str>,
+    /// Fewer take too long to fill a socket whose buffers have grown.
+    pub(crate) least_streams: u32,
     /// Before the client; `None` where this machine cannot have the fault, which is said.
     pub(crate) prepare: fn(&Subject) -> Option<Prepared>,
     /// Does it, for this long.
@@ -141,6 +142,7 @@ impl Fault {
         },
         Self {
             client: &[AT_ONCE, LARGE_WINDOWS],
+            least_streams: 16,
             prepare: |_| {
                 let path = Path::new()?;
                 assert!(path.limit_receiver(), "sysctl sets the buffer");
@@ -229,6 +231,7 @@ impl Fault {
             right,
             client: &[AT_ONCE],
             gpu: None,
+            least_streams: 1,
             prepare: |_| Some(Prepared::Nothing),
             inject: |_, _, _| {},
         }

@@ -51,10 +51,15 @@ pub(crate) fn run(names: &[String], keep: Option<&Path>) -> Result<bool> {
     let mut matrix = Matrix::default();
     for fault in faults {
         for worker in [Kind::Tonic, Kind::GrpcSync] {
-            for streams in STREAMS {
+            for (turn, streams) in STREAMS.into_iter().enumerate() {
+                let streams = streams.max(fault.least_streams);
                 let setting = Setting { worker, streams };
                 let lab = keep.map_or_else(Lab::new, |folder| {
-                    Lab::kept(&folder.join(format!("{}-{}-{streams}", fault.name, matrix::name(worker))))
+                    Lab::kept(&folder.join(format!(
+                        "{}-{}-{streams}",
+                        fault.name,
+                        matrix::name(worker)
+                    )))
                 });
                 let Some(watch) = Watch::start(lab, fault, setting) else {
                     matrix.skip(fault);

@@ -68,6 +68,30 @@ fn wait_for_a_busy_thread_of_the_process_blames_the_lock_and_its_holder() {
 }
 
 #[test]
+fn polls_for_a_lock_that_is_free_in_the_end_belong_to_what_kept_it() {
+    for (sleeps, cause) in [(false, Cause::Lock), (true, Cause::DiskOrPageFault)] {
+        let mut story = Story::new();
+        story.tell(timed(HELPER, 0.0, START + 0.1, START + 0.1));
+        if sleeps {
+            story.tell(Sched {
+                left: Left::Uninterruptible,
+                wait: Wait::User,
+                ..wait(HELPER, START + 0.1, START + 79.0, START + 79.0)
+            });
+        }
+        // The last one times out as well: its holder lets go before it asks again.
+        for poll in 0..16 {
+            let from = START + 0.2 + f64::from(poll) * 5.0;
+            story.tell(Sched {
+                wait: Wait::Futex,
+                ..timed(SENDER, from, from + 4.95, from + 4.95)
+            });
+        }
+        story.assert(Story::frame(START + 80.3), cause);
+    }
+}
+
+#[test]
 fn lock_of_a_thread_that_waits_for_a_disk_blames_the_disk() {
     let mut story = Story::new();
     story.tell(timed(HELPER, 0.0, START + 5.0, START + 5.0));
@@ -284,6 +308,14 @@ fn used_up_window_blames_the_network_where_nothing_is_acknowledged() {
     let mut story = blocked(Some(1), START, START + 119.5, Limit::ConnectionWindow);
     story.diagnosis.handle_tcp(&tcp(1, START + 20.0, 0, 95));
     story.assert(Story::frame(START + 120.3), Cause::PacketLoss);
+}
+
+#[test]
+fn used_up_window_blames_itself_where_bytes_were_on_their_way_before() {
+    // Nothing is told of the time in which all was acknowledged.
+    let mut story = blocked(Some(1), START, START + 319.5, Limit::ConnectionWindow);
+    story.diagnosis.handle_tcp(&tcp(1, START - 40.0, 0, 95));
+    story.assert(Story::frame(START + 320.3), Cause::Http2Window);
 }
 
 #[test]
