@@ -35,7 +35,7 @@ class Service(service.TTSServiceServicer):
         if refusal := self.worker.begin_load(model):
             return refusal, 0
         with self.worker.load(model) as load:
-            await asyncio.sleep(self.worker.settings.load_ms / 1000)
+            await asyncio.sleep(self.worker.load_s())
         return None, self.worker.end_load(model, load)
 
     async def StartSession(self, request, context):
@@ -91,7 +91,7 @@ class Service(service.TTSServiceServicer):
         self.worker.truth.record("model_unload", model=model, reason="reload")
         self.worker.truth.record("model_load_start", model=model)
         with self.worker.load(model) as load:
-            await asyncio.sleep(self.worker.settings.load_ms / 1000)
+            await asyncio.sleep(self.worker.load_s())
         self.worker.end_load(model, load)
 
     async def Synthesize(self, request_iterator, context):

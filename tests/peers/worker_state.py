@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 
 import socket_clock
+from faults import Faults
 from truth import Truth
 
 FRAME_NS = 20_000_000
@@ -42,6 +43,7 @@ def arguments(description: str) -> argparse.Namespace:
     parser.add_argument("--max-sessions", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=64, help="of the synchronous worker")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fault-socket", type=pathlib.Path, help="switches faults: see faults.py")
     parser.add_argument("--truth", help="file for what was done, one JSON object per line")
     return parser.parse_args()
 
@@ -107,6 +109,7 @@ class Worker:
     def __init__(self, settings: argparse.Namespace) -> None:
         self.settings = settings
         self.truth = Truth(settings.truth)
+        self.faults = Faults(settings.fault_socket)
         self.known = settings.models.split(",")
         self.resident: dict[str, int] = {}
         self.sessions: dict[str, Session] = {}
@@ -129,6 +132,10 @@ class Worker:
     def think_s(self, chooser: random.Random) -> float:
         """How long one run of the model takes: a quarter more or less than set."""
         return self.settings.think_ms / 1000 * chooser.uniform(0.75, 1.25)
+
+    def load_s(self) -> float:
+        """How long a model load takes."""
+        return self.settings.load_ms / 1000 + self.faults.slow_load_s
 
     def begin_load(self, model: str) -> str | None:
         """Makes room for a model and records its load's start; gives why it cannot be loaded."""
@@ -254,6 +261,7 @@ class StreamState:
 
     def next_frame(self, messages, is_final: bool, empty: bool = False):
         """Makes the next frame and records that it is handed over."""
+        self.worker.faults.before_frame()
         if self._resuming:
             self._resuming = False
             self._record_effect("RESUME", self.sequence)

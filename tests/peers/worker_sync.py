@@ -41,7 +41,7 @@ class Service(service.TTSServiceServicer):
         if refusal := self.worker.begin_load(model):
             return refusal, 0
         with self.worker.load(model) as load:
-            time.sleep(self.worker.settings.load_ms / 1000)
+            time.sleep(self.worker.load_s())
         return None, self.worker.end_load(model, load)
 
     def StartSession(self, request, context):
@@ -96,7 +96,7 @@ class Service(service.TTSServiceServicer):
         self.worker.truth.record("model_unload", model=model, reason="reload")
         self.worker.truth.record("model_load_start", model=model)
         with self.worker.load(model) as load:
-            time.sleep(self.worker.settings.load_ms / 1000)
+            time.sleep(self.worker.load_s())
         self.worker.end_load(model, load)
 
     def Synthesize(self, request_iterator, context):

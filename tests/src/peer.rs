@@ -154,10 +154,36 @@ impl Client {
         Some(Self::start(lab, python("client.py")?, server, arguments))
     }
 
-    fn start(lab: &Lab, mut command: Command, server: &Server, arguments: &[&str]) -> Self {
+    /// Starts it in another network namespace, from which the server's host has this address.
+    pub fn in_namespace(
+        lab: &Lab,
+        namespace: &str,
+        host: &str,
+        server: &Server,
+        arguments: &[&str],
+    ) -> Self {
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", namespace])
+            .arg(artifacts::voicelab())
+            .arg("client");
+        Self::start_at(lab, command, host, server, arguments)
+    }
+
+    fn start(lab: &Lab, command: Command, server: &Server, arguments: &[&str]) -> Self {
+        Self::start_at(lab, command, "localhost", server, arguments)
+    }
+
+    fn start_at(
+        lab: &Lab,
+        mut command: Command,
+        host: &str,
+        server: &Server,
+        arguments: &[&str],
+    ) -> Self {
         let truth = lab.fresh("client.jsonl");
         command
-            .args(["--target", &format!("localhost:{}", server.port)])
+            .args(["--target", &format!("{host}:{}", server.port)])
             .arg("--truth")
             .arg(&truth)
             .args(arguments);

@@ -65,8 +65,8 @@ enum Task {
     },
     /// Measure what voxprobe costs: watched and unwatched processes, the host, itself.
     Bench {
-        /// Times that each condition is measured; fewer than 15 tell little on a shared machine.
-        #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(3..=1000))]
+        /// Times that each condition is measured; fewer than 11 tell little on a shared machine.
+        #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u32).range(3..=1000))]
         repetitions: u32,
     },
     /// Make what is installed elsewhere: the stripped binary, and the container image.

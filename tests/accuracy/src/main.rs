@@ -64,7 +64,7 @@ fn main() -> ExitCode {
 /// Plays the scenes; whether everything agreed.
 fn run(arguments: &Arguments) -> Result<bool> {
     if arguments.causes {
-        return causes::run(&arguments.scenes);
+        return causes::run(&arguments.scenes, arguments.keep.as_deref());
     }
     if probe_tests::skip::unprivileged() {
         return Ok(true);

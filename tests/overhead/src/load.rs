@@ -17,11 +17,11 @@ use crate::process::Process;
 /// Streams at the same time.
 pub(crate) const STREAMS: u32 = 100;
 /// How long the agent is measured.
-const WINDOW: Duration = Duration::from_secs(10);
+const WINDOW: Duration = Duration::from_secs(6);
 /// Before that: every stream has begun to play.
-const RAMP: Duration = Duration::from_secs(3);
+const RAMP: Duration = Duration::from_secs(2);
 /// Characters of a stream's text: at 60 ms each the audio outlasts ramp and window.
-const TEXT_LENGTH: &str = "300";
+const TEXT_LENGTH: &str = "200";
 
 /// What watches the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,18 @@ impl Watching {
         Self::Probe(Condition::Raw),
         Self::Diagnosis,
     ];
+
+    /// Its place in [`Self::ALL`].
+    pub(crate) fn index(self) -> usize {
+        let place = Self::ALL.iter().position(|one| *one == self);
+        place.unwrap_or_default()
+    }
+
+    /// All of them, beginning with another one each turn.
+    pub(crate) fn order(turn: usize) -> impl Iterator<Item = Self> {
+        let count = Self::ALL.len();
+        Self::ALL.into_iter().cycle().skip(turn % count).take(count)
+    }
 
     /// `hooks.syscalls` and `diagnosis.enabled`; `None` without voxprobe.
     fn settings(self) -> Option<(&'static str, bool)> {

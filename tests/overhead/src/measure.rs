@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     voicelab: PathBuf,
     /// Times that every condition is measured
-    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(3..=1000))]
+    #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u32).range(3..=1000))]
     repetitions: u32,
 }
 
@@ -67,8 +67,8 @@ pub(crate) struct Figures {
     pub(crate) repetitions: Vec<[Round; 3]>,
     /// Rounds that were measured again, because another agent ran beside them.
     pub(crate) disturbed: u32,
-    /// The worker with all its streams, each time it was measured.
-    pub(crate) loads: Vec<(Watching, Load)>,
+    /// The worker with all its streams, in the order of [`Watching::ALL`], by turn.
+    pub(crate) loads: Vec<[Load; Watching::ALL.len()]>,
 }
 
 /// The measured processes.
@@ -217,14 +217,18 @@ impl Bench {
         round().context("measure at least once")
     }
 
-    fn loads(&mut self, voicelab: &Path) -> Result<Vec<(Watching, Load)>> {
+    fn loads(&mut self, voicelab: &Path) -> Result<Vec<[Load; Watching::ALL.len()]>> {
         let mut loads = Vec::new();
-        for _ in 0..ROUNDS {
-            for watching in Watching::ALL {
+        for turn in 0..ROUNDS {
+            let mut measured = [None; Watching::ALL.len()];
+            for watching in Watching::order(turn) {
                 self.wait_for_others()?;
                 let directory = self.directory.path();
                 let load = load::measure(&self.voxprobe, voicelab, directory, watching)?;
-                loads.push((watching, load));
+                measured[watching.index()] = Some(load);
+            }
+            if let [Some(none), Some(tracepoints), Some(raw), Some(diagnosis)] = measured {
+                loads.push([none, tracepoints, raw, diagnosis]);
             }
         }
         Ok(loads)

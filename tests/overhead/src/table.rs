@@ -101,25 +101,33 @@ fn line(figures: &Figures, condition: Condition, value: Value) -> Option<String>
 
 /// The worker and the agent of one kind of watching.
 fn load(figures: &Figures, watching: Watching) -> Option<String> {
-    let turns = figures.loads.iter().filter(|(one, _)| *one == watching);
-    let turns: Vec<&Load> = turns.map(|(_, load)| load).collect();
-    let median = |figure: &dyn Fn(&Load) -> Option<f64>| {
-        let figures: Vec<f64> = turns.iter().filter_map(|load| figure(load)).collect();
+    let index = watching.index();
+    let median = |figure: &dyn Fn(&Load, &Load) -> Option<f64>| {
+        let turns = figures.loads.iter();
+        let figures: Vec<f64> = turns
+            .filter_map(|turn| figure(turn.get(index)?, turn.first()?))
+            .collect();
         Some(spread(&figures)?.median)
     };
     let percent =
         |cpu: Duration, load: &Load| 100.0 * cpu.as_secs_f64() / load.window.as_secs_f64();
-    let worker = median(&|load| Some(percent(load.worker, load)))?;
+    let worker = median(&|load, _| Some(percent(load.worker, load)))?;
     let text = format!("worker {worker:.1} %");
-    let Some(agent) = median(&|load| Some(percent(load.agent?.cpu, load))) else {
+    let Some(agent) = median(&|load, _| Some(percent(load.agent?.cpu, load))) else {
         return Some(text);
     };
-    let resident = median(&|load| Some(load.agent?.resident as f64 / MIB))?;
-    let records = median(&|load| Some(load.agent?.records / load.window.as_secs_f64()))?;
-    let lost = turns.iter().filter_map(|load| load.agent);
-    let lost: f64 = lost.map(|agent| agent.lost).sum();
+    let ratio =
+        median(&|load, none| Some(percent(load.worker, load) / percent(none.worker, none)))?;
+    let resident = median(&|load, _| Some(load.agent?.resident as f64 / MIB))?;
+    let records = median(&|load, _| Some(load.agent?.records / load.window.as_secs_f64()))?;
+    let turns = figures.loads.iter().filter_map(|turn| turn.get(index));
+    let lost: f64 = turns
+        .filter_map(|load| load.agent)
+        .map(|agent| agent.lost)
+        .sum();
     Some(format!(
-        "{text}, agent {agent:.1} %, {resident:.1} MiB resident, {records:.0} records/s, {lost} lost"
+        "{text} ({ratio:.2} times no probe), agent {agent:.1} %, {resident:.1} MiB resident, \
+         {records:.0} records/s, {lost} lost"
     ))
 }
 

@@ -19,7 +19,8 @@ pub(crate) struct Args {
     #[arg(long)]
     socket: PathBuf,
     /// The command. Worker: `stall MS [SESSION]`, `jitter MS`, `drop N [SESSION]`, `error CODE [SESSION]`,
-    /// `slow-load MS`, `burn THREADS MS`, `hold MS`, `abort` or `clear`. Orchestrator: `drop N
+    /// `slow-load MS`, `burn THREADS MS`, `hold MS`, `read MS FILE`, `touch MS FILE`, `abort` or
+    /// `clear`. Orchestrator: `drop N
     /// [SESSION]`, `slow MS`, `error CODE [SESSION]`, `close SESSION`, `end SESSION`,
     /// `redis-error`, `crash` or `clear`
     #[arg(required = true)]

@@ -19,7 +19,11 @@ const TIMER_EARLY_NS: u64 = 200_000;
 /// interpreter lock every 5 ms (`sys.setswitchinterval`).
 const POLL_NS: u64 = 6_000_000;
 
-/// Nanoseconds between two such polls.
+/// Time-outs of such a thread in Python, nanoseconds: the interval less the way into the kernel. Another
+/// thread hardly has the same again and again.
+const ASK_NS: std::ops::RangeInclusive<u64> = 4_500_000..=5_000_000;
+
+/// Nanoseconds on a CPU between two such polls.
 const POLL_PAUSE_NS: u64 = 1_000_000;
 
 /// Shortest wait that a frame was waiting in, nanoseconds.
@@ -260,25 +264,28 @@ impl<'a> Walk<'a> {
     ) {
         let polls = !std::ptr::eq(lock, sched);
         let ns = stretch.ns();
-        match (sched.left, sched.wait) {
-            (Left::Stopped, _) => self.blocked_in(Kind::Stopped, tid, ns, sched),
-            (Left::Uninterruptible | Left::Sleeping, Wait::Ioctl) => {
-                self.blocked_in(Kind::Driver, tid, ns, sched);
-            }
-            (Left::Uninterruptible, _) => self.blocked_in(Kind::Storage, tid, ns, sched),
-            (Left::Runnable, _) => self.plain(Kind::Other, tid, ns),
-            (Left::Sleeping, Wait::Send) => self.blocked_in(Kind::Backpressure, tid, ns, sched),
-            (Left::Sleeping, Wait::Readiness) if sched.refused.is_some() => {
+        if let Some(kind) = held_by(sched) {
+            return self.blocked_in(kind, tid, ns, sched);
+        }
+        if sched.left == Left::Runnable {
+            return self.plain(Kind::Other, tid, ns);
+        }
+        if polls && timed_out(lock) {
+            return self.asked(tid, stretch, lock);
+        }
+        match sched.wait {
+            Wait::Send => self.blocked_in(Kind::Backpressure, tid, ns, sched),
+            Wait::Readiness if sched.refused.is_some() => {
                 self.blocked_in(Kind::Backpressure, tid, ns, sched);
             }
-            (Left::Sleeping, _) if !polls && timed_out(sched) => {
+            _ if !polls && timed_out(sched) => {
                 let deadline = sched.deadline.unwrap_or(stretch.end);
                 let over = stretch.end.since(deadline.max(stretch.start));
                 self.timed(Kind::Timer, tid, ns.saturating_sub(over), sched);
                 self.timed(Kind::Overshoot, tid, over, sched);
             }
-            (Left::Sleeping, Wait::Futex) => self.futex(tid, stretch, lock, depth),
-            (Left::Sleeping, Wait::Readiness | Wait::Receive | Wait::File) => {
+            Wait::Futex => self.futex(tid, stretch, lock, depth),
+            Wait::Readiness | Wait::Receive | Wait::File => {
                 let waker = lock.waker.as_ref().filter(|_| {
                     // By a call of its own; else an interrupt came while that thread ran.
                     matches!(sched.waker_in, Wait::File | Wait::Send | Wait::Other)
@@ -290,8 +297,8 @@ impl<'a> Walk<'a> {
                     None => self.blocked_in(Kind::Input, tid, ns, sched),
                 }
             }
-            (Left::Sleeping, Wait::Sleep) => self.timed(Kind::Timer, tid, ns, sched),
-            (Left::Sleeping, Wait::User | Wait::Memory | Wait::Other) => {
+            Wait::Sleep => self.timed(Kind::Timer, tid, ns, sched),
+            Wait::User | Wait::Memory | Wait::Ioctl | Wait::Other => {
                 self.blocked_in(Kind::Other, tid, ns, sched);
             }
         }
@@ -311,12 +318,60 @@ impl<'a> Walk<'a> {
             && self.timelines.wakes(tid, waker.tid, self.from) < USUAL_WAKES
             && self.timelines.wakes(tid, waker.tid, lock.at) <= USUAL_WAKES;
         if is_new && depth == 0 && self.has_history(tid) {
-            return self.blocked_in(Kind::Lock, tid, ns, lock);
+            return self.held(waker.tid, (stretch.start, stretch.end), lock, depth);
         }
         if self.follows(waker, tid, depth) {
             self.thread(waker.tid, stretch.start, stretch.end, Some(lock), depth + 1);
         } else {
             self.blocked_in(Kind::Lock, tid, ns, lock);
+        }
+    }
+
+    /// Whatever the holder of a lock does meanwhile is the lock's, but for what holds itself, or the
+    /// thread that it had to wait for before it had the lock.
+    fn held(
+        &mut self,
+        holder: u32,
+        (from, until): (KtimeNs, KtimeNs),
+        lock: &'a Sched,
+        depth: usize,
+    ) {
+        let mut left = until.since(from);
+        let mut later: Option<(KtimeNs, &'a Sched)> = None;
+        for part in self.timelines.back(holder, from, until) {
+            let Doing::Blocked(sched) = part.what else {
+                continue;
+            };
+            self.stretches += 1;
+            let its = polled(sched, later).unwrap_or(sched);
+            later = (sched.wait == Wait::Futex).then_some((sched.off, its));
+            let before = its
+                .waker
+                .as_ref()
+                .filter(|_| sched.wait == Wait::Futex && its.waker_in == Wait::Futex)
+                .filter(|before| self.follows(before, holder, depth));
+            if let Some(kind) = held_by(sched) {
+                self.blocked_in(kind, holder, part.ns(), sched);
+            } else if asks(sched) && timed_out(its) {
+                self.asked(holder, &part, its);
+            } else if let Some(before) = before.filter(|_| self.stretches < MAX_STRETCHES) {
+                self.held(before.tid, (part.start, part.end), its, depth + 1);
+            } else {
+                continue;
+            }
+            left = left.saturating_sub(part.ns());
+        }
+        self.blocked_in(Kind::Lock, lock.tid, left, lock);
+    }
+
+    /// A poll for a lock that was free when the thread asked for the last time: nobody woke it, so that
+    /// the holder is not told. A thread that was in uninterruptible sleep all the while kept it from
+    /// the lock: Python keeps it in a page fault.
+    fn asked(&mut self, tid: u32, stretch: &Stretch<'a>, lock: &'a Sched) {
+        let (from, until) = (stretch.start, stretch.end);
+        match self.timelines.sleeper(self.tgid, from, until) {
+            Some(sched) => self.blocked_in(Kind::Storage, sched.tid, stretch.ns(), sched),
+            None => self.timed(Kind::Lock, tid, stretch.ns(), lock),
         }
     }
 
@@ -368,16 +423,34 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// A thread that polls for a lock gets it with its last, untimely wake-up: that wait's waker is
-/// the one the polls before waited for as well.
+/// A thread that polls for a lock gets it with its last poll: what ended that one is what the polls
+/// before waited for as well.
 fn polled<'a>(sched: &Sched, later: Option<(KtimeNs, &'a Sched)>) -> Option<&'a Sched> {
     let (start, lock) = later?;
-    let limit = sched.deadline?.since(sched.off);
-    (sched.wait == Wait::Futex
-        && limit <= POLL_NS
-        && start.since(sched.wake) <= POLL_PAUSE_NS
-        && !timed_out(lock))
-    .then_some(lock)
+    let is_poll = limit_ns(sched).is_some_and(|limit| limit <= POLL_NS)
+        && start.since(sched.at) <= POLL_PAUSE_NS;
+    (is_poll && (!timed_out(lock) || asks(sched) && asks(lock))).then_some(lock)
+}
+
+/// Whether a thread asked for Python's interpreter lock, by the time for which it did.
+fn asks(sched: &Sched) -> bool {
+    limit_ns(sched).is_some_and(|limit| ASK_NS.contains(&limit))
+}
+
+/// For how long a thread went to wait in `futex` at most, nanoseconds.
+fn limit_ns(sched: &Sched) -> Option<u64> {
+    let deadline = sched.deadline.filter(|_| sched.wait == Wait::Futex)?;
+    Some(deadline.since(sched.off))
+}
+
+/// What keeps a thread from going on that did not ask to wait.
+fn held_by(sched: &Sched) -> Option<Kind> {
+    match (sched.left, sched.wait) {
+        (Left::Stopped, _) => Some(Kind::Stopped),
+        (Left::Uninterruptible | Left::Sleeping, Wait::Ioctl) => Some(Kind::Driver),
+        (Left::Uninterruptible, _) => Some(Kind::Storage),
+        _ => None,
+    }
 }
 
 /// Whether a wait ended by its own time-out.

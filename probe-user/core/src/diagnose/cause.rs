@@ -18,7 +18,9 @@ pub enum Cause {
     OwnTimer,
     /// The socket had no room: the receiver does not read.
     SocketBackpressure,
-    /// The network lost what was sent.
+    /// The stream or its connection had no HTTP/2 window: the receiver does not take what it has.
+    Http2Window,
+    /// The network lost or delayed what was sent.
     PacketLoss,
     /// Storage or memory.
     DiskOrPageFault,
@@ -56,7 +58,7 @@ pub struct Rule {
 }
 
 /// Every cause, in the order of [`Cause`].
-pub const RULES: [Rule; 17] = [
+pub const RULES: [Rule; 18] = [
     Rule {
         cause: Cause::CpuContention,
         label: "cpu_contention",
@@ -109,15 +111,24 @@ pub const RULES: [Rule; 17] = [
         cause: Cause::SocketBackpressure,
         label: "socket_backpressure",
         title: "the receiver did not read",
-        shape: "a send found no room in the socket, or waited in it",
+        shape: "a send found no room in the socket, waited in it, or ended within a frame",
         next_step: "Look at the receiver of this connection (orchestrator, client) and the network \
                     between: it reads slower than the audio plays.",
     },
     Rule {
+        cause: Cause::Http2Window,
+        label: "http2_window",
+        title: "the HTTP/2 window was used up",
+        shape: "the frame's stream or its connection had no window until a WINDOW_UPDATE came",
+        next_step: "Look at the receiver's application (orchestrator, client): it takes messages \
+                    slower than the audio plays. If it keeps up, give it larger HTTP/2 windows.",
+    },
+    Rule {
         cause: Cause::PacketLoss,
         label: "packet_loss",
-        title: "the network lost what was sent",
-        shape: "a send found no room while TCP sent segments again and the receiver had room",
+        title: "the network lost or delayed what was sent",
+        shape: "a frame found no room in the socket or the HTTP/2 window while what was sent before \
+                stayed unacknowledged and the receiver's TCP window had room",
         next_step: "Look at the path to the receiver: drops of interfaces and queues (ip -s link, \
                     tc -s qdisc), links that are full, policers, a lossy wireless hop.",
     },

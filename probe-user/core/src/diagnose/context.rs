@@ -1,12 +1,17 @@
-//! What went on around a late frame, apart from scheduling: model loads, CPU quotas, GPUs.
+//! What went on around a late frame, apart from scheduling: model loads, CPU quotas, GPUs, and the
+//! connection's windows.
 
 use std::collections::VecDeque;
 
+use crate::flow::{Blocked, CallId, Limit};
 use crate::record::{ConnectionId, CpuQuota, Gpu, GpuSample, KtimeNs, TcpReading, Tgid};
 
 /// Model loads, quota and TCP readings kept: a process loads one model at a time, and the others are read
 /// ten times a second at most.
 const MAX_EVENTS: usize = 1024;
+
+/// Stretches of blocked sending kept: of all streams, each has some while its peer does not read.
+const MAX_BLOCKED: usize = 4096;
 
 /// GPU samples kept: half a minute at one a second.
 const MAX_SAMPLES: usize = 32;
@@ -50,6 +55,26 @@ pub struct TcpTrouble {
     pub resent: u64,
     /// For how long the receiver's window was full, nanoseconds.
     pub window_full_ns: u64,
+    /// For how long bytes were sent or waiting and not acknowledged, nanoseconds.
+    pub unacknowledged_ns: u64,
+}
+
+/// For how long a frame found no room, nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BlockedTime {
+    /// In the socket.
+    pub socket_ns: u64,
+    /// In its stream's HTTP/2 window.
+    pub stream_window_ns: u64,
+    /// In its connection's HTTP/2 window.
+    pub connection_window_ns: u64,
+}
+
+impl BlockedTime {
+    /// In either HTTP/2 window: a frame may wait for both at once.
+    pub(super) fn windows_ns(&self) -> u64 {
+        self.stream_window_ns.max(self.connection_window_ns)
+    }
 }
 
 /// The events around.
@@ -58,6 +83,7 @@ pub(super) struct Context {
     loads: VecDeque<(Tgid, KtimeNs, KtimeNs)>,
     quotas: VecDeque<CpuQuota>,
     tcp: VecDeque<TcpReading>,
+    blocked: VecDeque<Blocked>,
     samples: VecDeque<(KtimeNs, Vec<Gpu>)>,
 }
 
@@ -73,6 +99,10 @@ impl Context {
 
     pub(super) fn add_tcp(&mut self, reading: TcpReading) {
         push(&mut self.tcp, reading, MAX_EVENTS);
+    }
+
+    pub(super) fn add_blocked(&mut self, blocked: Blocked) {
+        push(&mut self.blocked, blocked, MAX_BLOCKED);
     }
 
     pub(super) fn add_sample(&mut self, sample: &GpuSample) {
@@ -121,12 +151,51 @@ impl Context {
             Some(TcpTrouble {
                 resent: sum.resent.saturating_add(one.resent),
                 window_full_ns: sum.window_full_ns.saturating_add(one.window_full_ns),
+                unacknowledged_ns: sum.unacknowledged_ns.saturating_add(one.unacknowledged_ns),
             })
         })
     }
 
+    /// For how much of a time a connection had bytes that were not acknowledged, nanoseconds. Of a reading
+    /// that goes beyond it, its share.
+    pub(super) fn unacknowledged_ns(
+        &self,
+        connection: ConnectionId,
+        from: KtimeNs,
+        until: KtimeNs,
+    ) -> u64 {
+        let of = self.tcp.iter().filter(|one| one.connection == connection);
+        of.map(|one| {
+            let within = one.at.min(until).since(one.before.max(from));
+            let whole = one.at.since(one.before).max(1);
+            let share = u128::from(one.unacknowledged_ns) * u128::from(within) / u128::from(whole);
+            u64::try_from(share).unwrap_or(u64::MAX)
+        })
+        .fold(0, u64::saturating_add)
+    }
+
+    /// How much of a time a call's frames found no room.
+    pub(super) fn blocked(&self, call: CallId, from: KtimeNs, until: KtimeNs) -> BlockedTime {
+        let mut time = BlockedTime::default();
+        for one in &self.blocked {
+            let concerns = one.connection == call.connection
+                && one.stream.is_none_or(|stream| stream == call.stream);
+            let ns = one.until.min(until).since(one.from.max(from));
+            let sum = match one.by {
+                Limit::Socket => &mut time.socket_ns,
+                Limit::StreamWindow => &mut time.stream_window_ns,
+                Limit::ConnectionWindow => &mut time.connection_window_ns,
+            };
+            if concerns {
+                *sum = sum.saturating_add(ns);
+            }
+        }
+        time
+    }
+
     pub(super) fn remove_connection(&mut self, connection: ConnectionId) {
         self.tcp.retain(|one| one.connection != connection);
+        self.blocked.retain(|one| one.connection != connection);
     }
 
     /// What GPUs the process uses did to it around an interval; several answers where several may be.

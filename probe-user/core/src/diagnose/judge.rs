@@ -6,7 +6,7 @@
 
 use super::account::{Account, Kind};
 use super::cause::Cause;
-use super::context::{Context, GpuTrouble, TcpTrouble};
+use super::context::{BlockedTime, Context, GpuTrouble, TcpTrouble};
 use crate::model::LateFrame;
 use crate::record::KtimeNs;
 
@@ -15,6 +15,9 @@ const NAMED: (u64, u64) = (1, 2);
 
 /// The second most may have this much of the first: above it the two tie.
 const TIED: (u64, u64) = (4, 5);
+
+/// For this share of the time without room must bytes have been unacknowledged to have been lost or delayed.
+const UNACKNOWLEDGED: (u64, u64) = (3, 4);
 
 /// Nanoseconds beyond twice the usual time that a frame may take after the text it waited for.
 const PROMPT_NS: u64 = 20_000_000;
@@ -30,6 +33,8 @@ pub struct Verdict {
     pub gpus: Vec<GpuTrouble>,
     /// What TCP did on the connection meanwhile.
     pub tcp: Option<TcpTrouble>,
+    /// For how long the frame found no room after it was due.
+    pub blocked: BlockedTime,
 }
 
 /// Judges a frame. Without an account only what the wire tells can be a cause.
@@ -41,6 +46,14 @@ pub(super) fn judge(late: &LateFrame, account: Option<&Account>, context: &Conte
         shares.add_account(late, account, context);
     } else {
         shares.add(Cause::Unknown, late.excess_ns);
+    }
+    let blocked = context.blocked(late.call, due(late), until);
+    let waited_ns = blocked.socket_ns.max(blocked.windows_ns());
+    if reaches(waited_ns, late.excess_ns, NAMED) && !is_kept(late, account) {
+        let cause = no_room(late, context, (due(late), waited_ns), &blocked);
+        shares = Shares::default();
+        shares.add(cause, waited_ns.min(late.excess_ns));
+        shares.add(Cause::Unexplained, late.excess_ns.saturating_sub(waited_ns));
     }
     let starved_ns = starved_ns(late);
     if reaches(starved_ns, late.excess_ns, NAMED) {
@@ -61,7 +74,38 @@ pub(super) fn judge(late: &LateFrame, account: Option<&Account>, context: &Conte
         shares,
         gpus,
         tcp: context.tcp_trouble(late.call.connection, from, until),
+        blocked,
     }
+}
+
+/// Why there was no room for `ns` since `from`. What is sent and not acknowledged all along did not
+/// arrive, where the receiver's window had room for it.
+fn no_room(
+    late: &LateFrame,
+    context: &Context,
+    (from, ns): (KtimeNs, u64),
+    blocked: &BlockedTime,
+) -> Cause {
+    let connection = late.call.connection;
+    let unacknowledged_ns = context.unacknowledged_ns(connection, from, late.at);
+    let tcp = context.tcp_trouble(connection, late.previous, late.at);
+    let is_full = tcp.is_some_and(|tcp| reaches(tcp.window_full_ns, ns, NAMED));
+    if reaches(unacknowledged_ns, ns, UNACKNOWLEDGED) && !is_full {
+        Cause::PacketLoss
+    } else if blocked.windows_ns() >= ns {
+        Cause::Http2Window
+    } else {
+        Cause::SocketBackpressure
+    }
+}
+
+/// Whether the thread could not go on for as long, whatever room there was: it may not even have read
+/// that there is.
+fn is_kept(late: &LateFrame, account: Option<&Account>) -> bool {
+    let kinds = [Kind::Contention, Kind::Stopped, Kind::Storage];
+    let kept = account.map(|account| kinds.map(|kind| account.ns(kind)));
+    let kept = kept.unwrap_or_default().into_iter();
+    reaches(kept.fold(0, u64::saturating_add), late.excess_ns, NAMED)
 }
 
 /// The cause that stands out.
@@ -145,17 +189,8 @@ impl Shares {
         self.add(Cause::Lock, account.ns(Kind::Lock));
         self.add(Cause::TimerOvershoot, account.ns(Kind::Overshoot));
         let full = account.ns(Kind::Backpressure);
-        let tcp = context.tcp_trouble(late.call.connection, from, until);
-        let is_lossy =
-            tcp.is_some_and(|tcp| tcp.resent > 0 && !reaches(tcp.window_full_ns, full, NAMED));
-        self.add(
-            if is_lossy {
-                Cause::PacketLoss
-            } else {
-                Cause::SocketBackpressure
-            },
-            full,
-        );
+        let blocked = BlockedTime::default();
+        self.add(no_room(late, context, (from, full), &blocked), full);
         self.add(Cause::DiskOrPageFault, account.ns(Kind::Storage));
         self.add(Cause::Stopped, account.ns(Kind::Stopped));
         self.add(Cause::Unexplained, account.ns(Kind::Driver));
@@ -217,6 +252,9 @@ fn starved_ns(late: &LateFrame) -> u64 {
 
 /// For how long after the frame was due the stream's text was still missing, nanoseconds.
 fn late_text_ns(late: &LateFrame, from: KtimeNs) -> u64 {
-    let due = KtimeNs(late.at.0.saturating_sub(late.excess_ns)).max(from);
-    late.text.map_or(0, |text| text.since(due))
+    late.text.map_or(0, |text| text.since(due(late).max(from)))
+}
+
+fn due(late: &LateFrame) -> KtimeNs {
+    KtimeNs(late.at.0.saturating_sub(late.excess_ns))
 }

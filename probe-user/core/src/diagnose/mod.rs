@@ -21,7 +21,7 @@ use std::collections::{HashMap, VecDeque};
 
 pub use account::{Account, Kind, Part};
 pub use cause::{Cause, RULES, Rule};
-pub use context::{GpuTrouble, TcpTrouble, harmful};
+pub use context::{BlockedTime, GpuTrouble, TcpTrouble, harmful};
 pub use course::{COLUMNS, Course, Frames, GpuCourse, Intervals, Readings, StreamCourse};
 pub use finding::{Finding, RECENT, Recent, Summary, Tally, WORST};
 pub use judge::Verdict;
@@ -31,6 +31,7 @@ use context::Context;
 use judge::judge;
 use timelines::Timelines;
 
+use crate::flow::Blocked;
 use crate::interpret::{Event, Id, What};
 use crate::metrics::Metrics;
 use crate::model::{LateFrame, SentFrame};
@@ -220,6 +221,13 @@ impl Diagnosis {
     /// TCP counted something on a connection.
     pub fn handle_tcp(&mut self, reading: &TcpReading) {
         self.context.add_tcp(*reading);
+    }
+
+    /// What a process had to send found no room.
+    pub fn handle_blocked(&mut self, blocked: Blocked) {
+        if self.is_on {
+            self.context.add_blocked(blocked);
+        }
     }
 
     /// GPU readings came.

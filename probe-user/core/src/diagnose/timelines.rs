@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::record::{KtimeNs, Sched, Short, Tgid};
+use crate::record::{KtimeNs, Left, Sched, Short, Tgid};
 
 /// Threads followed: as many as the kernel side follows.
 const MAX_THREADS: usize = probe_abi::MAX_SCHED_THREADS as usize;
@@ -112,6 +112,21 @@ impl Timelines {
         let mut threads: Vec<u32> = arrived.map(|(tid, _)| *tid).collect();
         threads.sort_unstable();
         threads
+    }
+
+    /// A thread of a process that was in uninterruptible sleep all the time between two times, the one
+    /// with the lowest id.
+    pub(super) fn sleeper(&self, tgid: Tgid, from: KtimeNs, until: KtimeNs) -> Option<&Sched> {
+        let of = self.0.values().filter(|timeline| timeline.tgid == tgid);
+        let sleepers = of.filter_map(|timeline| {
+            let latest = timeline.records.iter().rev();
+            latest
+                .take_while(|record| record.at > from)
+                .find(|record| {
+                    record.left == Left::Uninterruptible && record.off <= from && record.wake >= until
+                })
+        });
+        sleepers.min_by_key(|record| record.tid)
     }
 
     /// How often a thread was woken by another one, in `futex`, within the kept records before `until`.

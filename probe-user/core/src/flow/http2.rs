@@ -15,6 +15,7 @@ use super::Origin;
 use super::calls::Calls;
 use super::headers::{self, Headers};
 use super::sink::{Keeper, Problem, Sink};
+use super::windows::{Blocked, Limit, MIN_BLOCKED_NS, Windows};
 use crate::profile::Profile;
 use crate::record::{ConnectionId, Direction, GapReason, Joined, KtimeNs, Side};
 use crate::wire::hpack;
@@ -31,6 +32,10 @@ pub struct Http2Connection {
     /// The client's direction, then the server's.
     client: Half,
     server: Half,
+    windows: Windows,
+    /// When the watched process last sent a part of a frame and not its end. It sends nothing else
+    /// before that end, so that what comes between was the socket's.
+    interrupted: Option<KtimeNs>,
     closed: bool,
 }
 
@@ -105,11 +110,17 @@ impl Http2Connection {
         joined: Joined,
         profile: Arc<Profile>,
     ) -> Self {
+        let own = match side {
+            Side::Client => Origin::Client,
+            Side::Server => Origin::Server,
+        };
         Self {
             side,
             calls: Calls::new(connection, profile, joined == Joined::Late),
             client: Half::new(Origin::Client, joined),
             server: Half::new(Origin::Server, joined),
+            windows: Windows::new(connection, own, joined),
+            interrupted: None,
             closed: false,
         }
     }
@@ -132,15 +143,18 @@ impl Http2Connection {
         }
         self.calls.advance(at, sink);
         let origin = self.origin(direction);
+        self.resumed(direction, at, sink);
         let mut start = 0;
         if self.half(origin).framer.is_lost() {
             match self.half(origin).find(at, bytes, sink) {
                 Some(found) => start = found,
                 None => return,
             }
+            self.windows.forget();
         }
         let mut keeper = Keeper::new(sink, true);
         self.frames(origin, at, bytes, start, &mut keeper);
+        self.paused(direction, at);
     }
 
     /// The next `length` bytes of a direction are missing.
@@ -157,6 +171,7 @@ impl Http2Connection {
         }
         self.calls.advance(at, sink);
         let origin = self.origin(direction);
+        self.resumed(direction, at, sink);
         let half = self.half(origin);
         half.elided |= reason == GapReason::Elided;
         if half.framer.is_lost() {
@@ -167,10 +182,36 @@ impl Http2Connection {
             }
             let held_at = half.held_at;
             half.find(held_at, &held, sink);
+            self.windows.forget();
             let mut keeper = Keeper::new(sink, false);
             self.frames(origin, held_at, &held, 0, &mut keeper);
         }
         self.hole(origin, at, length, sink);
+        self.paused(direction, at);
+    }
+
+    /// A direction goes on.
+    fn resumed(&mut self, direction: Direction, at: KtimeNs, sink: &mut dyn Sink) {
+        if direction == Direction::Sent
+            && let Some(since) = self.interrupted.take()
+            && at.since(since) >= MIN_BLOCKED_NS
+        {
+            sink.blocked(Blocked {
+                connection: self.calls.connection(),
+                stream: None,
+                from: since,
+                until: at,
+                by: Limit::Socket,
+            });
+        }
+    }
+
+    /// A push of a direction is over.
+    fn paused(&mut self, direction: Direction, at: KtimeNs) {
+        if direction == Direction::Sent {
+            let origin = self.origin(direction);
+            self.interrupted = self.half(origin).framer.is_inside().then_some(at);
+        }
     }
 
     /// The sender of a direction will send nothing more.
@@ -235,6 +276,7 @@ impl Http2Connection {
             if step.keep {
                 keeper.keep(position, position + step.used);
             }
+            self.windows.handle(origin, &step.part, at, keeper.sink());
             if let Part::Data { stream, bytes } = step.part {
                 self.calls
                     .data(origin, stream, (bytes, position), at, keeper);
@@ -280,6 +322,7 @@ impl Http2Connection {
                 return;
             };
             left = left.saturating_sub(used);
+            self.windows.handle(origin, &found, at, sink);
             let mut tables = Tables {
                 own: table,
                 peer: &mut peer.table,
@@ -309,7 +352,7 @@ fn part(
     sink: &mut dyn Sink,
 ) {
     match part {
-        Part::Nothing | Part::Data { .. } => {}
+        Part::Nothing | Part::Data { .. } | Part::InitialWindow(_) | Part::WindowUpdate { .. } => {}
         Part::Headers {
             stream,
             end_stream,
@@ -338,14 +381,15 @@ fn part(
         Part::HeadersLost { stream, end_stream } => {
             part_headers_lost(calls, tables, origin, (stream, end_stream), at, sink);
         }
-        Part::DataStart { stream, length } => {
+        Part::DataStart { stream, length, .. } => {
             calls.data_start(origin, stream, length, at, sink);
         }
         Part::DataHole { stream, length } => calls.data_hole(origin, stream, length, at, sink),
-        Part::DataLost { stream } => calls.data_lost(origin, stream, at, sink),
+        Part::DataLost { stream, .. } => calls.data_lost(origin, stream, at, sink),
         Part::EndStream { stream } => calls.end_stream(origin, stream, at, sink),
         Part::Reset { stream, code } => calls.reset(origin, stream, code, at, sink),
         Part::TableSize(bytes) => tables.peer.allow_table_size(bytes),
+        Part::SettingsLost => tables.peer.allow_table_size(u32::MAX),
         Part::GoAway { last_stream } => {
             if origin == Origin::Server {
                 calls.go_away(last_stream, at, sink);

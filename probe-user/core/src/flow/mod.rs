@@ -10,6 +10,7 @@ mod infer;
 mod redis;
 mod sink;
 mod websocket;
+mod windows;
 
 pub use crate::wire::{Message, Value};
 pub use detect::{Detection, detect};
@@ -19,6 +20,7 @@ pub use infer::{InferenceState, Outcome as InferenceOutcome, Tellable, tellable}
 pub use redis::{Exchange, QUIET_NS, RedisConnection};
 pub use sink::{Problem, Sink};
 pub use websocket::{InflaterBudget, WebSocketConnection};
+pub use windows::{Blocked, Limit};
 
 #[cfg(test)]
 mod tests;

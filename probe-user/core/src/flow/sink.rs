@@ -1,6 +1,6 @@
 //! Where a connection's parser puts what it finds.
 
-use super::{Event, Exchange, InferenceOutcome, InferenceState};
+use super::{Blocked, Event, Exchange, InferenceOutcome, InferenceState};
 use crate::record::WebSocketEvent;
 use crate::wire::hpack::Literal;
 use crate::wire::resp::Registration;
@@ -9,6 +9,11 @@ use crate::wire::resp::Registration;
 pub trait Sink {
     /// Something happened in a call.
     fn event(&mut self, event: Event<'_>);
+
+    /// What the watched process had to send found no room.
+    fn blocked(&mut self, blocked: Blocked) {
+        let _ = blocked;
+    }
 
     /// Something became of a Redis command.
     fn redis(&mut self, exchange: Exchange) {

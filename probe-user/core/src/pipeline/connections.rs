@@ -167,6 +167,7 @@ impl Pipeline {
             interpreter: &mut self.interpreter,
             counters: &self.counters,
             events: &mut self.events,
+            blocked: &mut self.blocked,
             exchanges: &mut self.exchanges,
             websocket: &mut self.websocket,
             registrations: &mut self.registrations,
@@ -187,6 +188,9 @@ impl Pipeline {
         }
         if connection.take_verdict() == Some(Verdict::Unwanted) {
             self.unwanted.push_back(id);
+        }
+        for blocked in self.blocked.drain(..) {
+            self.diagnosis.handle_blocked(blocked);
         }
         for event in self.events.drain(..) {
             self.model.handle(&event);

@@ -2,7 +2,7 @@
 
 use super::{Counters, elide::Elided, named::NamedCalls, stage::Stage};
 use crate::{
-    flow::{Event, Exchange, InferenceOutcome, InferenceState, Problem, Sink},
+    flow::{Blocked, Event, Exchange, InferenceOutcome, InferenceState, Problem, Sink},
     interpret::{self, Interpreter},
     record::{Process, Side, WebSocketEvent},
     wire::resp::Registration,
@@ -14,6 +14,7 @@ pub(super) struct FlowSink<'a, 'b> {
     process: &'a Process,
     interpreter: &'a mut Interpreter,
     events: &'a mut Vec<interpret::Event>,
+    blocked: &'a mut Vec<Blocked>,
     exchanges: &'a mut Vec<Exchange>,
     registrations: &'a mut Vec<Registration>,
     websocket: &'a mut Vec<WebSocketEvent>,
@@ -33,6 +34,7 @@ impl<'a, 'b> FlowSink<'a, 'b> {
             process: stage.process,
             interpreter: stage.interpreter,
             events: stage.events,
+            blocked: stage.blocked,
             exchanges: stage.exchanges,
             registrations: stage.registrations,
             websocket: stage.websocket,
@@ -50,6 +52,10 @@ impl Sink for FlowSink<'_, '_> {
         }
         self.interpreter
             .handle(self.process, self.side, &event, self.events);
+    }
+
+    fn blocked(&mut self, blocked: Blocked) {
+        self.blocked.push(blocked);
     }
 
     fn redis(&mut self, exchange: Exchange) {

@@ -24,7 +24,7 @@ use std::{
 
 use crate::{
     diagnose::Diagnosis,
-    flow::{Exchange, InflaterBudget},
+    flow::{Blocked, Exchange, InflaterBudget},
     interpret::{self, Interpreter},
     metrics::Metrics,
     model::{HookModel, Model, ModelSettings, OrchestratorModel, RedisModel},
@@ -80,6 +80,7 @@ pub struct Pipeline {
     unwanted: VecDeque<ConnectionId>,
     registered: Waiting,
     events: Vec<interpret::Event>,
+    blocked: Vec<Blocked>,
     exchanges: Vec<Exchange>,
     websocket: Vec<WebSocketEvent>,
     inflaters: InflaterBudget,
@@ -113,6 +114,7 @@ impl Pipeline {
             unwanted: VecDeque::new(),
             registered: Waiting::default(),
             events: Vec::new(),
+            blocked: Vec::new(),
             exchanges: Vec::new(),
             websocket: Vec::new(),
             inflaters: InflaterBudget::default(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Counters, Tap, named::NamedCalls};
 use crate::{
-    flow::{Exchange, InflaterBudget},
+    flow::{Blocked, Exchange, InflaterBudget},
     interpret::{self, Interpreter},
     profile::Profile,
     record::{Process, WebSocketEvent},
@@ -19,6 +19,7 @@ pub(super) struct Stage<'a> {
     pub(super) interpreter: &'a mut Interpreter,
     pub(super) counters: &'a Counters,
     pub(super) events: &'a mut Vec<interpret::Event>,
+    pub(super) blocked: &'a mut Vec<Blocked>,
     pub(super) exchanges: &'a mut Vec<Exchange>,
     pub(super) websocket: &'a mut Vec<WebSocketEvent>,
     pub(super) inflaters: &'a InflaterBudget,

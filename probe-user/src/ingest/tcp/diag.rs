@@ -41,9 +41,11 @@ const AF_INET6: u8 = 10;
 /// Every state. Source: `include/net/tcp_states.h`.
 const ALL_STATES: u32 = u32::MAX;
 
-/// Offsets in `struct tcp_info` of `tcpi_total_retrans` (segments) and `tcpi_rwnd_limited`
-/// (microseconds, from Linux 4.10). Source: include/uapi/linux/tcp.h.
+/// Offsets in `struct tcp_info` of `tcpi_total_retrans` (segments), `tcpi_busy_time` and
+/// `tcpi_rwnd_limited` (microseconds, from Linux 4.10; the first includes the second).
+/// Source: include/uapi/linux/tcp.h.
 const TOTAL_RETRANS: usize = 100;
+const BUSY_TIME: usize = 168;
 const RWND_LIMITED: usize = 176;
 
 /// Bytes of an answer at most: it has some hundred.
@@ -56,6 +58,8 @@ pub(super) struct Figures {
     pub(super) resent: u32,
     /// For how long the receiver's window kept it from sending, microseconds.
     pub(super) window_full_us: u64,
+    /// For how long it had bytes that were not acknowledged, microseconds.
+    pub(super) busy_us: u64,
 }
 
 /// A way to ask in one network namespace.
@@ -169,7 +173,8 @@ fn figures(answer: &[u8]) -> Option<Figures> {
         if kind == INET_DIAG_INFO {
             return Some(Figures {
                 resent: number(value, TOTAL_RETRANS)?,
-                window_full_us: u64::from_ne_bytes(*value.get(RWND_LIMITED..)?.first_chunk()?),
+                window_full_us: long_number(value, RWND_LIMITED)?,
+                busy_us: long_number(value, BUSY_TIME)?,
             });
         }
         attributes = attributes.get(length.next_multiple_of(4)..)?;
@@ -178,6 +183,10 @@ fn figures(answer: &[u8]) -> Option<Figures> {
 
 fn number(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn long_number(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
 #[cfg(test)]
@@ -214,6 +223,10 @@ mod tests {
             std::thread::sleep(std::time::Duration::from_millis(50));
             let after = diag.ask(local, peer).expect("it is there");
             assert!(after.window_full_us > 10_000, "{address}: {after:?}");
+            assert!(
+                after.busy_us >= after.window_full_us,
+                "{address}: {after:?}"
+            );
         }
     }
 

@@ -1,8 +1,8 @@
 //! What TCP knows of the connections that workers send on: segments sent again, and for how long the
-//! receiver's window was full.
+//! receiver's window was full or bytes were not acknowledged.
 //!
 //! Asked with each tick while scheduling is followed, one question a connection. A record is made only
-//! when a figure grew, so that a healthy connection has none.
+//! where something was not as it should be, so that a healthy connection has none.
 
 mod diag;
 
@@ -101,17 +101,20 @@ impl TcpReadings {
         let Some(figures) = diag.ask(local, peer) else {
             return;
         };
-        if let Some(last) = asked.last.filter(|last| *last != figures) {
-            out(Record::Tcp(TcpReading {
+        if let Some(last) = asked.last {
+            let grown = |now: u64, before: u64| now.saturating_sub(before).saturating_mul(1000);
+            let reading = TcpReading {
                 connection,
                 at: now,
                 before: asked.at,
                 resent: u64::from(figures.resent.wrapping_sub(last.resent)),
-                window_full_ns: figures
-                    .window_full_us
-                    .saturating_sub(last.window_full_us)
-                    .saturating_mul(1000),
-            }));
+                window_full_ns: grown(figures.window_full_us, last.window_full_us),
+                unacknowledged_ns: grown(figures.busy_us, last.busy_us),
+            };
+            let was_busy = reading.unacknowledged_ns.saturating_mul(2) >= now.since(asked.at);
+            if reading.resent > 0 || reading.window_full_ns > 0 || was_busy {
+                out(Record::Tcp(reading));
+            }
         }
         asked.last = Some(figures);
         asked.at = now;

@@ -11,7 +11,7 @@ mod words;
 use std::collections::BTreeSet;
 
 use probe_core::{
-    diagnose::{Cause, Course, Finding, GpuTrouble, Kind, Part, Summary, Tally},
+    diagnose::{BlockedTime, Cause, Course, Finding, GpuTrouble, Kind, Part, Summary, Tally},
     interpret::Id,
     record::{KtimeNs, Thread, Wait},
 };
@@ -126,6 +126,8 @@ pub struct FrameRow {
     pub gpus: Vec<String>,
     /// What TCP did on its connection meanwhile; `null` for nothing.
     pub tcp: Option<TcpRow>,
+    /// For how long it found no room after it was due; `null` for not at all.
+    pub blocked: Option<BlockedRow>,
 }
 
 /// What TCP did on a connection.
@@ -135,6 +137,19 @@ pub struct TcpRow {
     pub resent: u64,
     /// For how long the receiver's window was full.
     pub window_full_ms: f64,
+    /// For how long bytes were sent or waiting and not acknowledged.
+    pub unacknowledged_ms: f64,
+}
+
+/// For how long a frame found no room.
+#[derive(Clone, Debug, Serialize)]
+pub struct BlockedRow {
+    /// In the socket.
+    pub socket_ms: f64,
+    /// In its stream's HTTP/2 window.
+    pub stream_window_ms: f64,
+    /// In its connection's HTTP/2 window.
+    pub connection_window_ms: f64,
 }
 
 /// Lateness by one cause.
@@ -288,8 +303,20 @@ impl FrameRow {
             tcp: verdict.tcp.map(|tcp| TcpRow {
                 resent: tcp.resent,
                 window_full_ms: ms(tcp.window_full_ns),
+                unacknowledged_ms: ms(tcp.unacknowledged_ns),
             }),
+            blocked: BlockedRow::new(&verdict.blocked),
         }
+    }
+}
+
+impl BlockedRow {
+    fn new(time: &BlockedTime) -> Option<Self> {
+        (*time != BlockedTime::default()).then(|| Self {
+            socket_ms: ms(time.socket_ns),
+            stream_window_ms: ms(time.stream_window_ns),
+            connection_window_ms: ms(time.connection_window_ns),
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::words::duration;
-use super::{Diagnosis, EvidenceRow, FrameRow, TcpRow};
+use super::{Diagnosis, EvidenceRow, FrameRow};
 
 /// Columns of the report.
 const WIDTH: usize = 80;
@@ -80,8 +80,7 @@ impl Diagnosis {
             for part in frame.evidence.iter().take(PARTS) {
                 line(out, &format!("    {}", evidence(part)));
             }
-            let tcp = frame.tcp.as_ref().map(TcpRow::told);
-            for circumstance in frame.gpus.iter().chain(&tcp) {
+            for circumstance in &frame.circumstances() {
                 line(out, &format!("    {circumstance}"));
             }
         }

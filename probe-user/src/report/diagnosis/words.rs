@@ -1,6 +1,6 @@
 //! What every form of the report says in words.
 
-use super::{CauseRow, Diagnosis, EvidenceRow, TcpRow};
+use super::{BlockedRow, CauseRow, Diagnosis, EvidenceRow, FrameRow, TcpRow};
 
 impl Diagnosis {
     /// How bad it is.
@@ -59,12 +59,41 @@ impl EvidenceRow {
     }
 }
 
+impl FrameRow {
+    /// What went on around it, a sentence each.
+    pub(super) fn circumstances(&self) -> Vec<String> {
+        let blocked = self.blocked.iter().flat_map(BlockedRow::told);
+        let tcp = self.tcp.iter().map(TcpRow::told);
+        self.gpus
+            .iter()
+            .cloned()
+            .chain(blocked)
+            .chain(tcp)
+            .collect()
+    }
+}
+
+impl BlockedRow {
+    fn told(&self) -> Vec<String> {
+        let of = [
+            ("the socket", self.socket_ms),
+            ("its stream's HTTP/2 window", self.stream_window_ms),
+            ("its connection's HTTP/2 window", self.connection_window_ms),
+        ];
+        of.into_iter()
+            .filter(|(_, ms)| *ms > 0.0)
+            .map(|(what, ms)| format!("no room in {what} for {}", duration(ms)))
+            .collect()
+    }
+}
+
 impl TcpRow {
-    /// What it was, in a sentence.
-    pub(super) fn told(&self) -> String {
+    fn told(&self) -> String {
         format!(
-            "TCP sent {} segments again; the receiver's window was full for {}",
+            "TCP sent {} segments again, waited for acknowledgement for {} and for the receiver's \
+             window for {}",
             self.resent,
+            duration(self.unacknowledged_ms),
             duration(self.window_full_ms)
         )
     }

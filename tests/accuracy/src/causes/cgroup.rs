@@ -1,62 +1,109 @@
-//! A control group with a CPU quota, of version 1 or 2.
+//! A control group with a limit, of version 1 or 2.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where version 1's CPU controller and version 2 are mounted by convention.
-const PARENTS: [&str; 2] = ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup"];
+use probe_tests::skip::skip;
+
+/// Where version 2 is mounted by convention, and below which version 1's controllers are.
+const ROOT: &str = "/sys/fs/cgroup";
 
 /// Microseconds of a period.
 const PERIOD_US: u32 = 100_000;
 
+/// What a group limits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Controller {
+    /// CPU time.
+    Cpu,
+    /// Reads of disks.
+    Disk,
+}
+
+impl Controller {
+    fn version_1(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Cpu => ("cpu", "cpu.cfs_quota_us"),
+            Self::Disk => ("blkio", "blkio.throttle.read_iops_device"),
+        }
+    }
+
+    fn version_2(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu.max",
+            Self::Disk => "io.max",
+        }
+    }
+}
+
 /// A control group; removed when dropped.
 #[derive(Debug)]
-pub(crate) struct Group(PathBuf);
+pub(crate) struct Group {
+    folder: PathBuf,
+    /// The file that sets its limit.
+    limit: PathBuf,
+    is_version_1: bool,
+}
 
 impl Group {
-    /// An empty one, without a limit; `None` where there cannot be one.
-    pub(crate) fn new() -> Option<Self> {
+    /// An empty one, without a limit; `None` where there cannot be one, which is said.
+    pub(crate) fn new(controller: Controller) -> Option<Self> {
         let name = format!("voxprobe-accuracy-{}", std::process::id());
-        let made = PARENTS.iter().find_map(|parent| {
-            let path = Path::new(parent).join(&name);
-            fs::create_dir(&path).ok()?;
-            let group = Self(path);
-            (group.version_1().exists() || group.version_2().exists()).then_some(group)
+        let (mounted, version_1) = controller.version_1();
+        let ways = [
+            (Path::new(ROOT).join(mounted), version_1, true),
+            (PathBuf::from(ROOT), controller.version_2(), false),
+        ];
+        let made = ways.into_iter().find_map(|(parent, limit, is_version_1)| {
+            let folder = parent.join(&name);
+            fs::create_dir(&folder).ok()?;
+            let limit = folder.join(limit);
+            let group = Self {
+                folder,
+                limit,
+                is_version_1,
+            };
+            group.limit.exists().then_some(group)
         });
         if made.is_none() {
-            probe_tests::skip::skip("no control group with a CPU quota can be made");
+            skip(&format!(
+                "no control group that limits {controller:?} can be made"
+            ));
         }
         made
     }
 
     pub(crate) fn join(&self, pid: u32) {
-        fs::write(self.0.join("cgroup.procs"), pid.to_string()).expect("join the group");
+        fs::write(self.folder.join("cgroup.procs"), pid.to_string()).expect("join the group");
     }
 
-    /// CPU time in each period, microseconds.
-    pub(crate) fn limit(&self, quota_us: Option<u32>) {
-        let written = if self.version_1().exists() {
-            let quota = quota_us.map_or_else(|| "-1".to_owned(), |quota| quota.to_string());
-            fs::write(self.version_1(), quota)
+    /// CPU time in each period, microseconds; `None` for no limit.
+    pub(crate) fn limit_cpu(&self, quota_us: Option<u32>) {
+        self.set(&match (quota_us, self.is_version_1) {
+            (None, true) => "-1".to_owned(),
+            (None, false) => "max".to_owned(),
+            (Some(quota), true) => quota.to_string(),
+            (Some(quota), false) => format!("{quota} {PERIOD_US}"),
+        });
+    }
+
+    /// Reads a second of a disk (`major:minor`).
+    pub(crate) fn limit_reads(&self, disk: &str, reads: u32) {
+        self.set(&if self.is_version_1 {
+            format!("{disk} {reads}")
         } else {
-            let quota = quota_us.map_or_else(|| "max".to_owned(), |quota| quota.to_string());
-            fs::write(self.version_2(), format!("{quota} {PERIOD_US}"))
-        };
-        written.expect("set the quota");
+            format!("{disk} riops={reads}")
+        });
     }
 
-    fn version_1(&self) -> PathBuf {
-        self.0.join("cpu.cfs_quota_us")
-    }
-
-    fn version_2(&self) -> PathBuf {
-        self.0.join("cpu.max")
+    fn set(&self, limit: &str) {
+        fs::write(&self.limit, limit).expect("set the limit");
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
         // Its processes have ended, or go on in the parent group when they do.
-        fs::remove_dir(&self.0).ok();
+        fs::remove_dir(&self.folder).ok();
     }
 }

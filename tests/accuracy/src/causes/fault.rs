@@ -7,15 +7,20 @@ use std::time::Duration;
 use probe_tests::artifacts;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::cgroup::Group;
+use super::cgroup::{Controller, Group};
+use super::disk::SlowDisk;
+use super::network::{Lossy, Path};
+use super::timers::slacken;
 use super::watch::{Subject, pin};
 
 /// CPU time that the quota leaves in each 100 ms, microseconds.
 const QUOTA_US: u32 = 4_000;
 
-/// How long 16 streams need to fill the buffers of a socket (1.5 MB a second; a loopback socket takes
-/// some 3 MB).
-const FILLING: Duration = Duration::from_millis(2_500);
+/// How long 16 streams need to fill a small receive buffer and the send buffer before it (1.5 MB a second).
+const FILLING: Duration = Duration::from_millis(1_500);
+
+/// How long one stream needs to use up [`SMALL_WINDOWS`] (98 KB a second).
+const USING_UP: Duration = Duration::from_millis(700);
 
 /// A fault.
 #[derive(Debug)]
@@ -23,24 +28,25 @@ pub(crate) struct Fault {
     pub(crate) name: &'static str,
     /// Causes that are right. `none` is that no frame was late.
     pub(crate) right: &'static [&'static str],
-    /// Whether it needs no help of the worker, so that any worker can have it.
-    pub(crate) is_from_outside: bool,
     /// What the client has spoken, and how.
-    pub(crate) client: &'static [&'static str],
+    pub(crate) client: &'static [&'static [&'static str]],
     /// What the stand-in NVML adds to its GPU; no GPU where it is `None`.
     pub(crate) gpu: Option<&'static str>,
-    /// Fewer do not send enough for it to matter.
+    /// Fewer take too long to fill a socket whose buffers have grown.
     pub(crate) least_streams: u32,
-    /// Before the frames; `None` where this machine cannot have the fault.
+    /// Before the client; `None` where this machine cannot have the fault, which is said.
     pub(crate) prepare: fn(&Subject) -> Option<Prepared>,
     /// Does it, for this long.
     pub(crate) inject: fn(&Subject, &Prepared, Duration),
 }
 
 /// What a fault made beforehand; undone when dropped.
-#[derive(Debug, Default)]
-pub(crate) struct Prepared {
-    group: Option<Group>,
+#[derive(Debug)]
+pub(crate) enum Prepared {
+    Nothing,
+    Quota(Group),
+    Disk(SlowDisk),
+    Network(Path),
 }
 
 /// 36 s of speech, sent at once.
@@ -67,6 +73,10 @@ const COMMANDED: &[&str] = &[
     "--controls",
 ];
 
+/// HTTP/2 windows as they are by default (RFC 9113, 6.9.2), and such that the socket is full before.
+const SMALL_WINDOWS: &[&str] = &["--window-bytes", "65535"];
+const LARGE_WINDOWS: &[&str] = &["--window-bytes", "67108864"];
+
 impl Fault {
     pub(crate) const ALL: &[Self] = &[
         Self {
@@ -74,30 +84,31 @@ impl Fault {
             ..Self::new("none", &["none"])
         },
         Self {
-            is_from_outside: true,
             prepare: |subject| {
                 pin(subject.pid);
-                Some(Prepared::default())
+                Some(Prepared::Nothing)
             },
             inject: |_, _, time| hog(time),
             ..Self::new("cpu_hog", &["cpu_contention"])
         },
         Self {
             prepare: |subject| {
-                let group = Group::new()?;
+                let group = Group::new(Controller::Cpu)?;
                 group.join(subject.pid);
-                Some(Prepared { group: Some(group) })
+                Some(Prepared::Quota(group))
             },
-            inject: |subject, prepared, time| {
-                let Some(group) = &prepared.group else {
+            inject: |_, prepared, time| {
+                let Prepared::Quota(group) = prepared else {
                     return;
                 };
+                group.limit_cpu(Some(QUOTA_US));
+                let neighbour = Command::new("sh").args(["-c", BUSY]).spawn();
+                let neighbour = neighbour.expect("start a busy process");
+                group.join(neighbour.id());
                 // A frame waits for a part of each period only.
-                let time = 3 * time;
-                group.limit(Some(QUOTA_US));
-                subject.switch(&format!("burn 1 {}", time.as_millis()));
-                sleep(time);
-                group.limit(None);
+                sleep(3 * time);
+                end(neighbour);
+                group.limit_cpu(None);
             },
             ..Self::new("cpu_quota", &["cgroup_throttled"])
         },
@@ -113,7 +124,10 @@ impl Fault {
             ..Self::new("own_delay", &["own_timer"])
         },
         Self {
-            is_from_outside: true,
+            inject: |subject, _, time| slacken(subject.pid, time, 2 * time),
+            ..Self::new("timer_slack", &["timer_overshoot"])
+        },
+        Self {
             inject: |subject, _, time| {
                 signal(subject.pid, Signal::STOP);
                 sleep(time);
@@ -122,32 +136,62 @@ impl Fault {
             ..Self::new("sigstop", &["stopped"])
         },
         Self {
-            is_from_outside: true,
-            client: SLOWLY,
+            client: &[SLOWLY],
             inject: |_, _, _| sleep(Duration::from_millis(1_200)),
             ..Self::new("late_text", &["late_upstream_text"])
         },
         Self {
-            is_from_outside: true,
+            client: &[AT_ONCE, LARGE_WINDOWS],
             least_streams: 16,
-            inject: |subject, _, time| {
-                signal(subject.client, Signal::STOP);
-                sleep(FILLING + time);
-                signal(subject.client, Signal::CONT);
+            prepare: |_| {
+                let path = Path::new()?;
+                assert!(path.limit_receiver(), "sysctl sets the buffer");
+                Some(Prepared::Network(path))
             },
-            ..Self::new("slow_reader", &["socket_backpressure"])
+            inject: |subject, _, time| stop_client(subject, FILLING + time),
+            ..Self::new("tcp_window", &["socket_backpressure"])
         },
         Self {
-            is_from_outside: true,
-            least_streams: 16,
+            client: &[AT_ONCE, SMALL_WINDOWS],
+            inject: |subject, _, time| stop_client(subject, USING_UP + time),
+            ..Self::new("http2_window", &["http2_window"])
+        },
+        Self {
+            client: &[AT_ONCE, SMALL_WINDOWS],
+            prepare: |subject| Lossy::new(subject.port).map(|_| Prepared::Nothing),
             inject: |subject, _, time| {
                 let lossy = Lossy::new(subject.port);
-                sleep(FILLING + time);
+                sleep(USING_UP + time);
                 drop(lossy);
                 // TCP tries again after up to twice the time that it has tried in vain.
-                sleep(FILLING);
+                sleep(2 * (USING_UP + time));
             },
             ..Self::new("packet_loss", &["packet_loss"])
+        },
+        Self {
+            client: &[AT_ONCE, SMALL_WINDOWS],
+            prepare: |_| Some(Prepared::Network(Path::new()?)),
+            inject: |_, prepared, time| {
+                let Prepared::Network(path) = prepared else {
+                    return;
+                };
+                path.hold(true);
+                sleep(USING_UP + time);
+                path.hold(false);
+                // The queue goes on with the next packet, which TCP sends as with lost ones.
+                sleep(2 * (USING_UP + time));
+            },
+            ..Self::new("packet_delay", &["packet_loss"])
+        },
+        Self {
+            prepare: slow_disk,
+            inject: |subject, prepared, time| wait_for_disk(subject, prepared, "read", time),
+            ..Self::new("disk_stall", &["disk_or_page_fault"])
+        },
+        Self {
+            prepare: slow_disk,
+            inject: |subject, prepared, time| wait_for_disk(subject, prepared, "touch", time),
+            ..Self::new("page_faults", &["disk_or_page_fault"])
         },
         Self {
             gpu: Some("[gpu.readings]\nutilization_percent = 90\nthrottle_reasons = 64\n"),
@@ -175,8 +219,7 @@ impl Fault {
             ..Self::new("model_load", &["model_load"])
         },
         Self {
-            client: COMMANDED,
-            is_from_outside: true,
+            client: &[COMMANDED],
             inject: |_, _, _| sleep(Duration::from_millis(1_200)),
             ..Self::new("pause", &["none", "pause"])
         },
@@ -186,72 +229,57 @@ impl Fault {
         Self {
             name,
             right,
-            is_from_outside: false,
-            client: AT_ONCE,
+            client: &[AT_ONCE],
             gpu: None,
             least_streams: 1,
-            prepare: |_| Some(Prepared { group: None }),
+            prepare: |_| Some(Prepared::Nothing),
             inject: |_, _, _| {},
         }
     }
 }
 
-/// A thread of the worker computes with the lock held that every frame needs.
+/// A thread of the worker computes with the lock held that every frame needs: in Python, the
+/// interpreter's.
 fn hold(subject: &Subject, time: Duration) {
     subject.switch(&format!("hold {}", time.as_millis()));
     sleep(time);
 }
 
+/// The client reads nothing.
+fn stop_client(subject: &Subject, time: Duration) {
+    signal(subject.client, Signal::STOP);
+    sleep(time);
+    signal(subject.client, Signal::CONT);
+}
+
+fn slow_disk(subject: &Subject) -> Option<Prepared> {
+    let folder = subject.faults.parent()?;
+    SlowDisk::new(subject.pid, folder).map(Prepared::Disk)
+}
+
+/// A frame needs what is on a slow disk.
+fn wait_for_disk(subject: &Subject, prepared: &Prepared, access: &str, time: Duration) {
+    let Prepared::Disk(disk) = prepared else {
+        return;
+    };
+    let file = disk.file.display();
+    subject.switch(&format!("{access} {} {file}", time.as_millis()));
+    sleep(time + Duration::from_millis(100));
+}
+
+/// A shell that computes.
+const BUSY: &str = "while :; do :; done";
+
 /// Of real-time priority: a fair scheduler lets a worker that sleeps most of the time in at once.
 fn hog(time: Duration) {
     let hog = Command::new("taskset")
-        .args([
-            "-c",
-            "0",
-            "chrt",
-            "-f",
-            "10",
-            "sh",
-            "-c",
-            "while :; do :; done",
-        ])
+        .args(["-c", "0", "chrt", "-f", "10", "sh", "-c", BUSY])
         .spawn();
     sleep(time);
     end(hog.expect("start a hog"));
 }
 
-/// What the worker sends is thrown away; no more when dropped.
-struct Lossy {
-    port: String,
-}
-
-impl Lossy {
-    fn new(port: u16) -> Self {
-        let lossy = Self {
-            port: port.to_string(),
-        };
-        assert!(lossy.rule("-I"), "iptables makes a rule");
-        lossy
-    }
-
-    fn rule(&self, change: &str) -> bool {
-        ["iptables", "ip6tables"].into_iter().all(|tables| {
-            let status = Command::new(tables)
-                .args(["-w", change, "INPUT", "-i", "lo", "-p", "tcp"])
-                .args(["--sport", &self.port, "-j", "DROP"])
-                .status();
-            status.is_ok_and(|status| status.success())
-        })
-    }
-}
-
-impl Drop for Lossy {
-    fn drop(&mut self) {
-        self.rule("-D");
-    }
-}
-
-fn end(mut child: Child) {
+pub(super) fn end(mut child: Child) {
     // It may have ended already.
     child.kill().ok();
     child.wait().ok();

@@ -4,11 +4,17 @@
 //! strengths. Around each injection the cause that has most of the lateness is what was named.
 
 mod cgroup;
+mod disk;
 mod fault;
 mod matrix;
+mod network;
+mod timers;
 mod watch;
 
+use std::path::Path;
+
 use anyhow::{Result, ensure};
+use probe_tests::lab::Lab;
 use probe_tests::peer::Kind;
 
 use self::fault::Fault;
@@ -21,7 +27,7 @@ const STRENGTHS_MS: [u64; 5] = [160, 240, 320, 450, 600];
 /// Streams of a watch.
 const STREAMS: [u32; 2] = [1, 16];
 
-/// What the issue asks: of all runs, and of each fault's.
+/// The share of runs that has to be right: of all, and of each row's.
 const OVERALL: f64 = 0.95;
 const EACH: f64 = 0.80;
 
@@ -29,7 +35,8 @@ const EACH: f64 = 0.80;
 const UNEXPLAINED_PERCENT: u64 = 10;
 
 /// Injects the faults of these names, all where none is named; whether what was named is as it should.
-pub(crate) fn run(names: &[String]) -> Result<bool> {
+/// What was diagnosed is left in folders of `keep`.
+pub(crate) fn run(names: &[String], keep: Option<&Path>) -> Result<bool> {
     if probe_tests::skip::unprivileged() {
         return Ok(true);
     }
@@ -44,25 +51,29 @@ pub(crate) fn run(names: &[String]) -> Result<bool> {
     let mut matrix = Matrix::default();
     for fault in faults {
         for worker in [Kind::Tonic, Kind::GrpcSync] {
-            if worker != Kind::Tonic && !fault.is_from_outside {
-                continue;
-            }
-            for streams in STREAMS
-                .into_iter()
-                .filter(|streams| *streams >= fault.least_streams)
-            {
+            for (turn, streams) in STREAMS.into_iter().enumerate() {
+                let streams = streams.max(fault.least_streams);
                 let setting = Setting { worker, streams };
-                let Some(watch) = Watch::start(fault, setting) else {
+                let lab = keep.map_or_else(Lab::new, |folder| {
+                    Lab::kept(&folder.join(format!(
+                        "{}-{}-{streams}",
+                        fault.name,
+                        matrix::name(worker)
+                    )))
+                });
+                let Some(watch) = Watch::start(lab, fault, setting) else {
+                    matrix.skip(fault);
                     continue;
                 };
                 let found = watch.inject(&STRENGTHS_MS);
                 let named: Vec<_> = found.named.iter().map(String::as_str).collect();
                 println!(
-                    "{:<16} {worker:?}, {streams} streams: {}",
+                    "{:<16} {}, {streams} streams: {}",
                     fault.name,
+                    matrix::name(worker),
                     named.join(" ")
                 );
-                matrix.add(fault, &found);
+                matrix.add(fault, worker, &found);
             }
         }
     }

@@ -70,13 +70,11 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Starts it; `None` where the worker or the fault cannot be had, which is said.
-    pub(crate) fn start(fault: &'static Fault, setting: Setting) -> Option<Self> {
-        let lab = Lab::new();
+    pub(crate) fn start(lab: Lab, fault: &'static Fault, setting: Setting) -> Option<Self> {
         let faults = lab.path("faults");
         let socket = faults.to_string_lossy();
         let arguments = ["--load-ms", "20", "--fault-socket", &socket];
-        let taken = if setting.worker == Kind::Tonic { 4 } else { 2 };
-        let worker = Server::start(&lab, setting.worker, arguments.get(..taken)?)?;
+        let worker = Server::start(&lab, setting.worker, &arguments)?;
         let mut subject = Subject {
             pid: worker.pid(),
             client: 0,
@@ -88,8 +86,14 @@ impl Watch {
         let agent = agent(&lab, fault, &subject, &report);
         // After the agent: of a call that is older than it, nobody knows the method.
         let streams = setting.streams.to_string();
-        let arguments = [fault.client, &["--sessions", &streams]].concat();
-        let client = Client::tonic(&lab, &worker, &arguments);
+        let arguments = [&fault.client.concat()[..], &["--sessions", &streams]].concat();
+        let client = match &prepared {
+            Prepared::Network(path) => {
+                let (namespace, host) = (&path.namespace, path.address());
+                Client::in_namespace(&lab, namespace, host, &worker, &arguments)
+            }
+            _ => Client::tonic(&lab, &worker, &arguments),
+        };
         subject.client = client.pid();
         worker.wait_for_frames(20);
         sleep(BEFORE);

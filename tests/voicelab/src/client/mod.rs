@@ -79,6 +79,9 @@ pub(crate) struct Args {
     /// Models the sessions ask for, in turn; without any, the worker's default
     #[arg(long, value_delimiter = ',')]
     models: Vec<String>,
+    /// HTTP/2 window of the connection and of each call, in bytes; without it the library's
+    #[arg(long)]
+    window_bytes: Option<u32>,
     /// Session names begin with this
     #[arg(long, default_value = "lab")]
     session_prefix: String,
@@ -134,14 +137,14 @@ async fn drive(args: &Args, truth: &Truth) -> anyhow::Result<u64> {
     let shared = if args.connection_per_session {
         None
     } else {
-        Some(connect(&args.target).await?)
+        Some(connect(&args.target, args.window_bytes).await?)
     };
     let counter = Arc::new(AtomicU64::new(0));
     let mut sessions = tokio::task::JoinSet::new();
     if args.inspect || args.inspect_every_ms.is_some() {
         let channel = match &shared {
             Some(channel) => channel.clone(),
-            None => connect(&args.target).await?,
+            None => connect(&args.target, args.window_bytes).await?,
         };
         let calls = Calls::new(channel, String::new(), truth.clone(), Arc::clone(&counter));
         calls.inspect_models().await;
@@ -152,7 +155,7 @@ async fn drive(args: &Args, truth: &Truth) -> anyhow::Result<u64> {
     for number in 0..args.sessions {
         let channel = match &shared {
             Some(channel) => channel.clone(),
-            None => connect(&args.target).await?,
+            None => connect(&args.target, args.window_bytes).await?,
         };
         let name = format!("{}-{number}", args.session_prefix);
         let calls = Calls::new(channel, name, truth.clone(), Arc::clone(&counter));
@@ -255,10 +258,12 @@ impl Place {
     }
 }
 
-async fn connect(target: &str) -> anyhow::Result<Channel> {
+async fn connect(target: &str, window_bytes: Option<u32>) -> anyhow::Result<Channel> {
     Endpoint::from_shared(format!("http://{target}"))
         .with_context(|| format!("read the target {target}"))?
         .tcp_nodelay(true)
+        .initial_stream_window_size(window_bytes)
+        .initial_connection_window_size(window_bytes)
         .connect()
         .await
         .with_context(|| format!("connect to {target}"))

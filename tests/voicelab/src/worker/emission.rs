@@ -114,6 +114,11 @@ impl Emission {
         let disturbed_ns = self.schedule.disturb(due_ns, fault.jitter_ns);
         self.hold_until(disturbed_ns.saturating_add(fault.stall_ns))
             .await?;
+        if let Some(storage) = fault.storage {
+            // On a thread that serves, as careless code does. Where it cannot be read the fault has
+            // no effect, which the test sees.
+            storage.wait().ok();
+        }
         self.schedule.advance();
         self.sequence += 1;
         if let Some(code) = fault.error {

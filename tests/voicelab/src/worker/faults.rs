@@ -11,6 +11,8 @@
 //! | `slow-load MS` | every model load takes MS longer; 0 ends it |
 //! | `burn THREADS MS` | that many threads use the CPU for MS milliseconds |
 //! | `hold MS` | a busy thread holds a lock that every frame needs for MS milliseconds |
+//! | `read MS FILE` | the next frame reads the file past the page cache for MS milliseconds |
+//! | `touch MS FILE` | the next frame needs mapped pages of the file that are in no cache, as long |
 //! | `abort` | the process aborts after its truth file is written |
 //! | `clear` | no fault from now on |
 
@@ -18,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
+use super::storage::{Access, Storage};
 use crate::clock::{NS_PER_MS, monotonic_ns};
 
 /// Longest stall, jitter, load delay or burn, in milliseconds: an hour is longer than any test.
@@ -59,6 +62,8 @@ pub(crate) enum Fault {
     Hold {
         ns: u64,
     },
+    /// The next frame, of whichever stream, waits for a disk.
+    Storage(Storage),
     Abort,
     Clear,
 }
@@ -67,11 +72,14 @@ pub(crate) enum Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum FaultError {
     #[error(
-        "unknown command: expected stall, jitter, drop, error, slow-load, burn, hold, abort or clear"
+        "unknown command: expected stall, jitter, drop, error, slow-load, burn, hold, read, touch, \
+         abort or clear"
     )]
     Unknown,
     #[error("a number is missing or out of range")]
     Number,
+    #[error("a file is missing")]
+    File,
     #[error("too many words")]
     Excess,
 }
@@ -119,6 +127,15 @@ impl std::str::FromStr for Fault {
             "hold" => Self::Hold {
                 ns: number(MAX_MS)? * NS_PER_MS,
             },
+            "read" | "touch" => Self::Storage(Storage {
+                access: if command == "read" {
+                    Access::Read
+                } else {
+                    Access::Touch
+                },
+                ns: number(MAX_MS)? * NS_PER_MS,
+                file: words.next().ok_or(FaultError::File)?.into(),
+            }),
             "abort" => Self::Abort,
             "clear" => Self::Clear,
             _ => return Err(FaultError::Unknown),
@@ -136,7 +153,7 @@ fn session(words: &mut std::str::SplitAsciiWhitespace<'_>) -> Option<String> {
 }
 
 /// What happens to one frame.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FrameFault {
     /// Nanoseconds by which it is sent late.
     pub(crate) stall_ns: u64,
@@ -146,6 +163,8 @@ pub(crate) struct FrameFault {
     pub(crate) drop: bool,
     /// The gRPC status that ends its stream instead.
     pub(crate) error: Option<i32>,
+    /// What it waits for before it is sent.
+    pub(crate) storage: Option<Storage>,
 }
 
 /// The faults in force.
@@ -161,6 +180,7 @@ struct Active {
     stall: Option<(u64, Option<String>)>,
     drop: Option<(u64, Option<String>)>,
     error: Option<(i32, Option<String>)>,
+    storage: Option<Storage>,
 }
 
 impl Faults {
@@ -175,6 +195,7 @@ impl Faults {
             }
             Fault::Error { code, session } => active.error = Some((code, session)),
             Fault::SlowLoad { ns } => active.slow_load_ns = ns,
+            Fault::Storage(storage) => active.storage = Some(storage),
             Fault::Clear => *active = Active::default(),
             Fault::Hold { ns } => hold(Arc::clone(&self.active), ns),
             Fault::Burn { .. } | Fault::Abort => {}
@@ -203,6 +224,7 @@ impl Faults {
             jitter_ns: active.jitter_ns,
             drop,
             error: error.map(|(code, _)| code),
+            storage: active.storage.take(),
         }
     }
 
@@ -255,6 +277,14 @@ mod tests {
             })
         );
         assert_eq!(
+            "touch 5 /tmp/weights".parse(),
+            Ok(Fault::Storage(Storage {
+                access: Access::Touch,
+                ns: 5 * NS_PER_MS,
+                file: "/tmp/weights".into(),
+            }))
+        );
+        assert_eq!(
             "burn 2 500".parse(),
             Ok(Fault::Burn {
                 threads: 2,
@@ -270,6 +300,7 @@ mod tests {
         assert_eq!(error("explode"), FaultError::Unknown);
         assert_eq!(error("stall"), FaultError::Number);
         assert_eq!(error("error 17"), FaultError::Number);
+        assert_eq!(error("read 17"), FaultError::File);
         assert_eq!(error("stall 99999999999999999999"), FaultError::Number);
         assert_eq!(error("abort now"), FaultError::Excess);
     }

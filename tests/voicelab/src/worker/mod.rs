@@ -10,6 +10,7 @@ mod models;
 mod pacing;
 mod service;
 mod sessions;
+mod storage;
 mod synthesis;
 mod timer;
 mod weights;

@@ -1,7 +1,7 @@
 //! What is drawn, and that it is bounded.
 
 use super::*;
-use crate::diagnose::{Account, Verdict};
+use crate::diagnose::{Account, BlockedTime, Verdict};
 use crate::model::LateFrame;
 use crate::record::{ConnectionId, Gpu, GpuProcess, GpuReadings, NvmlState, Tgid};
 
@@ -47,6 +47,7 @@ fn late(stream: u32, at: u64, excess: u64) -> Finding {
             shares: Vec::new(),
             gpus: Vec::new(),
             tcp: None,
+            blocked: BlockedTime::default(),
         },
         thread: None,
         account: None::<Account>,

@@ -2,6 +2,7 @@
 
 use super::story::{HELPER, SENDER, START, Story, WORKER, at, thread, timed, wait};
 use crate::diagnose::{Cause, Kind};
+use crate::flow::{Blocked, Limit};
 use crate::model::LateFrame;
 use crate::record::{
     ConnectionId, CpuQuota, Gpu, GpuProcess, GpuReadings, GpuSample, Left, Sched, TcpReading, Tgid,
@@ -67,15 +68,82 @@ fn wait_for_a_busy_thread_of_the_process_blames_the_lock_and_its_holder() {
 }
 
 #[test]
+fn polls_for_a_lock_that_is_free_in_the_end_belong_to_what_kept_it() {
+    for (sleeps, cause) in [(false, Cause::Lock), (true, Cause::DiskOrPageFault)] {
+        let mut story = Story::new();
+        story.tell(timed(HELPER, 0.0, START + 0.1, START + 0.1));
+        if sleeps {
+            story.tell(Sched {
+                left: Left::Uninterruptible,
+                wait: Wait::User,
+                ..wait(HELPER, START + 0.1, START + 79.0, START + 79.0)
+            });
+        }
+        // The last one times out as well: its holder lets go before it asks again.
+        for poll in 0..16 {
+            let from = START + 0.2 + f64::from(poll) * 5.0;
+            story.tell(Sched {
+                wait: Wait::Futex,
+                ..timed(SENDER, from, from + 4.95, from + 4.95)
+            });
+        }
+        story.assert(Story::frame(START + 80.3), cause);
+    }
+}
+
+#[test]
+fn lock_of_a_thread_that_waits_for_a_disk_blames_the_disk() {
+    let mut story = Story::new();
+    story.tell(timed(HELPER, 0.0, START + 5.0, START + 5.0));
+    story.tell(Sched {
+        left: Left::Uninterruptible,
+        wait: Wait::User,
+        ..wait(HELPER, START + 8.0, START + 99.0, START + 99.0)
+    });
+    story.tell(Sched {
+        wait: Wait::Futex,
+        waker: Some(thread(WORKER, HELPER, "reader")),
+        waker_in: Wait::Futex,
+        ..wait(SENDER, START + 0.2, START + 100.0, START + 100.1)
+    });
+    story.assert(Story::frame(START + 100.3), Cause::DiskOrPageFault);
+}
+
+#[test]
+fn lock_that_was_another_threads_before_blames_what_held_that_one() {
+    const FIRST: u32 = 13;
+    let mut story = Story::new();
+    story.tell(timed(FIRST, 0.0, START + 5.0, START + 5.0));
+    story.tell(timed(HELPER, 0.0, START + 5.0, START + 5.0));
+    story.tell(Sched {
+        left: Left::Uninterruptible,
+        wait: Wait::User,
+        ..wait(FIRST, START + 6.0, START + 95.0, START + 95.0)
+    });
+    let handed = |tid, by, off, wake| Sched {
+        wait: Wait::Futex,
+        waker: Some(thread(WORKER, by, "python")),
+        waker_in: Wait::Futex,
+        ..wait(tid, off, wake, wake)
+    };
+    story.tell(handed(HELPER, FIRST, START + 7.0, START + 96.0));
+    story.tell(handed(SENDER, HELPER, START + 0.2, START + 100.0));
+    story.assert(Story::frame(START + 100.3), Cause::DiskOrPageFault);
+}
+
+#[test]
 fn polls_for_a_lock_belong_to_its_holder() {
     let mut story = Story::new();
     story.tell(timed(HELPER, 0.0, START + 1.0, START + 1.0));
-    // As Python asks for its interpreter lock: 5 ms each, and the last time it is let in.
+    // As Python asks for its interpreter lock: 5 ms each, and the last time it is let in. Once it
+    // waits for a CPU before it can ask again.
     for poll in 0..15 {
         let from = START + 0.2 + f64::from(poll) * 5.0;
+        let asked = if poll == 7 { 2.5 } else { 4.95 };
         story.tell(Sched {
             wait: Wait::Futex,
-            ..timed(SENDER, from, from + 4.95, from + 4.95)
+            wake: at(from + asked),
+            ..timed(SENDER, from, from + asked, from + 4.95)
         });
     }
     story.tell(Sched {
@@ -163,12 +231,24 @@ fn send_that_waits_or_finds_no_room_blames_the_receiver() {
     story.assert(Story::frame(START + 90.1), Cause::SocketBackpressure);
 }
 
+/// TCP's counts of 100 ms from `before` on, milliseconds.
+fn tcp(connection: u64, before: f64, window_full_ms: u64, unacknowledged_ms: u64) -> TcpReading {
+    TcpReading {
+        connection: ConnectionId(connection),
+        at: at(before + 100.0),
+        before: at(before),
+        resent: 3,
+        window_full_ns: window_full_ms * 1_000_000,
+        unacknowledged_ns: unacknowledged_ms * 1_000_000,
+    }
+}
+
 #[test]
-fn full_socket_of_a_lossy_connection_blames_the_network_while_the_receiver_has_room() {
-    for (resent, window_full_ms, cause) in [
-        (3, 0, Cause::PacketLoss),
-        (3, 30, Cause::PacketLoss),
-        (3, 80, Cause::SocketBackpressure),
+fn full_socket_blames_the_network_while_the_receiver_has_room_and_does_not_acknowledge() {
+    for (window_full_ms, unacknowledged_ms, cause) in [
+        (0, 100, Cause::PacketLoss),
+        (30, 100, Cause::PacketLoss),
+        (80, 100, Cause::SocketBackpressure),
         (0, 30, Cause::SocketBackpressure),
     ] {
         let mut story = Story::new();
@@ -176,23 +256,86 @@ fn full_socket_of_a_lossy_connection_blames_the_network_while_the_receiver_has_r
             wait: Wait::Send,
             ..wait(SENDER, START + 0.2, START + 90.0, START + 90.0)
         });
-        let reading = |connection, before| TcpReading {
-            connection: ConnectionId(connection),
-            at: at(before + 100.0),
-            before: at(before),
-            resent,
-            window_full_ns: window_full_ms * 1_000_000,
-        };
-        story.diagnosis.handle_tcp(&reading(1, START + 10.0));
+        let counts =
+            |connection, before| tcp(connection, before, window_full_ms, unacknowledged_ms);
+        story.diagnosis.handle_tcp(&counts(1, START + 10.0));
         // Those of another connection and of another time say nothing.
         for _ in 0..9 {
-            story.diagnosis.handle_tcp(&reading(2, START + 10.0));
-            story.diagnosis.handle_tcp(&reading(1, START + 91.0));
+            story.diagnosis.handle_tcp(&counts(2, START + 10.0));
+            story.diagnosis.handle_tcp(&counts(1, START + 91.0));
         }
         let finding = story.assert(Story::frame(START + 90.1), cause);
         let trouble = finding.verdict.tcp.expect("TCP said something");
-        assert_eq!(trouble.resent, resent);
+        assert_eq!(trouble.resent, 3);
     }
+}
+
+/// The sender waits for input until the frame is sent, and this kept it from sending meanwhile.
+fn blocked(stream: Option<u32>, from: f64, until: f64, by: Limit) -> Story {
+    let mut story = Story::new();
+    story.tell(wait(SENDER, START + 0.2, START + 120.0, START + 120.0));
+    story.diagnosis.handle_blocked(Blocked {
+        connection: ConnectionId(1),
+        stream,
+        from: at(from),
+        until: at(until),
+        by,
+    });
+    story
+}
+
+#[test]
+fn frame_without_http2_window_blames_the_window() {
+    let late = Story::frame(START + 120.3);
+    for by in [Limit::StreamWindow, Limit::ConnectionWindow] {
+        let mut story = blocked(Some(1), START, START + 119.5, by);
+        let finding = story.assert(late.clone(), Cause::Http2Window);
+        assert_eq!(
+            finding.verdict.blocked.windows_ns(),
+            99_500_000,
+            "since it was due"
+        );
+    }
+    // Another stream's window, or one that came when the frame was hardly due.
+    let mut story = blocked(Some(3), START, START + 119.5, Limit::StreamWindow);
+    story.assert(late.clone(), Cause::Unexplained);
+    let mut story = blocked(Some(1), START, START + 50.0, Limit::StreamWindow);
+    story.assert(late, Cause::Unexplained);
+}
+
+#[test]
+fn used_up_window_blames_the_network_where_nothing_is_acknowledged() {
+    let mut story = blocked(Some(1), START, START + 119.5, Limit::ConnectionWindow);
+    story.diagnosis.handle_tcp(&tcp(1, START + 20.0, 0, 95));
+    story.assert(Story::frame(START + 120.3), Cause::PacketLoss);
+}
+
+#[test]
+fn used_up_window_blames_itself_where_bytes_were_on_their_way_before() {
+    // Nothing is told of the time in which all was acknowledged.
+    let mut story = blocked(Some(1), START, START + 319.5, Limit::ConnectionWindow);
+    story.diagnosis.handle_tcp(&tcp(1, START - 40.0, 0, 95));
+    story.assert(Story::frame(START + 320.3), Cause::Http2Window);
+}
+
+#[test]
+fn interrupted_frame_blames_the_receiver_whichever_thread_ends_it() {
+    let mut story = blocked(None, START, START + 119.5, Limit::Socket);
+    story.assert(Story::frame(START + 120.3), Cause::SocketBackpressure);
+}
+
+#[test]
+fn window_that_a_kept_thread_did_not_read_of_blames_what_kept_it() {
+    let mut story = Story::new();
+    story.tell(contended());
+    story.diagnosis.handle_blocked(Blocked {
+        connection: ConnectionId(1),
+        stream: Some(1),
+        from: at(START),
+        until: at(START + 80.0),
+        by: Limit::StreamWindow,
+    });
+    story.assert(Story::frame(START + 80.5), Cause::CpuContention);
 }
 
 #[test]

@@ -101,6 +101,10 @@ impl Calls {
         &self.profile
     }
 
+    pub(super) fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
     pub(super) fn len(&self) -> usize {
         self.open.len()
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use crate::flow::{Event, Http2Connection, Problem, Sink};
+use crate::flow::{Blocked, Event, Http2Connection, Problem, Sink};
 use crate::profile::Profile;
 use crate::record::{ConnectionId, Direction, GapReason, Joined, KtimeNs, Side};
 use crate::wire::http2::{PREFACE, flag, kind};
@@ -234,6 +234,7 @@ pub(in crate::flow) struct Notes {
     pub(in crate::flow) problems: Vec<Problem>,
     pub(in crate::flow) kept: Vec<(usize, usize)>,
     pub(in crate::flow) masks: Vec<(usize, Vec<u8>)>,
+    pub(in crate::flow) blocked: Vec<Blocked>,
 }
 
 impl Sink for Notes {
@@ -249,6 +250,10 @@ impl Sink for Notes {
 
     fn mask(&mut self, start: usize, replacement: &[u8]) {
         self.masks.push((start, replacement.to_vec()));
+    }
+
+    fn blocked(&mut self, blocked: Blocked) {
+        self.blocked.push(blocked);
     }
 
     fn problem(&mut self, problem: Problem) {

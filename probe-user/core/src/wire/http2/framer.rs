@@ -8,8 +8,9 @@ use super::resync::Search;
 /// Octets of one setting: identifier and value (RFC 9113, 6.5.1).
 const SETTING_BYTES: usize = 6;
 
-/// `SETTINGS_HEADER_TABLE_SIZE` (RFC 9113, 6.5.2).
+/// Settings that are read (RFC 9113, 6.5.2).
 const HEADER_TABLE_SIZE: u16 = 1;
+const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// Parser of one direction. Call [`Framer::step`] until it gives `None`, then come with more bytes.
 #[derive(Debug)]
@@ -218,7 +219,8 @@ impl Framer {
             }
             State::PadLength if self.frame.kind == kind::DATA => {
                 self.state = State::Rest(false);
-                Some((0, Part::DataLost { stream }))
+                let charge = self.frame.length;
+                Some((0, Part::DataLost { stream, charge }))
             }
             State::PadLength | State::BlockPrefix(_) | State::Block => {
                 if let Some(open) = &mut self.open {
@@ -233,7 +235,11 @@ impl Framer {
                 self.state = State::Rest(false);
                 let part = match self.frame.kind {
                     kind::RST_STREAM => Part::Reset { stream, code: None },
-                    kind::SETTINGS => Part::TableSize(u32::MAX),
+                    kind::SETTINGS => Part::SettingsLost,
+                    kind::WINDOW_UPDATE => Part::WindowUpdate {
+                        stream,
+                        bytes: None,
+                    },
                     _ => Part::Nothing,
                 };
                 Some((0, part))
@@ -374,13 +380,15 @@ impl Framer {
             kind::RST_STREAM => State::Fixed(4),
             kind::SETTINGS if self.left > 0 => State::Fixed(SETTING_BYTES),
             kind::GOAWAY => State::Fixed(8),
-            kind::PING | kind::WINDOW_UPDATE | kind::PRIORITY => State::Rest(true),
+            kind::WINDOW_UPDATE => State::Fixed(4),
+            kind::PING | kind::PRIORITY => State::Rest(true),
             _ => State::Rest(false),
         };
         if self.frame.kind == kind::DATA {
             return Part::DataStart {
                 stream: self.frame.stream,
                 length: self.left - self.padding,
+                charge: self.frame.length,
             };
         }
         Part::Nothing
@@ -459,14 +467,19 @@ impl Framer {
             kind::GOAWAY => Part::GoAway {
                 last_stream: first & 0x7fff_ffff,
             },
+            kind::WINDOW_UPDATE => Part::WindowUpdate {
+                stream: self.frame.stream,
+                bytes: Some(first & 0x7fff_ffff),
+            },
             _ => {
                 if self.left > 0 {
                     self.state = State::Fixed(SETTING_BYTES);
                 }
-                if u16::from_be_bytes([o0, o1]) == HEADER_TABLE_SIZE {
-                    Part::TableSize(u32::from_be_bytes([o2, o3, o4, o5]))
-                } else {
-                    Part::Nothing
+                let value = u32::from_be_bytes([o2, o3, o4, o5]);
+                match u16::from_be_bytes([o0, o1]) {
+                    HEADER_TABLE_SIZE => Part::TableSize(value),
+                    INITIAL_WINDOW_SIZE => Part::InitialWindow(value),
+                    _ => Part::Nothing,
                 }
             }
         }

@@ -29,6 +29,8 @@ pub enum Part<'a> {
         stream: u32,
         /// Bytes of content, padding removed.
         length: u32,
+        /// Bytes that the frame takes from the windows: padding included (RFC 9113, 6.1).
+        charge: u32,
     },
     /// Bytes of a stream, padding removed.
     Data {
@@ -48,6 +50,8 @@ pub enum Part<'a> {
     DataLost {
         /// Stream.
         stream: u32,
+        /// As in `DataStart`.
+        charge: u32,
     },
     /// A DATA frame that ends its sender's side of the stream is complete.
     EndStream {
@@ -61,9 +65,19 @@ pub enum Part<'a> {
         /// Error code; `None` where it is missing.
         code: Option<u32>,
     },
-    /// The sender decodes with a header table of this size in bytes; `u32::MAX` where the setting
-    /// is missing.
+    /// The sender decodes with a header table of this size in bytes.
     TableSize(u32),
+    /// Streams begin with this window towards the sender, bytes.
+    InitialWindow(u32),
+    /// Settings that cannot be read.
+    SettingsLost,
+    /// `WINDOW_UPDATE`.
+    WindowUpdate {
+        /// Stream; 0 for the connection.
+        stream: u32,
+        /// Bytes that may be sent to the sender in addition; `None` where they are missing.
+        bytes: Option<u32>,
+    },
     /// GOAWAY.
     GoAway {
         /// Last stream that the sender has processed or will process.

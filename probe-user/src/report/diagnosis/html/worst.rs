@@ -4,7 +4,7 @@ use std::fmt::{self, Formatter};
 
 use super::escape::Text;
 use super::{Chip, duration};
-use crate::report::diagnosis::{Diagnosis, FrameRow, TcpRow};
+use crate::report::diagnosis::{Diagnosis, FrameRow};
 
 /// Lateness by a cause that is told: what rounds to nothing is not.
 const SHOWN_MS: f64 = 0.05;
@@ -52,8 +52,7 @@ fn one(frame: &FrameRow, is_open: bool, f: &mut Formatter<'_>) -> fmt::Result {
         Shares(frame)
     )?;
     evidence(frame, f)?;
-    let tcp = frame.tcp.as_ref().map(TcpRow::told);
-    for circumstance in frame.gpus.iter().chain(&tcp) {
+    for circumstance in &frame.circumstances() {
         writeln!(f, "<p>{}</p>", Text(circumstance))?;
     }
     writeln!(f, "</details>")

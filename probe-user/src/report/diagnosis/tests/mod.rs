@@ -33,6 +33,12 @@ fn report() -> Diagnosis {
         tcp: Some(TcpRow {
             resent: 3,
             window_full_ms: 12.5,
+            unacknowledged_ms: 40.0,
+        }),
+        blocked: Some(BlockedRow {
+            socket_ms: 0.0,
+            stream_window_ms: 10.5,
+            connection_window_ms: 0.0,
         }),
     };
     let shared = FrameRow {
@@ -55,6 +61,7 @@ fn report() -> Diagnosis {
             percent: 40,
         })],
         tcp: None,
+        blocked: None,
         ..late.clone()
     };
     Diagnosis {

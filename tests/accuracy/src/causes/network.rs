@@ -1,0 +1,132 @@
+//! A network that loses or delays what the worker sends.
+
+use std::process::Command;
+
+use probe_tests::skip::skip;
+
+/// Everything that a port sends over loopback is thrown away; no more when dropped.
+pub(crate) struct Lossy {
+    port: String,
+}
+
+impl Lossy {
+    /// `None` where there cannot be such a rule, which is said.
+    pub(crate) fn new(port: u16) -> Option<Self> {
+        let lossy = Self {
+            port: port.to_string(),
+        };
+        if !lossy.rule("-I") {
+            skip("iptables makes no rule");
+            return None;
+        }
+        Some(lossy)
+    }
+
+    fn rule(&self, change: &str) -> bool {
+        ["iptables", "ip6tables"].into_iter().all(|tables| {
+            run(&format!(
+                "{tables} -w {change} INPUT -i lo -p tcp --sport {} -j DROP",
+                self.port
+            ))
+        })
+    }
+}
+
+impl Drop for Lossy {
+    fn drop(&mut self) {
+        self.rule("-D");
+    }
+}
+
+/// This host's end of the path (RFC 2544's benchmark network).
+const HERE: &str = "198.18.77.1";
+const THERE: &str = "198.18.77.2";
+
+/// Least, first and largest receive buffer of the namespace, bytes: a receiver that has no room for a
+/// second of speech. Source: Documentation/networking/ip-sysctl.rst, `tcp_rmem`.
+const RECEIVE_BUFFER: &str = "net.ipv4.tcp_rmem=4096 16384 16384";
+
+/// What waits in the path's queue, bytes: more than is sent in a test.
+const QUEUE: &str = "limit 33554432";
+
+/// A path to a network namespace, whose queue can be held up; gone when dropped.
+#[derive(Debug)]
+pub(crate) struct Path {
+    pub(crate) namespace: String,
+    device: String,
+}
+
+impl Path {
+    /// `None` where there cannot be one, which is said.
+    pub(crate) fn new() -> Option<Self> {
+        let id = std::process::id();
+        let path = Self {
+            namespace: format!("voxprobe-{id}"),
+            device: format!("vox{id}"),
+        };
+        let (namespace, device) = (&path.namespace, &path.device);
+        let inside = format!("ip -n {namespace}");
+        let made = [
+            format!("ip netns add {namespace}"),
+            format!("ip link add {device} type veth peer name eth0 netns {namespace}"),
+            format!("ip address add {HERE}/30 dev {device}"),
+            format!("ip link set {device} up"),
+            format!("{inside} address add {THERE}/30 dev eth0"),
+            format!("{inside} link set eth0 up"),
+        ];
+        let made = made.iter().all(|command| run(command));
+        if !made || !path.queue("replace", "10gbit burst 1mb") {
+            skip("no network namespace with a token bucket before it can be made");
+            return None;
+        }
+        Some(path)
+    }
+
+    /// What the namespace receives and does not read soon fills its buffer.
+    pub(crate) fn limit_receiver(&self) -> bool {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.namespace]);
+        let status = command.args(["sysctl", "-qw", RECEIVE_BUFFER]).status();
+        status.is_ok_and(|status| status.success())
+    }
+
+    /// The worker's address from the other end.
+    pub(crate) fn address(&self) -> &'static str {
+        HERE
+    }
+
+    /// Nothing arrives for now, or all that waits does at once.
+    pub(crate) fn hold(&self, holds: bool) {
+        // A packet takes more than a second.
+        let rate = if holds {
+            "8kbit burst 2kb"
+        } else {
+            "10gbit burst 1mb"
+        };
+        assert!(self.queue("change", rate), "tc changes the queue");
+    }
+
+    fn queue(&self, change: &str, rate: &str) -> bool {
+        run(&format!(
+            "tc qdisc {change} dev {} root tbf rate {rate} {QUEUE}",
+            self.device
+        ))
+    }
+}
+
+impl Drop for Path {
+    fn drop(&mut self) {
+        // Its device goes with the namespace.
+        run(&format!("ip netns delete {}", self.namespace));
+    }
+}
+
+/// Whether a command of words without blanks succeeds.
+fn run(command: &str) -> bool {
+    let mut words = command.split(' ');
+    let Some(program) = words.next() else {
+        return false;
+    };
+    let status = Command::new(program).args(words).status();
+    status.is_ok_and(|status| status.success())
+}
