@@ -102,53 +102,56 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    /// Gives the agent what it does beside watching.
+    fn charge(&self, agent: &mut Agent) -> anyhow::Result<()> {
+        if let Some(worker) = self.worker.clone() {
+            agent.narrow(worker);
+        }
+        if self.reports {
+            agent.report();
+        }
+        if self.tells {
+            agent.tell_notices();
+        }
+        let Some(path) = &self.capture else {
+            return Ok(());
+        };
+        agent.record_to(path.clone()).with_context(|| {
+            format!(
+                "{}: capture cannot be written: give a path that can be",
+                path.display()
+            )
+        })
+    }
+
     /// Runs the agent until it is told to stop or the time is over; gives the records captured.
     pub(super) fn run(self, settings: Settings) -> anyhow::Result<(u64, Shared)> {
-        let Self {
-            endpoint,
-            reload,
-            capture,
-            limit,
-            worker,
-            reports,
-            shows_progress,
-            tells,
-            is_seen,
-        } = self;
-        let records = capture.is_some();
+        let records = self.capture.is_some();
         let shared = Shared {
             metrics: Metrics::new(settings.limits),
             ..Shared::default()
         };
         let attachment = settings.hooks.attachment;
         let hooks = !settings.library_hooks.is_empty();
-        let traces = settings.traces.clone().filter(|_| tells);
+        let traces = settings.traces.clone().filter(|_| self.tells);
         let exporter = traces.map(|traces| Exporter::new(traces, &shared.metrics));
         let exporter = exporter.transpose().context("traces")?;
         let mut agent = Agent::new(settings, shared.clone())?;
         CostMetrics::hooks(shared.metrics.registry(), attachment).context("register metrics")?;
-        if let Some(worker) = worker {
-            agent.narrow(worker);
-        }
-        if reports {
-            agent.report();
-        }
-        if tells {
-            agent.tell_notices();
-        }
+        self.charge(&mut agent)?;
         if let Some(exporter) = &exporter {
             agent.trace_to(exporter.queue(), seed()?);
         }
         let reloads = Reloads::register(shared.metrics.registry()).context("register metrics")?;
         agent.count_reloads(reloads.clone());
-        if let Some(path) = capture {
-            agent.record_to(path.clone()).with_context(|| {
-                format!(
-                    "{}: capture cannot be written: give a path that can be",
-                    path.display()
-                )
-            })?;
-        }
+        let Self {
+            endpoint,
+            reload,
+            limit,
+            shows_progress,
+            is_seen,
+            ..
+        } = self;
         // Threads that are started from here on have no more than this one. Only where it serves: a report
         // may have to be written into another user's folder at the end.
         if endpoint.is_some()
