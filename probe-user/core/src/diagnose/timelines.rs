@@ -120,11 +120,9 @@ impl Timelines {
         let of = self.0.values().filter(|timeline| timeline.tgid == tgid);
         let sleepers = of.filter_map(|timeline| {
             let latest = timeline.records.iter().rev();
-            latest
-                .take_while(|record| record.at > from)
-                .find(|record| {
-                    record.left == Left::Uninterruptible && record.off <= from && record.wake >= until
-                })
+            latest.take_while(|record| record.at > from).find(|record| {
+                record.left == Left::Uninterruptible && record.off <= from && record.wake >= until
+            })
         });
         sleepers.min_by_key(|record| record.tid)
     }

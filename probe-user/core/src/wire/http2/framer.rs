@@ -377,10 +377,9 @@ impl Framer {
             kind::DATA => State::Data,
             kind::HEADERS | kind::PUSH_PROMISE if prefix > 0 => State::BlockPrefix(prefix),
             kind::HEADERS | kind::PUSH_PROMISE | kind::CONTINUATION => State::Block,
-            kind::RST_STREAM => State::Fixed(4),
+            kind::RST_STREAM | kind::WINDOW_UPDATE => State::Fixed(4),
             kind::SETTINGS if self.left > 0 => State::Fixed(SETTING_BYTES),
             kind::GOAWAY => State::Fixed(8),
-            kind::WINDOW_UPDATE => State::Fixed(4),
             kind::PING | kind::PRIORITY => State::Rest(true),
             _ => State::Rest(false),
         };
