@@ -56,7 +56,7 @@ pub(crate) fn run(names: &[String], keep: Option<&Path>) -> Result<bool> {
                 let setting = Setting { worker, streams };
                 let lab = keep.map_or_else(Lab::new, |folder| {
                     Lab::kept(&folder.join(format!(
-                        "{}-{}-{streams}",
+                        "{}-{}-{turn}",
                         fault.name,
                         matrix::name(worker)
                     )))

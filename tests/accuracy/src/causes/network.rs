@@ -38,8 +38,8 @@ impl Drop for Lossy {
     }
 }
 
-/// This host's end of the path (RFC 2544's benchmark network).
-const HERE: &str = "198.18.77.1";
+/// This host's end of the path, where the worker is (RFC 2544's benchmark network).
+pub(crate) const HERE: &str = "198.18.77.1";
 const THERE: &str = "198.18.77.2";
 
 /// Least, first and largest receive buffer of the namespace, bytes: a receiver that has no room for a
@@ -88,11 +88,6 @@ impl Path {
         command.args(["netns", "exec", &self.namespace]);
         let status = command.args(["sysctl", "-qw", RECEIVE_BUFFER]).status();
         status.is_ok_and(|status| status.success())
-    }
-
-    /// The worker's address from the other end.
-    pub(crate) fn address(&self) -> &'static str {
-        HERE
     }
 
     /// Nothing arrives for now, or all that waits does at once.

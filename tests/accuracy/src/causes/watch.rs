@@ -14,6 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
 use super::fault::{Fault, Prepared};
+use super::network::HERE;
 
 /// How long the agent may take to load its programs and find the worker, and to end.
 const START: Duration = Duration::from_secs(30);
@@ -89,8 +90,7 @@ impl Watch {
         let arguments = [&fault.client.concat()[..], &["--sessions", &streams]].concat();
         let client = match &prepared {
             Prepared::Network(path) => {
-                let (namespace, host) = (&path.namespace, path.address());
-                Client::in_namespace(&lab, namespace, host, &worker, &arguments)
+                Client::in_namespace(&lab, &path.namespace, HERE, &worker, &arguments)
             }
             _ => Client::tonic(&lab, &worker, &arguments),
         };
