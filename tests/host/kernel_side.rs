@@ -52,6 +52,11 @@ fn unix_sockets_are_streams() {
 }
 
 #[test]
+fn sockets_of_another_network_namespace_are_streams() {
+    assert_exact("other_network");
+}
+
+#[test]
 fn child_that_accepts_from_an_inherited_listener_is_watched() {
     assert_exact("inherited_listener");
 }

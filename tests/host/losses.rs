@@ -5,11 +5,11 @@ use std::time::Duration;
 use probe_core::record::Direction;
 use probe_tests::lab::Lab;
 use probe_tests::peer::{Client, Server};
-use probe_tests::probe::Probe;
+use probe_tests::probe::{Probe, SETTLE};
 use probe_tests::skip::unprivileged;
 use probe_tests::traffic::client_opening;
 
-use crate::observation::{Observation, moved, seen};
+use crate::observation::{Observation, PEER, moved, play, seen, watched};
 
 /// Bytes of each write and each read of the peer's `many_records`.
 const WRITE_BYTES: u64 = 300;
@@ -19,6 +19,27 @@ const CLIENT_LIMIT: Duration = Duration::from_mins(1);
 
 /// Shares of the records that are lost.
 const SHARES: [f64; 3] = [0.01, 0.05, 0.2];
+
+#[test]
+fn calls_that_were_not_seen_are_counted() {
+    if unprivileged() {
+        return;
+    }
+    let lab = Lab::new();
+    let (mut peer, probe) = watched(&lab, "threads", &[]);
+    let moved = moved(&play(&mut peer));
+    let metrics = probe.scrape_until(SETTLE, |scrape| seen(scrape) >= moved);
+    let seen = seen(&metrics);
+    assert!(peer.wait(PEER).success());
+    let metrics = probe.stop();
+    let losses = metrics.sum("voxprobe_kernel_losses_total", &[]);
+    assert!(seen <= moved, "{seen} of {moved} bytes");
+    assert!(seen > 0, "nothing is seen");
+    assert!(
+        seen == moved || losses > 0.0,
+        "{seen} of {moved} bytes, and no loss is counted"
+    );
+}
 
 #[test]
 fn what_is_lost_is_counted_and_its_bytes_are_gaps() {

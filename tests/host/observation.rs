@@ -30,17 +30,11 @@ impl Observation {
     /// The same, by a probe with these arguments.
     pub(crate) fn with(scenario: &str, arguments: &[&str]) -> Self {
         let lab = Lab::new();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_socket-peer"));
-        let mut peer = Process::start(command.arg(scenario), &lab.path("peer.err"));
-        assert_eq!(peer.line(PEER), "ready");
         let file = lab.path("kernel.vxcap");
         let record = file.to_string_lossy().into_owned();
         let arguments = [&["--record", &record], arguments].concat();
-        let probe = Probe::watch(&lab, &[peer.pid()], &arguments);
-        peer.tell("go");
-        let reports: Vec<Report> =
-            serde_json::from_str(&peer.line(PEER)).expect("the peer's report");
-        assert!(!reports.is_empty());
+        let (mut peer, probe) = watched(&lab, scenario, &arguments);
+        let reports = play(&mut peer);
         let bytes = moved(&reports);
         probe.scrape_until(SETTLE, |scrape| seen(scrape) >= bytes);
         // Its end closes what it left open.
@@ -108,6 +102,23 @@ impl Observation {
             && moved(Direction::Sent) <= report.sent
             && moved(Direction::Received) <= report.received
     }
+}
+
+/// A peer that waits for its start, and a probe that watches it.
+pub(crate) fn watched(lab: &Lab, scenario: &str, arguments: &[&str]) -> (Process, Probe) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_socket-peer"));
+    let peer = Process::start(command.arg(scenario), &lab.path("peer.err"));
+    assert_eq!(peer.line(PEER), "ready");
+    let probe = Probe::watch(lab, &[peer.pid()], arguments);
+    (peer, probe)
+}
+
+/// What a peer moved, once it was told to start.
+pub(crate) fn play(peer: &mut Process) -> Vec<Report> {
+    peer.tell("go");
+    let reports: Vec<Report> = serde_json::from_str(&peer.line(PEER)).expect("the peer's report");
+    assert!(!reports.is_empty());
+    reports
 }
 
 /// Whether a connection is the one reported. A call that is older than the probe, and a unix

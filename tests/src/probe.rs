@@ -63,6 +63,9 @@ impl Probe {
     pub fn serve(lab: &Lab, mut command: Command) -> Self {
         let stderr = lab.fresh("probe.err");
         command.args(["--listen", "127.0.0.1:0"]);
+        if let Some(hooks) = std::env::var_os("VOXPROBE_HOOKS") {
+            command.arg("--hooks").arg(hooks);
+        }
         let process = Process::start(&mut command, &stderr);
         let mut address = None;
         let served = eventually(START, || {

@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -10,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 
 use crate::workspace::Workspace;
-use crate::{build, step};
+use crate::{build, rootfs, step};
 
 /// Containerfile of the image.
 const CONTAINERFILE: &str = "config/container/Containerfile";
@@ -43,14 +42,13 @@ pub(crate) fn context(workspace: &Workspace) -> Result<PathBuf> {
     }
     let root = context.join("rootfs");
     let binary = workspace.target("dist/voxprobe");
-    copy(&workspace.release("voxprobe"), &binary)?;
-    // Symbols and line tables are nine tenths of it.
-    step::run_quietly(Command::new("strip").arg(&binary))?;
-    copy(&binary, &root.join("usr/bin/voxprobe"))?;
+    rootfs::copy(&workspace.release("voxprobe"), &binary)?;
+    rootfs::strip(&binary)?;
+    rootfs::copy(&binary, &root.join("usr/bin/voxprobe"))?;
     for library in libraries(&binary)? {
-        copy(&library, &below(&root, &library)?)?;
+        rootfs::place(&library, &root)?;
     }
-    copy(
+    rootfs::copy(
         &workspace.root().join(CONTAINERFILE),
         &context.join("Containerfile"),
     )?;
@@ -85,9 +83,7 @@ fn image(context: &Path) -> Result<()> {
 
 /// Libraries that the agent and NVML are linked to, the loader among them.
 fn libraries(binary: &Path) -> Result<Vec<PathBuf>> {
-    let listed = step::answer(Command::new("ldd").arg(binary))
-        .with_context(|| format!("ask ldd for the libraries of {}", binary.display()))?;
-    let mut libraries = linked(&listed);
+    let mut libraries = rootfs::libraries(binary)?;
     let folder = libraries
         .iter()
         .find(|path| path.file_name() == Some(OsStr::new("libc.so.6")))
@@ -101,56 +97,4 @@ fn libraries(binary: &Path) -> Result<Vec<PathBuf>> {
     libraries.sort();
     libraries.dedup();
     Ok(libraries)
-}
-
-/// Paths in what `ldd` prints.
-fn linked(listed: &str) -> Vec<PathBuf> {
-    let words = listed.split_whitespace();
-    words
-        .filter(|word| word.starts_with('/'))
-        .map(PathBuf::from)
-        .collect()
-}
-
-/// An absolute path, under another root.
-fn below(root: &Path, path: &Path) -> Result<PathBuf> {
-    let relative = path
-        .strip_prefix("/")
-        .with_context(|| format!("{} is not absolute", path.display()))?;
-    Ok(root.join(relative))
-}
-
-/// Copies a file, to what links lead to, with the mode that everybody may read and run.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
-    }
-    fs::copy(from, to).with_context(|| format!("copy {}", from.display()))?;
-    // The umask of whoever builds must not be in the image.
-    fs::set_permissions(to, fs::Permissions::from_mode(0o755))
-        .with_context(|| format!("set the mode of {}", to.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn libraries_are_read_from_what_ldd_prints() {
-        let listed = "\tlinux-vdso.so.1 (0x00007f01)\n\
-                      \tlibgcc_s.so.1 => /lib/x86_64-linux-gnu/libgcc_s.so.1 (0x00007f02)\n\
-                      \t/lib64/ld-linux-x86-64.so.2 (0x00007f03)\n";
-        let expected = [
-            "/lib/x86_64-linux-gnu/libgcc_s.so.1",
-            "/lib64/ld-linux-x86-64.so.2",
-        ];
-        assert_eq!(linked(listed), expected.map(PathBuf::from));
-    }
-
-    #[test]
-    fn library_keeps_its_place_in_the_image() {
-        let placed = below(Path::new("/tmp/root"), Path::new("/lib64/ld.so")).expect("absolute");
-        assert_eq!(placed, Path::new("/tmp/root/lib64/ld.so"));
-        assert!(below(Path::new("/tmp/root"), Path::new("ld.so")).is_err());
-    }
 }

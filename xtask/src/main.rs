@@ -12,6 +12,7 @@ mod dist;
 mod http;
 mod lint;
 mod pictures;
+mod rootfs;
 mod setup;
 mod step;
 mod test;

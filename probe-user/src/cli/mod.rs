@@ -19,6 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use probe_core::record::Role;
 
 use crate::{
+    attach::Attachment,
     discover::Target,
     settings::{Settings, SettingsError},
     telemetry,
@@ -69,6 +70,9 @@ struct Watching {
     /// and no other; may be given several times
     #[arg(long = "pid", value_name = "N")]
     pids: Vec<u32>,
+    /// How syscalls are seen [default: tracepoints, or as configured]
+    #[arg(long, value_enum, value_name = "HOW")]
+    hooks: Option<Attachment>,
     /// Path of libnvidia-ml.so
     #[arg(long, value_name = "PATH")]
     nvml_lib: Option<PathBuf>,
@@ -115,6 +119,9 @@ impl Watching {
         }
         if let Some(listen) = cli.listen {
             settings.listen = listen;
+        }
+        if let Some(hooks) = self.hooks {
+            settings.hooks.attachment = hooks;
         }
         if let Some(library) = &self.nvml_lib {
             if !library.exists() {

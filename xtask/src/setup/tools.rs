@@ -96,6 +96,54 @@ const TOOLS: [Tool; 10] = [
     },
 ];
 
+/// Emulates other machines.
+const QEMU: Tool = Tool {
+    name: "qemu-system-x86_64",
+    package: "qemu-system-x86",
+    unpacked: None,
+    reads: &[],
+};
+
+/// The shell of those machines: a program that needs no library.
+const BUSYBOX: Tool = Tool {
+    name: "busybox",
+    package: "busybox-static",
+    unpacked: Some("bin/busybox"),
+    reads: &[],
+};
+
+/// What running other kernels takes.
+#[derive(Debug)]
+pub(crate) struct Machines {
+    pub(crate) qemu: PathBuf,
+    pub(crate) busybox: PathBuf,
+}
+
+/// Finds or installs what running other kernels takes.
+pub(crate) fn machines(workspace: &Workspace) -> Result<Machines> {
+    Ok(Machines {
+        qemu: require(workspace, &QEMU)?,
+        busybox: require(workspace, &BUSYBOX)?,
+    })
+}
+
+/// A tool, fetched where it is not here. One that is unpacked is the workspace's own, whatever else
+/// has its name.
+fn require(workspace: &Workspace, tool: &Tool) -> Result<PathBuf> {
+    let present = || {
+        if tool.unpacked.is_some() {
+            Some(workspace.tools().join(tool.name)).filter(|path| path.is_file())
+        } else {
+            find(workspace, tool.name)
+        }
+    };
+    if let Some(path) = present() {
+        return Ok(path);
+    }
+    fetch(workspace, tool).with_context(|| format!("install {}", tool.package))?;
+    present().with_context(|| format!("{} has no {}", tool.package, tool.name))
+}
+
 /// Finds or installs each; says what cannot be had and what that leaves out.
 pub(crate) fn install(workspace: &Workspace) {
     for tool in &TOOLS {
@@ -146,7 +194,8 @@ fn fetch(workspace: &Workspace, tool: &Tool) -> Result<()> {
 
 /// Moves every tool of an unpacked package, and what it reads, to where they are looked for.
 fn keep(workspace: &Workspace, package: &str, unpacked: &Path) -> Result<()> {
-    for tool in TOOLS.iter().filter(|tool| tool.package == package) {
+    let all = TOOLS.iter().chain([&BUSYBOX]);
+    for tool in all.filter(|tool| tool.package == package) {
         if let Some(program) = tool.unpacked {
             place(&unpacked.join(program), &workspace.tools().join(tool.name))?;
         }

@@ -4,6 +4,8 @@
 //! a line `skipped: REASON`, or it appends a line `level<TAB>test<TAB>reason` to the file that
 //! `VOXPROBE_SKIPS` names. Either is counted as skipped and not as passed; both together count once.
 //!
+//! The level `vm` is run only where it is named: emulated machines take several minutes.
+//!
 //! Environment of the host, compat and config tests:
 //!
 //! | variable | value |
@@ -18,12 +20,14 @@
 //! | `VOXPROBE_GRAFANA_PANELS` | `node_modules` with Grafana's panels and a bundler; unset likewise |
 //! | `VOXPROBE_PEERS_CACHE` | directory for the stubs that the Python peers generate |
 //! | `VOXPROBE_SKIPS` | the file above |
+//! | `VOXPROBE_HOOKS` | how the agent under test sees syscalls, as `--hooks` takes it; unset for its default |
 //! | `PATH` | begins with the tools that setup fetched |
 
 mod environment;
 mod libtest;
 mod skips;
 mod summary;
+mod vm;
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -52,6 +56,8 @@ pub(crate) enum Level {
     Compat,
     /// The files in `config/`, run by the programs that they are for.
     Config,
+    /// Other kernels, in virtual machines. Only where it is named.
+    Vm,
 }
 
 impl Level {
@@ -61,6 +67,7 @@ impl Level {
             Self::Host => "host",
             Self::Compat => "compat",
             Self::Config => "config",
+            Self::Vm => "vm",
         }
     }
 }
@@ -79,14 +86,15 @@ const UNIT_PACKAGES: [&str; 10] = [
     "overhead",
 ];
 
-/// Levels that test the whole: they need the agent and its peers, built.
+/// Levels that test the whole on this kernel: they need the agent and its peers, built.
 const WHOLE: [Level; 3] = [Level::Host, Level::Compat, Level::Config];
 
 /// The whole task; tells whether every test passed.
 pub(crate) fn task(workspace: &Workspace, level: Option<Level>) -> Result<bool> {
     let runs = |wanted: Level| level.is_none_or(|level| level == wanted);
-    let privileged = WHOLE.into_iter().any(runs);
-    if privileged {
+    let machines = level == Some(Level::Vm);
+    let whole = machines || WHOLE.into_iter().any(runs);
+    if whole {
         // First, so that what embeds the eBPF object is compiled once and not once more after it.
         let toolchain = setup::toolchain(workspace)
             .context("prepare the tests of the whole (`cargo xtask test unit` needs no setup)")?;
@@ -109,7 +117,7 @@ pub(crate) fn task(workspace: &Workspace, level: Option<Level>) -> Result<bool> 
         Environment::debug(workspace, &skips).apply(&mut cargo);
         summary.add(run(Level::Unit, &mut cargo, &skips)?);
     }
-    if privileged {
+    if whole {
         build::agent(workspace)?;
         build::peers(workspace)?;
     }
@@ -137,6 +145,12 @@ pub(crate) fn task(workspace: &Workspace, level: Option<Level>) -> Result<bool> 
             Environment::release(workspace, &skips).apply(&mut cargo);
             summary.add(run(level, &mut cargo, &skips)?);
         }
+    }
+    if machines {
+        summary.add(vm::run(
+            workspace,
+            &Environment::release(workspace, &skips),
+        )?);
     }
     println!("\n{summary}");
     Ok(summary.passed())

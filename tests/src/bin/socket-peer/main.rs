@@ -4,6 +4,7 @@
 
 mod calls;
 mod connection;
+mod network;
 mod processes;
 mod scenarios;
 

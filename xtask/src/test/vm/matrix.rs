@@ -1,0 +1,215 @@
+//! Which kernel runs what, and what is expected there.
+
+use std::fmt;
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::folder_of;
+use super::image::{AGENT, TESTS, VOICELAB};
+use super::kernel::{Kernel, Series};
+use super::machine::{End, Machine};
+use super::table::Outcome;
+use crate::test::libtest::Tally;
+
+/// Tests that have to pass on every kernel alike: each way to use a socket and to hand one on, and a
+/// voice system whose every frame, session and command is counted.
+const CONFORMANCE: [&str; 3] = ["kernel_side::", "processes::", "exact_counts::"];
+
+/// The test of kernels on which calls may be missed.
+const COUNTED: [&str; 1] = ["losses::calls_that_were_not_seen_are_counted"];
+
+/// Kernels from which on the programs of syscall tracepoints are preempted, and skipped while another
+/// thread of the same CPU is inside the same one (`trace_call_bpf_faultable`).
+const SKIPS: &str = "from 7.2 on the kernel preempts programs of syscalls and skips some: nothing can \
+                     be exact, every skip is counted";
+
+/// What the agent says where the kernel has no `BPF_FETCH`.
+const TOO_OLD: &str = "use Linux 5.12 or newer";
+
+/// One way to see syscalls on one kernel.
+#[derive(Debug)]
+pub(super) struct Cell {
+    pub(super) kernel: Series,
+    /// As `voxprobe run --hooks` takes it.
+    pub(super) hooks: &'static str,
+    pub(super) expected: Expected,
+}
+
+/// What has to happen.
+#[derive(Debug)]
+pub(super) enum Expected {
+    /// Every byte, name and count is right and nothing is lost.
+    Exact,
+    /// What is missing is counted as lost; the reason why something is.
+    Counted(&'static str),
+    /// The agent does not start, and says this.
+    Refused(&'static str),
+}
+
+const fn cell(kernel: Series, hooks: &'static str, expected: Expected) -> Cell {
+    Cell {
+        kernel,
+        hooks,
+        expected,
+    }
+}
+
+/// The matrix.
+pub(super) const CELLS: [Cell; 10] = [
+    cell(Series::V5_10, "tracepoints", Expected::Refused(TOO_OLD)),
+    cell(Series::V5_10, "raw", Expected::Refused(TOO_OLD)),
+    cell(Series::V6_1, "tracepoints", Expected::Exact),
+    cell(Series::V6_1, "raw", Expected::Exact),
+    cell(Series::V6_12, "tracepoints", Expected::Exact),
+    cell(Series::V6_12, "raw", Expected::Exact),
+    cell(Series::V6_18, "tracepoints", Expected::Exact),
+    cell(Series::V6_18, "raw", Expected::Exact),
+    cell(Series::V7_3, "tracepoints", Expected::Counted(SKIPS)),
+    cell(Series::V7_3, "raw", Expected::Counted(SKIPS)),
+];
+
+/// Kernels of the matrix, each once.
+pub(super) fn series() -> Vec<Series> {
+    let mut series: Vec<Series> = CELLS.iter().map(|cell| cell.kernel).collect();
+    series.dedup();
+    series
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kernel.name(), self.hooks)
+    }
+}
+
+impl Cell {
+    /// Boots the kernel and holds what happens against what is expected.
+    pub(super) fn run(&self, machine: &Machine, kernel: &Kernel) -> Result<Outcome> {
+        let command = self.command();
+        let folder = folder_of(machine, &format!("{}-{}", self.kernel.name(), self.hooks));
+        let environment = [
+            ("VOXPROBE_HOOKS", self.hooks),
+            ("VOXPROBE_BIN", AGENT),
+            ("VOXPROBE_VOICELAB", VOICELAB),
+        ];
+        let end = machine.run(kernel, &environment, &command, &folder)?;
+        let outcome = self.judge(kernel, &end, &folder);
+        println!("vm {self}: {outcome} ({:.0} s)", end.took.as_secs_f64());
+        Ok(outcome)
+    }
+
+    fn command(&self) -> Vec<&str> {
+        let tests = |names: &[&'static str]| {
+            let mut command = vec![TESTS, "--test-threads=1", "--show-output"];
+            command.extend(names);
+            command
+        };
+        match self.expected {
+            Expected::Exact => tests(&CONFORMANCE),
+            Expected::Counted(_) => tests(&COUNTED),
+            Expected::Refused(_) => vec![AGENT, "check", "--hooks", self.hooks],
+        }
+    }
+
+    fn judge(&self, kernel: &Kernel, end: &End, folder: &Path) -> Outcome {
+        let Some(status) = end.status else {
+            let said = end.output.lines().last().unwrap_or_default();
+            return Outcome::Broken(format!(
+                "the machine did not come to an end; last line `{said}`; see {}",
+                folder.display()
+            ));
+        };
+        let mut tally = Tally::default();
+        end.output.lines().for_each(|line| tally.read(line));
+        let reason = match self.expected {
+            Expected::Exact => None,
+            Expected::Counted(reason) => Some(reason),
+            Expected::Refused(reason) => {
+                return if status != 0 && end.output.contains(reason) {
+                    Outcome::Refused(format!("by {}: {reason}", kernel.release))
+                } else {
+                    Outcome::Broken(format!("not refused; see {}", folder.display()))
+                };
+            }
+        };
+        if tally.passed + tally.failed == 0 || (status != 0 && tally.failed == 0) {
+            return Outcome::Broken(format!("no test ended; see {}", folder.display()));
+        }
+        Outcome::Ran {
+            release: kernel.release.clone(),
+            tally,
+            reason,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn kernel() -> Kernel {
+        Kernel {
+            release: "6.1.0".to_string(),
+            image: "vmlinuz".into(),
+        }
+    }
+
+    fn end(status: Option<i32>, output: &str) -> End {
+        End {
+            status,
+            output: output.to_string(),
+            took: Duration::ZERO,
+        }
+    }
+
+    fn judged(expected: Expected, status: Option<i32>, output: &str) -> Outcome {
+        let cell = cell(Series::V6_1, "raw", expected);
+        cell.judge(&kernel(), &end(status, output), Path::new("runs"))
+    }
+
+    #[test]
+    fn machine_without_a_status_is_broken_whatever_it_said() {
+        let text = "test result: ok. 3 passed; 0 failed; 0 ignored";
+        let outcome = judged(Expected::Exact, None, text);
+        assert!(matches!(outcome, Outcome::Broken(_)), "{outcome}");
+    }
+
+    #[test]
+    fn tests_that_died_do_not_pass() {
+        for text in ["", "test result: ok. 3 passed; 0 failed; 0 ignored"] {
+            let outcome = judged(Expected::Exact, Some(139), text);
+            assert!(matches!(outcome, Outcome::Broken(_)), "{outcome}");
+        }
+    }
+
+    #[test]
+    fn refusal_needs_the_reason_and_the_status() {
+        let expected = || Expected::Refused(TOO_OLD);
+        assert!(matches!(
+            judged(expected(), Some(1), TOO_OLD),
+            Outcome::Refused(_)
+        ));
+        assert!(matches!(
+            judged(expected(), Some(0), TOO_OLD),
+            Outcome::Broken(_)
+        ));
+        assert!(matches!(
+            judged(expected(), Some(1), "no root"),
+            Outcome::Broken(_)
+        ));
+    }
+
+    #[test]
+    fn every_kernel_is_in_the_matrix_once_for_each_way() {
+        for series in series() {
+            let ways: Vec<&str> = CELLS
+                .iter()
+                .filter(|cell| cell.kernel == series)
+                .map(|cell| cell.hooks)
+                .collect();
+            assert_eq!(ways, ["tracepoints", "raw"], "{}", series.name());
+        }
+    }
+}
