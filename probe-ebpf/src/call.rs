@@ -44,8 +44,7 @@ pub fn begin(call: u8, number: u32, files: u32, connection: u64, fd: i32, args: 
     }
 }
 
-/// The call the current thread returns from, if it was remembered. `number` is the syscall's, or
-/// `u32::MAX` where the hook does not know it.
+/// The call the current thread returns from, if it was remembered. `number` is the syscall's.
 ///
 /// The kernel skips a tracepoint's program while the CPU is inside another tracing program or a
 /// map operation of the agent, so that a return can be missed: what was remembered for another
@@ -60,7 +59,7 @@ pub fn finish(number: u32) -> Option<Call> {
     }
     // SAFETY: as above.
     unsafe { (*entry).call = 0 };
-    (number == u32::MAX || number == call.number).then_some(call)
+    (number == call.number).then_some(call)
 }
 
 /// Whether the current thread was in no call that matters yet: the one that it returns from may have

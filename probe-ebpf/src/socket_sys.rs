@@ -104,8 +104,12 @@ pub fn raw_sys_enter(ctx: RawTracePointContext) -> i32 {
 /// `raw_syscalls:sys_exit`: `(struct pt_regs *regs, long ret)`.
 #[raw_tracepoint(tracepoint = "sys_exit")]
 pub fn raw_sys_exit(ctx: RawTracePointContext) -> i32 {
-    let result: u64 = ctx.arg(1);
-    // The number is not known here; a call without an entry is not looked for.
-    exit(&ctx, u32::MAX, result as i64);
+    if watched().is_some() {
+        let (registers, result): (*const Registers, u64) = (ctx.arg(0), ctx.arg(1));
+        // SAFETY: a failing read leaves the call unseen.
+        if let Ok(registers) = unsafe { aya_ebpf::helpers::bpf_probe_read_kernel(registers) } {
+            exit(&ctx, registers.number() as u32, result as i64);
+        }
+    }
     0
 }
