@@ -90,8 +90,7 @@ impl BlockedRow {
 impl TcpRow {
     fn told(&self) -> String {
         format!(
-            "TCP sent {} segments again, waited for acknowledgement for {} and for the receiver's \
-             window for {}",
+            "TCP sent {} segments again; unacknowledged {}, receiver full {}",
             self.resent,
             duration(self.unacknowledged_ms),
             duration(self.window_full_ms)
