@@ -125,11 +125,11 @@ impl OrchestratorModel {
         at: KtimeNs,
     ) -> Option<MessageKind> {
         let session = self.sessions.get_mut(&key)?;
-        let (kind, received) = session.pending.take_of(by)?;
-        if let Some(received) = received {
-            self.observe_processing(kind, received, at);
+        let caused = session.pending.take_of(by, at)?;
+        if let Some(received) = caused.received {
+            self.observe_processing(caused.kind, received, at);
         }
-        Some(kind)
+        Some(caused.kind)
     }
 
     fn open_stream(&mut self, process: Tgid, call: CallId, at: KtimeNs) {
@@ -184,7 +184,7 @@ impl OrchestratorModel {
         if std::mem::take(&mut session.unread) {
             session.utterances.doubt_begin(SkipReason::Unreadable);
         }
-        let received = session.pending.received();
+        let received = session.pending.received(MessageKind::TextChunk);
         // The call was opened for its first text, and that was sent before it.
         let opens = is_first && received.is_some_and(|received| opened >= received);
         let sent = if opens { opened } else { at };

@@ -254,12 +254,14 @@ impl OrchestratorModel {
 
     /// Something was sent that the client's oldest pending message caused.
     pub(super) fn reply(&mut self, key: SessionKey, at: KtimeNs) {
-        let message = self
+        let caused = self
             .sessions
             .get_mut(&key)
-            .and_then(|session| session.pending.take());
-        if let Some((kind, Some(received))) = message {
-            self.observe_processing(kind, received, at);
+            .and_then(|session| session.pending.take(at));
+        if let Some(caused) = caused
+            && let Some(received) = caused.received
+        {
+            self.observe_processing(caused.kind, received, at);
         }
     }
 

@@ -85,6 +85,21 @@ fn message_that_the_next_one_overtook_causes_first_what_has_no_time() {
 }
 
 #[test]
+fn call_that_was_opened_before_the_next_message_came_is_the_earlier_ones() {
+    let mut world = World::new();
+    world.connect(1, 0.0, "ws-1");
+    world.ask(1.0, "ws-1", "m");
+    world.text(1, 20.0, false);
+    world.call(call(1), 24.0, What::StreamOpened);
+    world.call(call(1), 24.0, What::StreamSession(id("ws-1").unwrap()));
+    world.text(1, 25.0, true);
+    world.chunk(1, 26.0, "ws-1", false);
+    assert_eq!(processing(&world, "TextChunk"), (1, 4.0));
+    world.chunk(1, 30.0, "ws-1", true);
+    assert_eq!(processing(&world, "TextChunk"), (2, 9.0));
+}
+
+#[test]
 fn call_for_one_of_several_sessions_gives_no_processing_time() {
     let mut world = World::new();
     world.connect(1, 0.0, "ws-1");
