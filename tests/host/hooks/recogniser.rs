@@ -124,9 +124,12 @@ fn calls_are_counted_and_timed_as_the_process_sees_them() {
     let mut took = peer.ask("recognise 5 0 60 7 2 -1 130 3 1 -110 1 -2");
     took.extend(peer.ask("threads 8 40"));
     let asked_ms = f64::from(5 + 60 + 2 + 130 + 1 + 1 + 8 * 40);
-    let scrape = assert_calls(&probe, "asr", took.len() as u64);
+    assert_calls(&probe, "asr", took.len() as u64);
     let model = [("model", "openai/whisper-small")];
-    let requests = scrape.sum("orchestrator_asr_requests_total", &model);
+    let requests = |scrape: &Exposition| scrape.sum("orchestrator_asr_requests_total", &model);
+    // A scrape reads one metric after the other.
+    let scrape = probe.scrape_until(SETTLE, |scrape| requests(scrape) as usize >= took.len());
+    let requests = requests(&scrape);
     assert_eq!(requests as usize, took.len());
     let latency = |part: &str| scrape.sum(&format!("orchestrator_asr_latency_ms_{part}"), &model);
     assert_eq!(latency("count"), requests);
