@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::dashboards::{Panel, shipped};
+use probe_tests::picture::{drawn, pixels};
+
+use super::dashboards::{Panel, paths, shipped};
+use crate::rules::config;
 
 /// Columns of Grafana's grid.
 const COLUMNS: u32 = 24;
@@ -11,6 +14,18 @@ fn cells(panel: &Panel) -> impl Iterator<Item = (u32, u32)> {
     let place = panel.place;
     (place.y..place.y + place.h)
         .flat_map(move |y| (place.x..place.x + place.w).map(move |x| (x, y)))
+}
+
+#[test]
+fn every_dashboard_has_its_picture() {
+    for path in paths() {
+        let name = path.file_stem().expect("a name").to_string_lossy();
+        let picture = config().join(format!("grafana/{name}.png"));
+        assert!(
+            drawn(&pixels(&picture)) > 0.02,
+            "{name}: `cargo xtask pictures`"
+        );
+    }
 }
 
 #[test]
