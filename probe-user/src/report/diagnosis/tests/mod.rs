@@ -280,8 +280,10 @@ fn html_obeys_no_name_and_fetches_nothing() {
     for element in ["script", "link", "img", "iframe", "object", "base", "form"] {
         assert!(!found.contains(&element), "{element}");
     }
-    for part in ["http:", "https:", "//", "url(", "@import", "javascript"] {
-        assert!(!html.contains(part), "{part}");
+    let named = ["http-equiv", "http2_window"].iter();
+    let rest = named.fold(html.clone(), |html, name| html.replace(name, ""));
+    for part in ["http", "//", "url(", "@import", "javascript"] {
+        assert!(!rest.contains(part), "{part}");
     }
     assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
     assert!(html.contains("NVIDIA &lt;A100&gt;"));
