@@ -67,11 +67,11 @@ impl ContainerInfo {
     pub(super) fn update(&mut self, tracker: &Tracker) {
         let now = Instant::now();
         let watched: Vec<_> = tracker.started_processes().collect();
-        self.containers.retain(|key, _| {
-            watched
-                .iter()
-                .any(|(process, start)| *key == (process.tgid, *start))
-        });
+        let living: BTreeSet<_> = watched
+            .iter()
+            .map(|(process, start)| (process.tgid, *start))
+            .collect();
+        self.containers.retain(|key, _| living.contains(key));
         let mut wanted = BTreeSet::new();
         for (process, start) in watched {
             let container = self
