@@ -117,6 +117,8 @@ pub fn source(kind: u8, pending: &Call, result: u32) -> Option<Source> {
             source.message = first;
             source.messages = 1;
         }
+        // Nobody knows where they are.
+        call::OTHER_SEND | call::OTHER_RECEIVE => {}
         _ => {
             source.message = first;
             source.messages = result;
@@ -124,6 +126,31 @@ pub fn source(kind: u8, pending: &Call, result: u32) -> Option<Source> {
         }
     }
     Some(source)
+}
+
+/// Pieces of one message of several that are added up.
+const MAX_PIECES: u32 = 8;
+
+/// Whether a message has this many bytes. One of more pieces than are added up counts as longer.
+#[inline(always)]
+pub fn is_whole(message: u64, length: u32) -> bool {
+    // SAFETY: a failing read says no.
+    let Ok(message) = (unsafe { bpf_probe_read_user(message as *const UserMessage) }) else {
+        return false;
+    };
+    let mut whole = 0_u64;
+    for index in 0..MAX_PIECES {
+        if u64::from(index) >= message.iov_count {
+            return whole == u64::from(length);
+        }
+        let iov = message.iov + u64::from(index) * size_of::<Iovec>() as u64;
+        // SAFETY: as above.
+        let Ok(iov) = (unsafe { bpf_probe_read_user(iov as *const Iovec) }) else {
+            return false;
+        };
+        whole += iov.length;
+    }
+    false
 }
 
 /// Bytes that the first `count` messages at `at` moved.

@@ -54,12 +54,15 @@ pub fn attach(files: u32, fd: i32, connection: u64) -> bool {
 }
 
 /// Begins a connection on a descriptor; `None` when a map is full.
-fn start(files: u32, fd: i32) -> Option<u64> {
+pub fn start(files: u32, fd: i32) -> Option<u64> {
     let connection = new_id()?;
     if CONNECTIONS
         .insert(
             connection,
-            Connection { offset: [0; 2] },
+            Connection {
+                offset: [0; 2],
+                socket: 0,
+            },
             u64::from(BPF_ANY),
         )
         .is_err()

@@ -28,6 +28,7 @@ mod process;
 mod registers;
 mod sched;
 mod socket_sys;
+mod socket_tier;
 mod syscall;
 mod values;
 

@@ -6,13 +6,14 @@ use aya_ebpf::{
 };
 use probe_abi::{
     Connection, FdEntry, FdKey, FileEntry, MAX_CONNECTIONS, MAX_FDS, MAX_FILES, MAX_HOOK_CALLS,
-    MAX_MAPPINGS, MAX_NOT_STREAMS, MAX_PROCESSES, MAX_ROOTS, MAX_SCHED_THREADS, MAX_THREADS,
-    Process, RING_BYTES, ROOT_BYTES, loss,
+    MAX_MAPPINGS, MAX_NOT_STREAMS, MAX_ORIGINS, MAX_PROCESSES, MAX_ROOTS, MAX_SCHED_THREADS,
+    MAX_THREADS, Process, RING_BYTES, ROOT_BYTES, loss,
 };
 
 use crate::{
     sched::{CpuRuns, SchedThread},
-    values::{Call, HookCall, HookKey, Mapping, PathScratch, Scratch},
+    socket_tier::Origin,
+    values::{Call, HookCall, HookKey, Mapping, Messages, PathScratch, Scratch},
 };
 
 /// Records for the agent.
@@ -39,6 +40,19 @@ pub static NOT_STREAMS: LruHashMap<FdKey, u32> = LruHashMap::with_max_entries(MA
 /// Connections. Added when one begins; removed by the agent after its last descriptor.
 #[map]
 pub static CONNECTIONS: HashMap<u64, Connection> = HashMap::with_max_entries(MAX_CONNECTIONS, 0);
+
+/// Connections by their socket's cookie, where sockets are hooked.
+#[map]
+pub static SOCKETS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(MAX_FDS, 0);
+
+/// How the host's TCP connections began, by the address of their `struct sock`, which serves as a number
+/// and is never followed.
+#[map]
+pub static ORIGINS: LruHashMap<u64, Origin> = LruHashMap::with_max_entries(MAX_ORIGINS, 0);
+
+/// Where each thread is in a call of several messages.
+#[map]
+pub static MESSAGES: LruHashMap<u64, Messages> = LruHashMap::with_max_entries(MAX_ORIGINS, 0);
 
 /// The call each thread is in, by `pid_tgid`. An entry stays for the thread's next call.
 #[map]

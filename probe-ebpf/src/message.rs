@@ -42,10 +42,15 @@ pub fn moves_stream(kind: u8, args: &[u64; 3]) -> bool {
 
 /// Whether a call sends.
 #[inline(always)]
-fn sends(kind: u8) -> bool {
+pub fn sends(kind: u8) -> bool {
     matches!(
         kind,
-        call::WRITE | call::WRITEV | call::SENDTO | call::SENDMSG | call::SENDMMSG
+        call::WRITE
+            | call::WRITEV
+            | call::SENDTO
+            | call::SENDMSG
+            | call::SENDMMSG
+            | call::OTHER_SEND
     )
 }
 

@@ -46,7 +46,15 @@ pub fn process_fork(ctx: TracePointContext) -> u32 {
     let shared = flags & CLONE_FILES != 0;
     let files = if shared { parent.files } else { child };
     if PROCESSES
-        .insert(child, Process { files, flags: 0 }, 0)
+        .insert(
+            child,
+            Process {
+                files,
+                flags: 0,
+                since_ns: parent.since_ns,
+            },
+            0,
+        )
         .is_err()
     {
         count_loss(loss::MAP_FULL);

@@ -22,6 +22,16 @@ pub struct Call {
     pub number: u32,
 }
 
+/// Where a thread is in a call of several messages.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Messages {
+    /// Address of the first message.
+    pub first: u64,
+    /// Number of the next one.
+    pub next: u64,
+}
+
 /// Where a chunk record is put together. Twice the fragment, so that "an offset below the
 /// fragment's size plus a length of at most that size" is visibly in range for the verifier.
 #[repr(C)]

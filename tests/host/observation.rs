@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use probe_core::record::{Address, Direction, Opened};
+use probe_core::record::{Address, Direction, Opened, Side};
 use probe_tests::capture::Capture;
 use probe_tests::exposition::Exposition;
 use probe_tests::lab::Lab;
@@ -19,6 +19,8 @@ pub(crate) struct Observation {
     pub(crate) reports: Vec<Report>,
     pub(crate) metrics: Exposition,
     pub(crate) capture: Capture,
+    /// As [`Probe::sees_sockets`] says.
+    pub(crate) sees_sockets: bool,
 }
 
 impl Observation {
@@ -34,7 +36,14 @@ impl Observation {
         let record = file.to_string_lossy().into_owned();
         let arguments = [&["--record", &record], arguments].concat();
         let (mut peer, probe) = watched(&lab, scenario, &arguments);
-        let reports = play(&mut peer);
+        let mut reports = play(&mut peer);
+        let sees_sockets = probe.sees_sockets();
+        if sees_sockets {
+            for report in &mut reports {
+                report.received += report.received_elsewhere;
+            }
+            reports.retain(|report| report.sent + report.received > 0);
+        }
         let bytes = moved(&reports);
         probe.scrape_until(SETTLE, |scrape| seen(scrape) >= bytes);
         // Its end closes what it left open.
@@ -51,6 +60,7 @@ impl Observation {
             reports,
             metrics,
             capture,
+            sees_sockets,
         }
     }
 
@@ -59,7 +69,8 @@ impl Observation {
         assert_eq!(seen(&self.metrics), moved(&self.reports), "bytes in all");
         assert_lossless_but_for_limits(&self.metrics);
         for (report, opened) in self.connections() {
-            assert_eq!(opened.side, Some(report.side), "{report:?}");
+            let side = opened.side.or_else(|| self.untold_side(report));
+            assert_eq!(side, Some(report.side), "{report:?}");
             for (direction, bytes) in [
                 (Direction::Sent, report.sent),
                 (Direction::Received, report.received),
@@ -82,13 +93,34 @@ impl Observation {
         for report in &self.reports {
             let index = left
                 .iter()
-                .position(|opened| fits(opened, report))
+                .position(|opened| self.fits(opened, report))
                 .or_else(|| left.iter().position(|opened| self.may_be(opened, report)))
                 .unwrap_or_else(|| panic!("no {report:?} in {left:?}"));
             connections.push((report, left.remove(index)));
         }
         assert!(left.is_empty(), "connections that nobody made: {left:?}");
         connections
+    }
+
+    /// Whether a connection is the one reported. A call that is older than the probe, and a unix
+    /// socket, do not tell the other end.
+    fn fits(&self, opened: &Opened, report: &Report) -> bool {
+        let unnamed = Some(Address::Unix(String::new()));
+        let named = |known: &Option<Address>, told: &Option<Address>| {
+            told.is_none() || known.is_none() || *known == unnamed || known == told
+        };
+        let side = opened.side.or_else(|| self.untold_side(report));
+        side == Some(report.side)
+            && named(&opened.local, &report.local)
+            && named(&opened.peer, &report.peer)
+    }
+
+    /// The side that need not be told: of a unix socket that was gone when the agent asked it, the first
+    /// bytes tell.
+    fn untold_side(&self, report: &Report) -> Option<Side> {
+        let mut ends = [&report.local, &report.peer].into_iter().flatten();
+        let is_unix = ends.any(|end| matches!(end, Address::Unix(_)));
+        (self.sees_sockets && is_unix).then_some(report.side)
     }
 
     /// Whether a connection of which nothing else is known moved no more than reported.
@@ -119,18 +151,6 @@ pub(crate) fn play(peer: &mut Process) -> Vec<Report> {
     let reports: Vec<Report> = serde_json::from_str(&peer.line(PEER)).expect("the peer's report");
     assert!(!reports.is_empty());
     reports
-}
-
-/// Whether a connection is the one reported. A call that is older than the probe, and a unix
-/// socket, do not tell the other end.
-fn fits(opened: &Opened, report: &Report) -> bool {
-    let unnamed = Some(Address::Unix(String::new()));
-    let named = |known: &Option<Address>, told: &Option<Address>| {
-        told.is_none() || known.is_none() || *known == unnamed || known == told
-    };
-    opened.side == Some(report.side)
-        && named(&opened.local, &report.local)
-        && named(&opened.peer, &report.peer)
 }
 
 pub(crate) fn moved(reports: &[Report]) -> u64 {

@@ -85,6 +85,13 @@ impl Probe {
         self.process.pid()
     }
 
+    /// Whether it knows a connection by its socket and not by its descriptor: then nothing is told of one
+    /// that moves no byte, and bytes are the right socket's whatever became of the descriptor.
+    pub fn sees_sockets(&self) -> bool {
+        let tier = [("backend", "socket_tracepoints")];
+        self.scrape().sum("voxprobe_hook_backend", &tier) > 0.0
+    }
+
     /// Asks it to read its configuration again.
     pub fn hang_up(&self) {
         self.process.signal(Signal::HUP);

@@ -16,6 +16,8 @@ pub struct Report {
     pub sent: u64,
     /// Bytes received.
     pub received: u64,
+    /// Bytes received beside them, by a call whose descriptor was another connection's by then.
+    pub received_elsewhere: u64,
 }
 
 /// Name of the weights file in each model's folder.

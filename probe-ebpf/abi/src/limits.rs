@@ -26,6 +26,11 @@ pub const MAX_PROCESSES: u32 = 4096;
 /// Connections' file descriptors over all watched processes.
 pub const MAX_FDS: u32 = 65_536;
 
+/// TCP connections of the host whose beginning is remembered, and threads in calls of several messages.
+/// Least recently used go first; of a connection that is forgotten before its first byte only the
+/// beginning is not known.
+pub const MAX_ORIGINS: u32 = 16_384;
+
 /// Sockets remembered as not being streams: a process has a few at a time, for name look-ups.
 pub const MAX_NOT_STREAMS: u32 = 4096;
 

@@ -52,6 +52,16 @@ pub mod program {
     pub const RAW_ENTER: &str = "raw_sys_enter";
     /// Return of every syscall of the host, through one raw tracepoint.
     pub const RAW_EXIT: &str = "raw_sys_exit";
+    /// A socket has sent (`sock:sock_send_length`, from Linux 6.3).
+    pub const SOCKET_SENT: &str = "socket_sent";
+    /// A socket has received (`sock:sock_recv_length`, from Linux 6.3).
+    pub const SOCKET_RECEIVED: &str = "socket_received";
+    /// TCP begins to send (`tcp:tcp_sendmsg_locked`, from Linux 6.16).
+    pub const SOCKET_SENDS: &str = "socket_sends";
+    /// A TCP socket changes its state (`sock:inet_sock_set_state`).
+    pub const SOCKET_STATE: &str = "socket_state";
+    /// A TCP socket is gone (`tcp:tcp_destroy_sock`).
+    pub const SOCKET_GONE: &str = "socket_gone";
     /// A task was created (`task:task_newtask`).
     pub const PROCESS_FORK: &str = "process_fork";
     /// A program was executed (`sched:sched_process_exec`).
@@ -88,6 +98,8 @@ pub struct Process {
     pub files: u32,
     /// Of [`process_flag`].
     pub flags: u32,
+    /// Kernel time from which on it, or the one that made it, is watched, nanoseconds.
+    pub since_ns: u64,
 }
 
 /// Key of `FDS`.
@@ -114,9 +126,11 @@ pub struct FdEntry {
 pub struct Connection {
     /// Bytes moved so far by direction (see [`crate::direction`]), counted at the calls' return.
     pub offset: [u64; 2],
+    /// Cookie of its socket; 0 where it is not known.
+    pub socket: u64,
 }
 
-const _: () = assert!(size_of::<Process>() == 8);
+const _: () = assert!(size_of::<Process>() == 16);
 const _: () = assert!(size_of::<FdKey>() == 8);
 const _: () = assert!(size_of::<FdEntry>() == 8);
-const _: () = assert!(size_of::<Connection>() == 16);
+const _: () = assert!(size_of::<Connection>() == 24);

@@ -21,6 +21,8 @@ pub mod kind {
     pub const CLOSE: u16 = 11;
     /// A descriptor was duplicated: [`crate::DupRecord`].
     pub const DUP: u16 = 12;
+    /// A connection's socket is gone, with all its descriptors: [`crate::CloseRecord`] without one.
+    pub const SOCKET_CLOSED: u16 = 13;
 
     /// A watched process made a process: [`crate::ProcessRecord`].
     pub const FORK: u16 = 20;
@@ -63,10 +65,14 @@ pub mod direction {
 
 /// How a connection began, in [`crate::OpenRecord::origin`].
 pub mod origin {
+    /// Not told; the process moved every byte of it since it is watched.
+    pub const UNKNOWN: u8 = 0;
     /// The watched process accepted it.
     pub const ACCEPTED: u8 = 1;
     /// The watched process connected.
     pub const CONNECTED: u8 = 2;
+    /// Not told; bytes may have moved before.
+    pub const LATE: u8 = 3;
 }
 
 /// Flags of [`crate::RecordHeader`].
@@ -169,6 +175,10 @@ pub mod call {
     pub const RECVMMSG: u8 = 9;
     /// `sendmmsg`
     pub const SENDMMSG: u8 = 10;
+    /// Bytes sent in another way, such as `sendfile` or `io_uring`.
+    pub const OTHER_SEND: u8 = 11;
+    /// Bytes received in another way, such as `splice` or `io_uring`.
+    pub const OTHER_RECEIVE: u8 = 12;
     /// `socket`
     pub const SOCKET: u8 = 20;
     /// `connect`

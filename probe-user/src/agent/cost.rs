@@ -103,6 +103,7 @@ impl CostMetrics {
         let name = match attachment {
             Attachment::Tracepoints => "syscall_tracepoints",
             Attachment::Raw => "raw_syscalls",
+            Attachment::Sockets => "socket_tracepoints",
         };
         backend.with_label_values(&[name]).set(1.0);
         registry.register(Box::new(backend))

@@ -78,6 +78,20 @@ impl AttachError {
         )
     }
 
+    pub(super) fn files_need_syscalls() -> Self {
+        Self::new(
+            "tracepoints of sockets do not tell which files are read (models.roots)",
+            "see syscalls (`--hooks tracepoints`), or leave models.roots empty",
+        )
+    }
+
+    pub(super) fn no_socket_tracepoint(category: &str, name: &str) -> Self {
+        Self::new(
+            format!("this kernel has no tracepoint {category}:{name}"),
+            "use Linux 6.3 or newer, or see syscalls (`--hooks tracepoints`)",
+        )
+    }
+
     pub(super) fn other_layout(category: &str, name: &str, field: &str) -> Self {
         Self::new(
             format!("this kernel has field {field} of tracepoint {category}:{name} elsewhere"),

@@ -9,6 +9,7 @@ mod hooks;
 mod links;
 mod programs;
 mod sched;
+mod sockets;
 mod syscalls;
 mod tracefs;
 

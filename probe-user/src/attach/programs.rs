@@ -14,6 +14,7 @@ use probe_abi::program;
 use super::{
     AttachError, Attachment,
     links::Links,
+    sockets,
     syscalls::{SYSCALLS, Syscall},
     tracefs,
 };
@@ -72,6 +73,8 @@ pub(super) fn attach_all(
                 tracepoint(ebpf, &mut links, name, &points)?;
             }
         }
+        Attachment::Sockets if files => return Err(AttachError::files_need_syscalls()),
+        Attachment::Sockets => sockets::attach(ebpf, &mut links)?,
         Attachment::Raw => {
             raw_tracepoint(ebpf, program::RAW_EXIT, "sys_exit")?;
             raw_tracepoint(ebpf, program::RAW_ENTER, "sys_enter")?;
@@ -99,7 +102,7 @@ fn points(
     Ok(points)
 }
 
-fn tracepoint(
+pub(super) fn tracepoint(
     ebpf: &mut Ebpf,
     links: &mut Links,
     name: &str,
@@ -191,6 +194,11 @@ mod tests {
             program::HOOK_RETURN,
             program::SCHED_SWITCH,
             program::SCHED_WAKING,
+            program::SOCKET_SENT,
+            program::SOCKET_RECEIVED,
+            program::SOCKET_SENDS,
+            program::SOCKET_STATE,
+            program::SOCKET_GONE,
         ];
         names.extend(program::ENTER);
         names.extend([

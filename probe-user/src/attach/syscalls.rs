@@ -23,6 +23,9 @@ pub enum Attachment {
     /// Two raw tracepoints that see every syscall of the host: 232 ns for each call that is not
     /// hooked, 273 ns for one that is. No cheaper on a watched write. Detaches in 0.2 s.
     Raw,
+    /// No syscall: the kernel's own tracepoints where a socket has sent, received or gone (Linux 6.3,
+    /// with BTF). A process that does nothing with sockets pays nothing.
+    Sockets,
 }
 
 /// A watched syscall.

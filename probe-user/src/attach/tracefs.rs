@@ -55,7 +55,12 @@ const LAYOUT: [(&str, &str, &str, u32); 4] = [
 
 /// Makes sure that this kernel's tracepoints have the fields where the programs read them.
 pub(super) fn check_layout() -> Result<(), AttachError> {
-    for (category, name, field, expected) in LAYOUT {
+    check(&LAYOUT)
+}
+
+/// The same for any fields.
+pub(super) fn check(layout: &[(&str, &str, &str, u32)]) -> Result<(), AttachError> {
+    for &(category, name, field, expected) in layout {
         let format = PLACES.iter().find_map(|place| {
             let path = Path::new(place)
                 .join("events")

@@ -15,7 +15,7 @@ mod target;
 pub use container::ContainerId;
 pub use endpoint::{Endpoint, is_own_address};
 pub use model_files::{DEFAULT_WEIGHTS, ModelFiles, ModelFilesError};
-pub use own::{own_address, own_ends};
+pub use own::{Asked, ask_socket, own_address, own_ends};
 pub use pods::{PodContainer, Pods};
 pub use process::{ProcessFacts, Snapshot, processes};
 pub use sockets::{Socket, SocketTable, socket_inode};

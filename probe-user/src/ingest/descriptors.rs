@@ -54,6 +54,12 @@ impl Descriptors {
         self.by_descriptor.get(&descriptor).copied()
     }
 
+    /// Every descriptor of a connection.
+    pub(super) fn of_connection(&self, connection: ConnectionId) -> Vec<Descriptor> {
+        let descriptors = self.by_connection.get(&connection);
+        descriptors.into_iter().flatten().copied().collect()
+    }
+
     /// Every descriptor of a table with its connection.
     pub(super) fn of_table(&self, files: u32) -> Vec<(Descriptor, ConnectionId)> {
         let first = Descriptor {

@@ -105,7 +105,7 @@ impl Tracker {
     ) {
         self.found += 1;
         let connection = ConnectionId(USER_CONNECTION | self.found);
-        let state = ConnectionValue(Connection { offset: [0; 2] });
+        let state = ConnectionValue(Connection::default());
         let connections = &mut self.attached.maps.connections;
         if connections.insert(connection.0, state, NO_EXIST).is_err() {
             return;
@@ -155,8 +155,10 @@ impl Tracker {
         };
         let at = now();
         for (descriptor, connection) in self.descriptors.of_table(files) {
-            let stands = self.is_attached(descriptor, connection)
-                && socket_inode(tgid.0, descriptor.fd).is_some();
+            // Below zero are sockets that no call named.
+            let stands = descriptor.fd < 0
+                || (self.is_attached(descriptor, connection)
+                    && socket_inode(tgid.0, descriptor.fd).is_some());
             if !stands {
                 let gone = Gone {
                     descriptor,

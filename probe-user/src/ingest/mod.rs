@@ -12,6 +12,7 @@ mod quota;
 mod reader;
 mod renaming;
 mod retarget;
+mod sockets;
 mod tcp;
 mod tracker;
 mod watched;

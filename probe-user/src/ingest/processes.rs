@@ -71,7 +71,11 @@ impl Tracker {
         let Some(&files) = self.files.get(&tgid) else {
             return;
         };
-        let entry = ProcessValue(ProcessEntry { files, flags: 0 });
+        let entry = ProcessValue(ProcessEntry {
+            files,
+            flags: 0,
+            since_ns: now().0,
+        });
         if let Err(error) = self.attached.maps.processes.insert(tgid.0, entry, 0) {
             tracing::warn!(pid = tgid.0, %error, "process is no longer watched");
         }
@@ -113,6 +117,7 @@ impl Tracker {
         let entry = ProcessValue(ProcessEntry {
             files: tgid.0,
             flags: 0,
+            since_ns: now().0,
         });
         if let Err(error) = self.attached.maps.processes.insert(tgid.0, entry, 0) {
             tracing::warn!(pid = tgid.0, %error, "process cannot be watched: the map is full");

@@ -11,9 +11,12 @@ use super::{
     tcp::TcpReadings,
 };
 use crate::{
-    attach::{Attached, Following, LibraryHooks},
+    attach::{Attached, Attachment, Following, LibraryHooks},
     discover::{ModelFiles, Target},
 };
+
+/// Nanoseconds between two looks at descriptors whose end no record tells.
+const COMPARE_NS: u64 = 1_000_000_000;
 
 /// Watched processes and their connections.
 pub struct Tracker {
@@ -52,6 +55,10 @@ pub struct Tracker {
     /// Such records were lost, and `/proc` is to be looked at when the ring is read empty: earlier,
     /// the time it takes would fill the ring further.
     pub(super) is_behind: bool,
+    /// Sockets that are gone, and when, of processes that may have ended.
+    pub(super) closing: Vec<(ConnectionId, KtimeNs)>,
+    /// When descriptors were last compared with `/proc`.
+    compared: KtimeNs,
     /// CPU quotas of the watched processes' control groups.
     quotas: Quotas,
     /// What TCP counts on workers' connections.
@@ -84,6 +91,8 @@ impl Tracker {
             passed_over: HashMap::new(),
             control_losses: 0,
             is_behind: false,
+            closing: Vec::new(),
+            compared: KtimeNs(0),
             quotas: Quotas::default(),
             tcp: TcpReadings::default(),
         }
@@ -152,18 +161,7 @@ impl Tracker {
                     });
                 }
             }
-            KernelRecord::Opened {
-                connection,
-                tgid,
-                at,
-                side,
-                descriptor,
-                listener,
-                peer,
-            } => {
-                let local = listener.and_then(|fd| self.listening_address(tgid, fd));
-                self.opened(connection, tgid, at, side, descriptor, local, peer, out);
-            }
+            KernelRecord::Opened(new) => self.announced(new, out),
             KernelRecord::DescriptorClosed {
                 descriptor,
                 connection,
@@ -177,6 +175,9 @@ impl Tracker {
                     // Its opening was lost and it moved no bytes: nobody else takes it out.
                     let _absent = self.attached.maps.connections.remove(&connection.0);
                 }
+            }
+            KernelRecord::SocketClosed { connection, at } => {
+                self.socket_closed(connection, at, out);
             }
             KernelRecord::DescriptorAdded {
                 connection,
@@ -208,6 +209,9 @@ impl Tracker {
             }
             KernelRecord::Gone { tgid, at } => self.forget_process(tgid, at, out),
             KernelRecord::Hooked { attachment, call } => self.hooked(attachment, call, out),
+            // Sockets show themselves by their first bytes, however the process came by them.
+            KernelRecord::DescriptorsChanged { .. }
+                if self.attached.attachment == Attachment::Sockets => {}
             KernelRecord::DescriptorsChanged { tgid } => {
                 self.compare_descriptors(tgid);
                 self.find_connections(tgid, out);
@@ -236,6 +240,7 @@ impl Tracker {
     pub(super) fn handle_ring_empty(&mut self, out: &mut impl FnMut(Record<'_>)) {
         for (gone, at) in std::mem::take(&mut self.vanished) {
             if self.descriptors.connection(gone.descriptor) == Some(gone.connection)
+                && !self.closes_by_ending(gone.descriptor)
                 && let Some(connection) = self.descriptors.remove(gone.descriptor)
             {
                 self.closed(connection, at, out);
@@ -259,10 +264,16 @@ impl Tracker {
     ) {
         self.look_at_files(out);
         self.finish_ended(now, out);
+        self.close_held_back(out);
         if let Following::On(_) = self.attached.following {
             self.quotas.read(&self.processes, now, out);
             let (processes, files) = (&self.processes, &self.files);
             self.tcp.read(processes, files, &self.descriptors, now, out);
+        }
+        if self.attached.attachment == Attachment::Sockets && now.since(self.compared) >= COMPARE_NS
+        {
+            self.compared = now;
+            self.look_for_closed_sockets();
         }
         self.is_behind |= self.lost_control_records();
         if look_over {

@@ -164,6 +164,7 @@ fn hooks(settings: attach::Settings, roots: &[String]) -> (Capability, Capabilit
             let how = match settings.attachment {
                 Attachment::Tracepoints => "one tracepoint per socket syscall",
                 Attachment::Raw => "raw tracepoints on every syscall",
+                Attachment::Sockets => "tracepoints of sockets, no syscall",
             };
             let detail = format!("{how}; {} programs", attached.hooks().len());
             let scheduling = scheduling(&attached.following);

@@ -33,6 +33,7 @@ impl End {
             peer,
             sent: 0,
             received: 0,
+            received_elsewhere: 0,
         };
         Self { fd, report }
     }

@@ -83,6 +83,7 @@ impl Visit {
             peer: Some(self.own.clone()),
             sent,
             received,
+            received_elsewhere: 0,
         }
     }
 }
@@ -271,10 +272,14 @@ pub(crate) fn closed_under_a_reader() -> anyhow::Result<Vec<Report>> {
     later.server.fd = fd;
     later.client.send_all(Send::Write, &filler(900))?;
     later.server.receive_all(Receive::Read, 900)?;
-    // Nobody can say whose descriptor the reader's bytes came by.
+    // By its descriptor nobody can say whose the reader's bytes are.
     client.send_all(Send::Write, &filler(700))?;
     let read = reading.join().expect("the reader ends");
     anyhow::ensure!(read == 700, "{read} bytes were read");
+    let report = Report {
+        received_elsewhere: 700,
+        ..report
+    };
     let [second, third] = later.into_reports();
     Ok(vec![client.report, report, second, third])
 }

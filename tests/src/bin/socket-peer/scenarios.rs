@@ -346,6 +346,7 @@ fn inherited_listener() -> anyhow::Result<Scenario> {
             peer: Some(own),
             sent: client.report.received,
             received: client.report.sent,
+            received_elsewhere: 0,
         };
         Ok(vec![client.report, server])
     }))

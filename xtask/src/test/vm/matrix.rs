@@ -19,15 +19,18 @@ const CONFORMANCE: [&str; 3] = ["kernel_side::", "processes::", "exact_counts::"
 /// The test of kernels on which calls may be missed.
 const COUNTED: [&str; 1] = ["losses::calls_that_were_not_seen_are_counted"];
 
-/// Kernels from which on the programs of syscall tracepoints are preempted, and skipped while another
-/// thread of the same CPU is inside the same one (`trace_call_bpf_faultable`).
-const SKIPS: &str = "from 7.2 on the kernel preempts programs of syscalls and skips some: nothing can \
-                     be exact, every skip is counted";
+/// Kernels from which on the programs of tracepoints are preempted, and skipped while another thread of the
+/// same CPU is inside the same one (`trace_call_bpf_faultable` for those of syscalls).
+const SKIPS: &str = "from 7.2 on the kernel preempts programs of tracepoints and skips some: nothing \
+                     can be exact, every skip is counted";
 
 /// What the agent says where the kernel has no `BPF_FETCH`.
 const TOO_OLD: &str = "use Linux 5.12 or newer";
 
-/// One way to see syscalls on one kernel.
+/// What it says where the kernel has no tracepoints of sockets.
+const NO_SOCKETS: &str = "use Linux 6.3 or newer";
+
+/// One way to see sockets on one kernel.
 #[derive(Debug)]
 pub(super) struct Cell {
     pub(super) kernel: Series,
@@ -56,17 +59,22 @@ const fn cell(kernel: Series, hooks: &'static str, expected: Expected) -> Cell {
 }
 
 /// The matrix.
-pub(super) const CELLS: [Cell; 10] = [
+pub(super) const CELLS: [Cell; 15] = [
     cell(Series::V5_10, "tracepoints", Expected::Refused(TOO_OLD)),
     cell(Series::V5_10, "raw", Expected::Refused(TOO_OLD)),
+    cell(Series::V5_10, "sockets", Expected::Refused(TOO_OLD)),
     cell(Series::V6_1, "tracepoints", Expected::Exact),
     cell(Series::V6_1, "raw", Expected::Exact),
+    cell(Series::V6_1, "sockets", Expected::Refused(NO_SOCKETS)),
     cell(Series::V6_12, "tracepoints", Expected::Exact),
     cell(Series::V6_12, "raw", Expected::Exact),
+    cell(Series::V6_12, "sockets", Expected::Exact),
     cell(Series::V6_18, "tracepoints", Expected::Exact),
     cell(Series::V6_18, "raw", Expected::Exact),
+    cell(Series::V6_18, "sockets", Expected::Exact),
     cell(Series::V7_3, "tracepoints", Expected::Counted(SKIPS)),
     cell(Series::V7_3, "raw", Expected::Counted(SKIPS)),
+    cell(Series::V7_3, "sockets", Expected::Counted(SKIPS)),
 ];
 
 /// Kernels of the matrix, each once.
@@ -209,7 +217,7 @@ mod tests {
                 .filter(|cell| cell.kernel == series)
                 .map(|cell| cell.hooks)
                 .collect();
-            assert_eq!(ways, ["tracepoints", "raw"], "{}", series.name());
+            assert_eq!(ways, ["tracepoints", "raw", "sockets"], "{}", series.name());
         }
     }
 }

@@ -9,9 +9,31 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use probe_abi::{SOCKADDR_BYTES, direction, flag, hook_event, kind, origin};
 
 use super::{
-    Address, Chunk, ConnectionId, Direction, GapReason, Hole, HookCall, HookEvent, HookId,
+    Address, Chunk, ConnectionId, Direction, GapReason, Hole, HookCall, HookEvent, HookId, Joined,
     KernelFile, KtimeNs, Sched, Side, Tgid, file, sched,
 };
+
+/// A connection that the kernel side saw begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewConnection {
+    /// Connection.
+    pub connection: ConnectionId,
+    /// Process.
+    pub tgid: Tgid,
+    /// When `connect` or `accept` was entered; where sockets are hooked, the call that moved the first
+    /// byte.
+    pub at: KtimeNs,
+    /// Which end the process is, where the kernel side knows.
+    pub side: Option<Side>,
+    /// Whether the process moved every byte of it while it was watched.
+    pub joined: Joined,
+    /// Its descriptor; negative where no call named one.
+    pub descriptor: Descriptor,
+    /// Descriptor it was accepted from.
+    pub listener: Option<i32>,
+    /// The other end, where the kernel side knows.
+    pub peer: Option<Address>,
+}
 
 /// A record of the kernel side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,28 +66,20 @@ pub enum KernelRecord<'a> {
         at: KtimeNs,
     },
     /// A connection began.
-    Opened {
-        /// Connection.
-        connection: ConnectionId,
-        /// Process.
-        tgid: Tgid,
-        /// When `connect` or `accept` was entered.
-        at: KtimeNs,
-        /// Which end the process is.
-        side: Side,
-        /// Its descriptor.
-        descriptor: Descriptor,
-        /// Descriptor it was accepted from.
-        listener: Option<i32>,
-        /// The other end, where the process asked for it.
-        peer: Option<Address>,
-    },
+    Opened(NewConnection),
     /// A descriptor was closed.
     DescriptorClosed {
         /// Connection.
         connection: ConnectionId,
         /// Which descriptor.
         descriptor: Descriptor,
+        /// When.
+        at: KtimeNs,
+    },
+    /// A connection's socket is gone, with every descriptor.
+    SocketClosed {
+        /// Connection.
+        connection: ConnectionId,
         /// When.
         at: KtimeNs,
     },
@@ -192,6 +206,10 @@ pub fn parse(bytes: &[u8]) -> Result<KernelRecord<'_>, RecordError> {
                 at,
             })
         }
+        kind::SOCKET_CLOSED => Ok(KernelRecord::SocketClosed {
+            connection: ConnectionId(fields.u64()?),
+            at,
+        }),
         kind::DUP => {
             let connection = ConnectionId(fields.u64()?);
             let descriptor = fields.descriptor()?;
@@ -307,9 +325,11 @@ fn opened<'a>(fields: &mut Fields<'a>, tgid: Tgid) -> Result<KernelRecord<'a>, R
     let listener = fields.u32()? as i32;
     let _result = fields.u32()?;
     let files = fields.u32()?;
-    let side = match fields.u8()? {
-        origin::ACCEPTED => Side::Server,
-        origin::CONNECTED => Side::Client,
+    let (side, joined) = match fields.u8()? {
+        origin::UNKNOWN => (None, Joined::FromStart),
+        origin::ACCEPTED => (Some(Side::Server), Joined::FromStart),
+        origin::CONNECTED => (Some(Side::Client), Joined::FromStart),
+        origin::LATE => (None, Joined::Late),
         _ => return Err(RecordError::Unknown),
     };
     fields.skip(1)?;
@@ -317,15 +337,16 @@ fn opened<'a>(fields: &mut Fields<'a>, tgid: Tgid) -> Result<KernelRecord<'a>, R
     fields.skip(4)?;
     let address = fields.take(SOCKADDR_BYTES)?;
     let peer = address.get(..address_length).and_then(socket_address);
-    Ok(KernelRecord::Opened {
+    Ok(KernelRecord::Opened(NewConnection {
         connection,
         tgid,
         at,
         side,
+        joined,
         descriptor: Descriptor { files, fd },
         listener: (listener >= 0).then_some(listener),
         peer,
-    })
+    }))
 }
 
 fn direction_of(value: u8) -> Result<Direction, RecordError> {

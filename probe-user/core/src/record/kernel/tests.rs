@@ -150,3 +150,65 @@ fn addresses_are_canonical() {
     assert_eq!(socket_address(&v4[..6]), None);
     assert_eq!(socket_address(&[16, 0, 0, 0]), None);
 }
+
+/// A connection's opening as the kernel side writes it.
+fn open_bytes(origin: u8, fd: i32, address: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    bytes.extend(kind::OPEN.to_ne_bytes());
+    bytes.extend(0_u16.to_ne_bytes());
+    bytes.extend((64 + SOCKADDR_BYTES as u32).to_ne_bytes());
+    bytes.extend(900_u64.to_ne_bytes());
+    bytes.extend(10_u32.to_ne_bytes());
+    bytes.extend(11_u32.to_ne_bytes());
+    bytes.extend(77_u64.to_ne_bytes());
+    bytes.extend(850_u64.to_ne_bytes());
+    bytes.extend(fd.to_ne_bytes());
+    bytes.extend((-1_i32).to_ne_bytes());
+    bytes.extend(0_i32.to_ne_bytes());
+    bytes.extend(10_u32.to_ne_bytes());
+    bytes.extend([origin, 0]);
+    bytes.extend((address.len() as u16).to_ne_bytes());
+    bytes.extend(0_u32.to_ne_bytes());
+    let mut room = [0; SOCKADDR_BYTES];
+    for (to, from) in room.iter_mut().zip(address) {
+        *to = *from;
+    }
+    bytes.extend(room);
+    bytes
+}
+
+#[test]
+fn opening_says_what_is_known_of_its_beginning() {
+    let opened = |origin| match parse(&open_bytes(origin, 5, &[])) {
+        Ok(KernelRecord::Opened(new)) => (new.side, new.joined),
+        other => panic!("{other:?}"),
+    };
+    let start = Joined::FromStart;
+    assert_eq!(opened(origin::ACCEPTED), (Some(Side::Server), start));
+    assert_eq!(opened(origin::CONNECTED), (Some(Side::Client), start));
+    assert_eq!(opened(origin::UNKNOWN), (None, start));
+    assert_eq!(opened(origin::LATE), (None, Joined::Late));
+    assert_eq!(
+        parse(&open_bytes(4, 5, &[])),
+        Err(RecordError::Unknown),
+        "no other origin"
+    );
+}
+
+#[test]
+fn socket_that_is_gone_names_its_connection_alone() {
+    let mut bytes = Vec::new();
+    bytes.extend(kind::SOCKET_CLOSED.to_ne_bytes());
+    bytes.extend(0_u16.to_ne_bytes());
+    bytes.extend(56_u32.to_ne_bytes());
+    bytes.extend(900_u64.to_ne_bytes());
+    bytes.extend([0; 8]);
+    bytes.extend(77_u64.to_ne_bytes());
+    bytes.extend([0; 24]);
+    let expected = KernelRecord::SocketClosed {
+        connection: ConnectionId(77),
+        at: KtimeNs(900),
+    };
+    assert_eq!(parse(&bytes), Ok(expected));
+    assert!(parse(&bytes[..30]).is_err(), "cut short");
+}
