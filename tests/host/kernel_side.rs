@@ -1,7 +1,8 @@
 //! What the eBPF programs make of every way to use a socket: a purpose-written peer says how many
 //! bytes each end of each of its connections moved, and the capture must hold exactly these.
 
-use probe_core::record::{Address, Direction, GapReason, Side};
+use probe_core::record::{Address, Direction, GapReason, Side, Wait};
+use probe_tests::lab::Lab;
 use probe_tests::probe::assert_lossless;
 use probe_tests::skip::unprivileged;
 
@@ -109,6 +110,35 @@ fn message_beyond_the_capture_limit_is_a_counted_gap_and_the_stream_resumes() {
         .iter()
         .all(|hole| hole.reason == GapReason::Elided);
     assert!(whole, "what follows is captured again: {last:?}");
+}
+
+#[test]
+fn thread_that_waits_for_bytes_is_told_to_wait_in_a_receive() {
+    /// Of the peer's 200 ms; an emulated machine may be slow to begin to wait.
+    const LONG_NS: u64 = 50_000_000;
+    if unprivileged() {
+        return;
+    }
+    let lab = Lab::new();
+    let config = lab.write("voxprobe.toml", "[diagnosis]\nenabled = true\n");
+    let config = config.to_string_lossy();
+    let observation = Observation::with("blocked_receives", &["--config", &config]);
+    observation.assert_complete();
+    let connections = observation.connections();
+    let server = connections
+        .iter()
+        .find(|(report, _)| report.side == Side::Server);
+    let (_, server) = server.expect("the server's end");
+    let stream = observation
+        .capture
+        .stream(server.connection, Direction::Received);
+    let receiver = stream.chunks.last().expect("chunks").tid;
+    let waits = observation.capture.sched.iter().filter(|sched| {
+        sched.tid == receiver
+            && sched.wait == Wait::Receive
+            && sched.wake.since(sched.off) >= LONG_NS
+    });
+    assert_eq!(waits.count(), 5, "one in each receiving call");
 }
 
 #[test]

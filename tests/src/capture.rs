@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use probe_core::record::{
-    Address, ConnectionId, Direction, Gap, GapReason, Hole, KtimeNs, Opened, Side,
+    Address, ConnectionId, Direction, Gap, GapReason, Hole, KtimeNs, Opened, Sched, Side,
 };
 use serde::Deserialize;
 
@@ -16,6 +16,8 @@ pub struct Capture {
     pub chunks: Vec<Chunk>,
     /// Bytes known to be missing.
     pub gaps: Vec<Gap>,
+    /// Where threads were.
+    pub sched: Vec<Sched>,
     /// When each connection was closed.
     pub closed: BTreeMap<ConnectionId, Vec<KtimeNs>>,
 }
@@ -69,6 +71,7 @@ impl Capture {
             "Chunk" => self.chunks.push(read(value)),
             "Opened" => self.opened.push(read(value)),
             "Gap" => self.gaps.push(read(value)),
+            "Sched" => self.sched.push(read(value)),
             "Closed" => {
                 let Closed { connection, at } = read(value);
                 self.closed.entry(connection).or_default().push(at);

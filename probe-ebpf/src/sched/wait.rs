@@ -6,9 +6,14 @@
 use aya_ebpf::helpers::{
     bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_probe_read_user, bpf_task_pt_regs,
 };
-use probe_abi::{call, wait};
+use probe_abi::{FdKey, wait};
 
-use crate::{maps::CALLS, registers::Registers};
+use crate::{
+    maps::{FDS, PROCESSES},
+    message,
+    registers::Registers,
+    syscall::{self, Syscall},
+};
 
 /// Where a thread is.
 pub struct Inside {
@@ -103,28 +108,22 @@ pub fn inside(current: u64) -> Inside {
         | number::PSELECT => wait::READINESS,
         number::NANOSLEEP | number::CLOCK_NANOSLEEP => wait::SLEEP,
         number::IOCTL => wait::IOCTL,
-        number => transfer(current, number),
+        number => transfer(current, number, inside.args[0] as i32),
     };
     inside
 }
 
 /// A call on a watched socket, a call on another descriptor, or something else.
 #[inline(always)]
-fn transfer(current: u64, number: u32) -> u8 {
-    if let Some(pending) = CALLS.get_ptr(current) {
-        // SAFETY: only the current thread writes its entry.
-        let pending = unsafe { &*pending };
-        if pending.number == number {
-            match pending.call as u8 {
-                call::WRITE | call::WRITEV | call::SENDTO | call::SENDMSG | call::SENDMMSG => {
-                    return wait::SEND;
-                }
-                call::READ | call::READV | call::RECVFROM | call::RECVMSG | call::RECVMMSG => {
-                    return wait::RECEIVE;
-                }
-                _ => {}
-            }
-        }
+fn transfer(current: u64, number: u32, fd: i32) -> u8 {
+    if let Some(Syscall::Transfer(kind)) = syscall::meaning(number)
+        && is_stream(current, fd)
+    {
+        return if message::sends(kind) {
+            wait::SEND
+        } else {
+            wait::RECEIVE
+        };
     }
     if number::FILE.contains(&number) {
         wait::FILE
@@ -133,6 +132,17 @@ fn transfer(current: u64, number: u32) -> u8 {
     } else {
         wait::OTHER
     }
+}
+
+/// Whether a descriptor of this thread is one of a watched connection.
+#[inline(always)]
+fn is_stream(current: u64, fd: i32) -> bool {
+    let tgid = (current >> 32) as u32;
+    PROCESSES.get_ptr(tgid).is_some_and(|process| {
+        // SAFETY: the agent writes entries once; an aligned u32 is not torn.
+        let files = unsafe { (*process).files };
+        FDS.get_ptr(FdKey { files, fd }).is_some()
+    })
 }
 
 /// Until when the thread asked to wait at most, as kernel time in nanoseconds; 0 where it did not or

@@ -37,6 +37,7 @@ pub(crate) fn prepare(name: &str) -> anyhow::Result<Scenario> {
         "unix" => Box::new(unix),
         "inherited_listener" => inherited_listener()?,
         "waiting_accept" => waiting_accept()?,
+        "blocked_receives" => Box::new(blocked_receives),
         "ask_redis" => Box::new(ask_redis),
         "fork_server" => Box::new(processes::fork_server),
         "stdio" => Box::new(processes::stdio),
@@ -65,6 +66,27 @@ fn every_call() -> anyhow::Result<Vec<Report>> {
         reports.extend(pair.into_reports());
     }
     Ok(reports)
+}
+
+/// Each receiving call, entered well before there is anything to receive.
+fn blocked_receives() -> anyhow::Result<Vec<Report>> {
+    const BYTES: usize = 500;
+    const WAIT: Duration = Duration::from_millis(200);
+    let Pair {
+        mut client,
+        mut server,
+    } = Pair::tcp()?;
+    for receiving in Receive::ALL {
+        std::thread::scope(|scope| -> anyhow::Result<()> {
+            let sending = scope.spawn(|| {
+                std::thread::sleep(WAIT);
+                client.send_all(Send::Write, &filler(BYTES))
+            });
+            server.receive_all(receiving, BYTES)?;
+            Ok(sending.join().expect("the sender ends")?)
+        })?;
+    }
+    Ok(Pair { client, server }.into_reports().into())
 }
 
 /// A non-blocking writer that is faster than its reader: the kernel takes parts, then nothing.
