@@ -11,7 +11,7 @@
 //! | `getppid` of an unrelated process (144 ns) | 70, 1.49 | 232, 2.57 |
 //! | empty `read` of an unrelated process (178 ns) | 369, 3.11 | 273, 2.51 |
 //!
-//! The tracepoints are the default, since unrelated processes never asked to be watched: a call
+//! The tracepoints are tried before the raw ones, since unrelated processes never asked to be watched: a call
 //! that is not hooked costs them a third, one that is hooked a third more, so that raw tracepoints
 //! tax them less only where more than 3 in 5 of their calls are hooked. Of a compiler's calls 15 %
 //! were, of a gRPC worker's with its client 37 %, of a loaded Redis' with its client 41 %.

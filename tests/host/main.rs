@@ -30,6 +30,7 @@ mod redis;
 mod refusals;
 mod reload;
 mod report;
+mod tiers;
 mod timing;
 mod top;
 mod traces;

@@ -161,6 +161,22 @@ fn capture_that_cannot_be_written_is_named() {
     );
 }
 
+#[test]
+fn hooks_that_cannot_do_what_is_configured_are_refused_with_the_reason() {
+    if unprivileged() {
+        return;
+    }
+    let lab = Lab::new();
+    let config = lab.write("voxprobe.toml", "[models]\nroots = [\"/models\"]\n");
+    let config = config.to_string_lossy();
+    // Where the kernel has no such hooks either, it says that first, with the same remedy.
+    assert_refused(
+        voxprobe(&["run", "--hooks", "sockets", "--config", &config])
+            .args(["--listen", "127.0.0.1:0"]),
+        &["tracepoint", "`--hooks auto` or `tracepoints`"],
+    );
+}
+
 /// The command on a host whose kernel tells no types; `None` where that cannot be had.
 fn without_btf(lab: &Lab, arguments: &[&OsStr]) -> Option<Command> {
     let unshare = program("unshare")?;

@@ -6,7 +6,7 @@ use prometheus::{Counter, CounterVec, Gauge, GaugeVec, IntCounterVec, Opts, Regi
 
 use super::hooks::HookGauge;
 use crate::{
-    attach::{Attachment, Hooks},
+    attach::{Hooks, Tier},
     ingest::Ingest,
 };
 
@@ -91,19 +91,19 @@ impl CostMetrics {
         Ok(metrics)
     }
 
-    /// Says how syscalls are seen; always 1 for the one in use.
-    pub fn hooks(registry: &Registry, attachment: Attachment) -> prometheus::Result<()> {
+    /// Says how sockets are seen.
+    pub fn hooks(registry: &Registry, tier: Tier) -> prometheus::Result<()> {
         let backend = GaugeVec::new(
             Opts::new(
                 "voxprobe_hook_backend",
-                "How syscalls are seen; 1 for the one in use.",
+                "How sockets are seen; 1 for the one in use.",
             ),
             &["backend"],
         )?;
-        let name = match attachment {
-            Attachment::Tracepoints => "syscall_tracepoints",
-            Attachment::Raw => "raw_syscalls",
-            Attachment::Sockets => "socket_tracepoints",
+        let name = match tier {
+            Tier::Tracepoints => "syscall_tracepoints",
+            Tier::Raw => "raw_syscalls",
+            Tier::Sockets => "socket_tracepoints",
         };
         backend.with_label_values(&[name]).set(1.0);
         registry.register(Box::new(backend))
@@ -190,7 +190,7 @@ mod tests {
     fn own_cost_is_registered_and_read() {
         let registry = Registry::new();
         CostMetrics::register(&registry);
-        CostMetrics::hooks(&registry, Attachment::Raw).unwrap();
+        CostMetrics::hooks(&registry, Tier::Raw).unwrap();
         assert!(
             registry
                 .gather()

@@ -30,7 +30,7 @@ use probe_core::{
 };
 
 use crate::{
-    attach::{AttachError, Attached, Following},
+    attach::{AttachError, Attached, Following, Refusal, Tier},
     capture,
     export::otlp::Queue,
     gpu,
@@ -160,6 +160,20 @@ impl Agent {
         self.pipeline.diagnosis_mut().want_report();
     }
 
+    /// How sockets are seen.
+    pub fn tier(&self) -> Tier {
+        self.ingest.tracker.attached().tier
+    }
+
+    /// Says in the log how sockets are seen, and what was tried before.
+    fn tell_tier(&self) {
+        let attached = self.ingest.tracker.attached();
+        for Refusal { tier, error } in &attached.refused {
+            tracing::info!(%tier, %error, "this way to see sockets cannot be had");
+        }
+        tracing::info!(tier = %attached.tier, "sockets are seen by {}", attached.tier.hooked());
+    }
+
     /// Whether scheduling is followed.
     fn following(&self) -> &Following {
         &self.ingest.tracker.attached().following
@@ -184,6 +198,7 @@ impl Agent {
             },
         };
         tell(&self.shared.following, following);
+        self.tell_tier();
         self.pipeline
             .handle(Record::Evidence(evidence), tap.as_tap());
         self.shared.ready.store(true, Ordering::Release);

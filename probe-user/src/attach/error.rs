@@ -6,6 +6,8 @@ use aya::{
     programs::{ProgramError, TracePointError},
 };
 
+use super::{Refusal, kernel::Version};
+
 /// What a person can do about it, in one sentence.
 pub type Remedy = String;
 
@@ -81,15 +83,50 @@ impl AttachError {
     pub(super) fn files_need_syscalls() -> Self {
         Self::new(
             "tracepoints of sockets do not tell which files are read (models.roots)",
-            "see syscalls (`--hooks tracepoints`), or leave models.roots empty",
+            "see syscalls (`--hooks auto` or `tracepoints`), or leave models.roots empty",
         )
     }
 
     pub(super) fn no_socket_tracepoint(category: &str, name: &str) -> Self {
         Self::new(
             format!("this kernel has no tracepoint {category}:{name}"),
-            "use Linux 6.3 or newer, or see syscalls (`--hooks tracepoints`)",
+            "use Linux 6.3 or newer, or see syscalls (`--hooks auto` or `tracepoints`)",
         )
+    }
+
+    pub(super) fn sockets_are_preempted((major, minor): Version) -> Self {
+        Self::new(
+            format!(
+                "Linux {major}.{minor} preempts the programs of tracepoints and skips some (from 7.2 on), \
+                 which may leave one connection's bytes with another"
+            ),
+            "see syscalls (`--hooks auto` or `tracepoints`), where what is skipped is counted",
+        )
+    }
+
+    pub(super) fn sockets_need_btf() -> Self {
+        Self::new(
+            "tracepoints of sockets need the kernel's type information (BTF, /sys/kernel/btf/vmlinux)",
+            "use a kernel with CONFIG_DEBUG_INFO_BTF=y, or see syscalls (`--hooks auto` or \
+             `tracepoints`)",
+        )
+    }
+
+    /// No tier that was tried can be had.
+    pub(super) fn no_tier(mut refused: Vec<Refusal>) -> Self {
+        // It asks for least.
+        let Some(last) = refused.pop() else {
+            return Self::new("no way to see sockets is tried", "name one with `--hooks`");
+        };
+        if refused.is_empty() || last.error.permission {
+            return last.error;
+        }
+        refused.push(last);
+        let reasons = refused
+            .iter()
+            .map(|Refusal { tier, error }| format!("{tier}: {}", error.what));
+        let reasons = reasons.collect::<Vec<_>>().join("; ");
+        Self::new(format!("sockets cannot be seen here ({reasons})"), UPDATE)
     }
 
     pub(super) fn other_layout(category: &str, name: &str, field: &str) -> Self {

@@ -6,11 +6,13 @@
 
 mod error;
 mod hooks;
+pub mod kernel;
 mod links;
 mod programs;
 mod sched;
 mod sockets;
 mod syscalls;
+mod tier;
 mod tracefs;
 
 use aya::{
@@ -24,7 +26,7 @@ pub use error::{AttachError, Remedy};
 pub use hooks::{HookFault, HookState, HookTarget, LibraryHooks, Location};
 pub use programs::Hooks;
 pub use sched::Following;
-pub use syscalls::Attachment;
+pub use tier::{Choice, Refusal, Tier};
 
 /// The object, aligned as ELF parsing needs it.
 #[cfg(ebpf_object)]
@@ -75,8 +77,10 @@ pub struct Attached {
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     /// The maps the agent writes and reads.
     pub maps: Maps,
-    /// How syscalls are seen.
-    pub attachment: Attachment,
+    /// How sockets are seen.
+    pub tier: Tier,
+    /// Ways that were tried before.
+    pub refused: Vec<Refusal>,
     /// Whether scheduling is followed.
     pub following: Following,
 }
@@ -84,8 +88,8 @@ pub struct Attached {
 /// How the programs are attached.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Settings {
-    /// How syscalls are seen.
-    pub attachment: Attachment,
+    /// How sockets are to be seen.
+    pub choice: Choice,
     /// Whether to go on without the kernel's type information: tracefs then is the only witness of
     /// where the programs find what they read.
     pub without_btf: bool,
@@ -108,8 +112,9 @@ pub fn has_object() -> bool {
 }
 
 impl Attached {
-    /// Loads every program and attaches it; gives the ring of records beside it. Files under `roots`
-    /// (paths that end in a slash) are followed; without any, no syscall of files is hooked.
+    /// Loads the programs of the first tier that works and attaches them; gives the ring of records
+    /// beside it. Files under `roots` (paths that end in a slash) are followed; without any, no syscall
+    /// of files is hooked.
     ///
     /// # Errors
     /// [`AttachError`] says what the host lacks and what would fix it.
@@ -121,26 +126,43 @@ impl Attached {
         if OBJECT.is_empty() {
             return Err(AttachError::no_object());
         }
-        let Settings {
-            attachment,
-            without_btf,
-            stretch,
-            refused_records,
-        } = settings;
-        if !(has_btf() || without_btf) {
+        if !(has_btf() || settings.without_btf) {
             return Err(AttachError::no_btf());
         }
         raise_memlock_limit();
         tracefs::ensure()?;
-        tracefs::check_layout()?;
+        tracefs::check(&programs::PROCESS_LAYOUT)?;
+        let mut refused = Vec::new();
+        for &tier in settings.choice.tiers() {
+            match Self::attach_tier(tier, settings, log_level, roots) {
+                Ok((mut attached, ring)) => {
+                    attached.refused = refused;
+                    return Ok((attached, ring));
+                }
+                Err(error) => {
+                    tracing::debug!(%tier, %error, "sockets cannot be seen in this way");
+                    refused.push(Refusal { tier, error });
+                }
+            }
+        }
+        Err(AttachError::no_tier(refused))
+    }
+
+    fn attach_tier(
+        tier: Tier,
+        settings: Settings,
+        log_level: log::LevelFilter,
+        roots: &[String],
+    ) -> Result<(Self, RingBuf<MapData>), AttachError> {
+        programs::can_run(tier, !roots.is_empty())?;
         let level = aya_log_level(log_level);
-        let stretch_ns = sched::stretch_ns(stretch);
+        let stretch_ns = sched::stretch_ns(settings.stretch);
         let follows_files = u32::from(!roots.is_empty());
         let mut loader = EbpfLoader::new();
         loader
             .override_global("AYA_LOG_LEVEL", &level, false)
             .override_global(global::FOLLOWS_FILES, &follows_files, true)
-            .override_global(global::REFUSED_RECORDS, &refused_records, true);
+            .override_global(global::REFUSED_RECORDS, &settings.refused_records, true);
         sched::prepare(&mut loader, stretch_ns.as_ref());
         let mut ebpf = loader
             .load(OBJECT)
@@ -154,37 +176,25 @@ impl Attached {
             });
         let ring = RingBuf::try_from(take(&mut ebpf, map::RECORDS)?)
             .map_err(|error| AttachError::map(&error))?;
-        let maps = Maps {
-            processes: HashMap::try_from(take(&mut ebpf, map::PROCESSES)?)
-                .map_err(|error| AttachError::map(&error))?,
-            fds: HashMap::try_from(take(&mut ebpf, map::FDS)?)
-                .map_err(|error| AttachError::map(&error))?,
-            connections: HashMap::try_from(take(&mut ebpf, map::CONNECTIONS)?)
-                .map_err(|error| AttachError::map(&error))?,
-            files: HashMap::try_from(take(&mut ebpf, map::FILES)?)
-                .map_err(|error| AttachError::map(&error))?,
-            losses: PerCpuArray::try_from(take(&mut ebpf, map::LOSSES)?)
-                .map_err(|error| AttachError::map(&error))?,
-        };
+        let maps = Maps::take(&mut ebpf)?;
         let mut trie = LpmTrie::try_from(take(&mut ebpf, map::MODEL_ROOTS)?)
             .map_err(|error| AttachError::map(&error))?;
         for root in roots {
             trie.insert(&prefix(root), 1_u32, 0)
                 .map_err(|error| AttachError::map(&error))?;
         }
-        let links = programs::attach_all(&mut ebpf, attachment, !roots.is_empty())?;
+        let links = programs::attach_all(&mut ebpf, tier, !roots.is_empty())?;
         let following = stretch_ns.map_or(Following::Off, |ns| sched::attach(&mut ebpf, ns));
-        Ok((
-            Self {
-                links,
-                ebpf,
-                logger,
-                maps,
-                attachment,
-                following,
-            },
-            ring,
-        ))
+        let attached = Self {
+            links,
+            ebpf,
+            logger,
+            maps,
+            tier,
+            refused: Vec::new(),
+            following,
+        };
+        Ok((attached, ring))
     }
 
     /// Hands the kernel side's own log messages to the log.
@@ -198,6 +208,19 @@ impl Attached {
     /// them (`kernel.bpf_stats_enabled`).
     pub fn hooks(&self) -> Vec<Hooks> {
         programs::hooks(&self.ebpf)
+    }
+}
+
+impl Maps {
+    fn take(ebpf: &mut Ebpf) -> Result<Self, AttachError> {
+        let failed = |error| AttachError::map(&error);
+        Ok(Self {
+            processes: HashMap::try_from(take(ebpf, map::PROCESSES)?).map_err(failed)?,
+            fds: HashMap::try_from(take(ebpf, map::FDS)?).map_err(failed)?,
+            connections: HashMap::try_from(take(ebpf, map::CONNECTIONS)?).map_err(failed)?,
+            files: HashMap::try_from(take(ebpf, map::FILES)?).map_err(failed)?,
+            losses: PerCpuArray::try_from(take(ebpf, map::LOSSES)?).map_err(failed)?,
+        })
     }
 }
 

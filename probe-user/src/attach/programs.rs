@@ -12,10 +12,10 @@ use aya::{
 use probe_abi::program;
 
 use super::{
-    AttachError, Attachment,
+    AttachError, Tier,
     links::Links,
     sockets,
-    syscalls::{SYSCALLS, Syscall},
+    syscalls::{self, SYSCALLS, Syscall},
     tracefs,
 };
 
@@ -33,14 +33,25 @@ pub struct Hooks {
     pub missed: u64,
 }
 
+/// Where the programs of processes read: tracepoint, field, offset in bytes.
+pub(super) const PROCESS_LAYOUT: [tracefs::Field; 2] = [
+    ("task", "task_newtask", "pid", 8),
+    ("task", "task_newtask", "clone_flags", 32),
+];
+
+/// What can be told of a tier before anything is loaded. `files`: whether files are to be followed.
+pub(super) fn can_run(tier: Tier, files: bool) -> Result<(), AttachError> {
+    match tier {
+        Tier::Sockets => sockets::can_run(files),
+        Tier::Tracepoints => tracefs::check(&syscalls::LAYOUT),
+        Tier::Raw => Ok(()),
+    }
+}
+
 /// Attaches processes first, then returns, then entries: a return without its entry is ignored, an
 /// entry without its return would be stale. What is not among the links goes with `ebpf`.
 /// Syscalls that matter only for files are left alone unless `files` are followed.
-pub(super) fn attach_all(
-    ebpf: &mut Ebpf,
-    attachment: Attachment,
-    files: bool,
-) -> Result<Links, AttachError> {
+pub(super) fn attach_all(ebpf: &mut Ebpf, tier: Tier, files: bool) -> Result<Links, AttachError> {
     let mut links = Links::default();
     tracepoint(
         ebpf,
@@ -60,8 +71,8 @@ pub(super) fn attach_all(
         program::PROCESS_EXIT,
         &[("sched", "sched_process_exit".into())],
     )?;
-    match attachment {
-        Attachment::Tracepoints => {
+    match tier {
+        Tier::Tracepoints => {
             tracepoint(
                 ebpf,
                 &mut links,
@@ -73,9 +84,8 @@ pub(super) fn attach_all(
                 tracepoint(ebpf, &mut links, name, &points)?;
             }
         }
-        Attachment::Sockets if files => return Err(AttachError::files_need_syscalls()),
-        Attachment::Sockets => sockets::attach(ebpf, &mut links)?,
-        Attachment::Raw => {
+        Tier::Sockets => sockets::attach(ebpf, &mut links)?,
+        Tier::Raw => {
             raw_tracepoint(ebpf, program::RAW_EXIT, "sys_exit")?;
             raw_tracepoint(ebpf, program::RAW_ENTER, "sys_enter")?;
         }

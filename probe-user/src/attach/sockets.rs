@@ -6,10 +6,10 @@ use aya::{
 };
 use probe_abi::program;
 
-use super::{AttachError, links::Links, programs, tracefs};
+use super::{AttachError, kernel, links::Links, programs, tracefs};
 
-/// Where the programs read: field and offset of `sock:inet_sock_set_state`.
-const STATE_LAYOUT: [(&str, &str, &str, u32); 7] = [
+/// Where the programs read: fields of `sock:inet_sock_set_state`.
+const STATE_LAYOUT: [tracefs::Field; 7] = [
     ("sock", STATE, "skaddr", 8),
     ("sock", STATE, "oldstate", 16),
     ("sock", STATE, "newstate", 20),
@@ -21,8 +21,19 @@ const STATE_LAYOUT: [(&str, &str, &str, u32); 7] = [
 
 const STATE: &str = "inet_sock_set_state";
 
-/// Attaches what tells how connections begin and end first, then what tells of their bytes.
-pub(super) fn attach(ebpf: &mut Ebpf, links: &mut Links) -> Result<(), AttachError> {
+/// From here on the kernel preempts the programs of tracepoints and skips one while another thread of its
+/// CPU is inside it: a skipped one may leave one connection's bytes with another.
+const PREEMPTED: kernel::Version = (7, 2);
+
+/// What can be told before anything is loaded.
+pub(super) fn can_run(files: bool) -> Result<(), AttachError> {
+    let running = kernel::running();
+    if running >= PREEMPTED {
+        return Err(AttachError::sockets_are_preempted(running));
+    }
+    if files {
+        return Err(AttachError::files_need_syscalls());
+    }
     for (category, name) in [
         ("sock", "sock_send_length"),
         ("sock", "sock_recv_length"),
@@ -32,8 +43,15 @@ pub(super) fn attach(ebpf: &mut Ebpf, links: &mut Links) -> Result<(), AttachErr
             return Err(AttachError::no_socket_tracepoint(category, name));
         }
     }
-    tracefs::check(&STATE_LAYOUT)?;
-    let btf = Btf::from_sys_fs().map_err(|_| AttachError::no_btf())?;
+    if !super::has_btf() {
+        return Err(AttachError::sockets_need_btf());
+    }
+    tracefs::check(&STATE_LAYOUT)
+}
+
+/// Attaches what tells how connections begin and end first, then what tells of their bytes.
+pub(super) fn attach(ebpf: &mut Ebpf, links: &mut Links) -> Result<(), AttachError> {
+    let btf = Btf::from_sys_fs().map_err(|_| AttachError::sockets_need_btf())?;
     programs::tracepoint(
         ebpf,
         links,

@@ -1,32 +1,12 @@
 //! Which syscalls are watched, and with how many arguments their tracepoints can be read.
 
-/// How the syscall tier is attached. Measured by `cargo xtask bench`; the figures that decided the
-/// default stand in `probe-ebpf/src/socket_sys.rs`.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    serde::Deserialize,
-    serde::Serialize,
-    clap::ValueEnum,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Attachment {
-    /// One tracepoint per syscall. A call that is not hooked runs no program, but pays for the
-    /// kernel's slower path while any syscall tracepoint is on: 70 ns on Linux 6.18; one that is
-    /// hooked pays 369 ns in a process that is not watched. Detaches in 1.7 s.
-    #[default]
-    Tracepoints,
-    /// Two raw tracepoints that see every syscall of the host: 232 ns for each call that is not
-    /// hooked, 273 ns for one that is. No cheaper on a watched write. Detaches in 0.2 s.
-    Raw,
-    /// No syscall: the kernel's own tracepoints where a socket has sent, received or gone (Linux 6.3,
-    /// with BTF). A process that does nothing with sockets pays nothing.
-    Sockets,
-}
+use super::tracefs::Field;
+
+/// Where the programs of syscalls read: only this layout is as good as fixed.
+pub(super) const LAYOUT: [Field; 2] = [
+    ("syscalls", "sys_enter_read", "fd", 16),
+    ("syscalls", "sys_exit_read", "ret", 16),
+];
 
 /// A watched syscall.
 #[derive(Debug)]

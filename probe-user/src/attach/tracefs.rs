@@ -44,22 +44,12 @@ pub(super) fn ensure() -> Result<(), AttachError> {
     Ok(())
 }
 
-/// Where the eBPF programs read: tracepoint, field, offset in bytes. Only the layout of syscall
-/// tracepoints is as good as fixed; the kernel may change any of them.
-const LAYOUT: [(&str, &str, &str, u32); 4] = [
-    ("task", "task_newtask", "pid", 8),
-    ("task", "task_newtask", "clone_flags", 32),
-    ("syscalls", "sys_enter_read", "fd", 16),
-    ("syscalls", "sys_exit_read", "ret", 16),
-];
+/// Where a program reads: category and name of a tracepoint, field, offset in bytes.
+pub(super) type Field = (&'static str, &'static str, &'static str, u32);
 
-/// Makes sure that this kernel's tracepoints have the fields where the programs read them.
-pub(super) fn check_layout() -> Result<(), AttachError> {
-    check(&LAYOUT)
-}
-
-/// The same for any fields.
-pub(super) fn check(layout: &[(&str, &str, &str, u32)]) -> Result<(), AttachError> {
+/// Makes sure that this kernel's tracepoints, which it may change, have the fields where the programs
+/// read them.
+pub(super) fn check(layout: &[Field]) -> Result<(), AttachError> {
     for &(category, name, field, expected) in layout {
         let format = PLACES.iter().find_map(|place| {
             let path = Path::new(place)

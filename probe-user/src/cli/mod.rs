@@ -19,7 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use probe_core::record::Role;
 
 use crate::{
-    attach::Attachment,
+    attach,
     discover::Target,
     settings::{Settings, SettingsError},
     telemetry,
@@ -70,9 +70,9 @@ struct Watching {
     /// and no other; may be given several times
     #[arg(long = "pid", value_name = "N")]
     pids: Vec<u32>,
-    /// How syscalls are seen [default: tracepoints, or as configured]
+    /// How sockets are seen [default: auto, or as configured]
     #[arg(long, value_enum, value_name = "HOW")]
-    hooks: Option<Attachment>,
+    hooks: Option<attach::Choice>,
     /// Path of libnvidia-ml.so
     #[arg(long, value_name = "PATH")]
     nvml_lib: Option<PathBuf>,
@@ -121,7 +121,7 @@ impl Watching {
             settings.listen = listen;
         }
         if let Some(hooks) = self.hooks {
-            settings.hooks.attachment = hooks;
+            settings.hooks.choice = hooks;
         }
         if let Some(library) = &self.nvml_lib {
             if !library.exists() {

@@ -131,13 +131,12 @@ impl Watch {
             metrics: Metrics::new(settings.limits),
             ..Shared::default()
         };
-        let attachment = settings.hooks.attachment;
         let hooks = !settings.library_hooks.is_empty();
         let traces = settings.traces.clone().filter(|_| self.tells);
         let exporter = traces.map(|traces| Exporter::new(traces, &shared.metrics));
         let exporter = exporter.transpose().context("traces")?;
         let mut agent = Agent::new(settings, shared.clone())?;
-        CostMetrics::hooks(shared.metrics.registry(), attachment).context("register metrics")?;
+        CostMetrics::hooks(shared.metrics.registry(), agent.tier()).context("register metrics")?;
         self.charge(&mut agent)?;
         if let Some(exporter) = &exporter {
             agent.trace_to(exporter.queue(), seed()?);

@@ -8,7 +8,7 @@ use probe_core::record::{
 
 use super::{Tracker, descriptors::Gone};
 use crate::{
-    attach::Attachment,
+    attach::Tier,
     discover::{Asked, SocketTable, ask_socket},
 };
 
@@ -16,7 +16,7 @@ impl Tracker {
     /// The kernel side saw a connection begin.
     pub(super) fn announced(&mut self, new: NewConnection, out: &mut impl FnMut(Record<'_>)) {
         match new.side {
-            Some(side) if self.attached.attachment != Attachment::Sockets => {
+            Some(side) if self.attached.tier != Tier::Sockets => {
                 let listener = new.listener;
                 let local = listener.and_then(|fd| self.listening_address(new.tgid, fd));
                 let NewConnection {
@@ -126,7 +126,7 @@ impl Tracker {
     /// that crashes has closed nothing.
     pub(super) fn closes_by_ending(&self, descriptor: Descriptor) -> bool {
         let mut ending = self.ending.keys();
-        self.attached.attachment == Attachment::Sockets
+        self.attached.tier == Tier::Sockets
             && ending.any(|tgid| self.files.get(tgid) == Some(&descriptor.files))
     }
 

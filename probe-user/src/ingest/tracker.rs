@@ -11,7 +11,7 @@ use super::{
     tcp::TcpReadings,
 };
 use crate::{
-    attach::{Attached, Attachment, Following, LibraryHooks},
+    attach::{Attached, Following, LibraryHooks, Tier},
     discover::{ModelFiles, Target},
 };
 
@@ -210,8 +210,7 @@ impl Tracker {
             KernelRecord::Gone { tgid, at } => self.forget_process(tgid, at, out),
             KernelRecord::Hooked { attachment, call } => self.hooked(attachment, call, out),
             // Sockets show themselves by their first bytes, however the process came by them.
-            KernelRecord::DescriptorsChanged { .. }
-                if self.attached.attachment == Attachment::Sockets => {}
+            KernelRecord::DescriptorsChanged { .. } if self.attached.tier == Tier::Sockets => {}
             KernelRecord::DescriptorsChanged { tgid } => {
                 self.compare_descriptors(tgid);
                 self.find_connections(tgid, out);
@@ -270,8 +269,7 @@ impl Tracker {
             let (processes, files) = (&self.processes, &self.files);
             self.tcp.read(processes, files, &self.descriptors, now, out);
         }
-        if self.attached.attachment == Attachment::Sockets && now.since(self.compared) >= COMPARE_NS
-        {
+        if self.attached.tier == Tier::Sockets && now.since(self.compared) >= COMPARE_NS {
             self.compared = now;
             self.look_for_closed_sockets();
         }

@@ -10,9 +10,9 @@ use probe_core::{
 use rustix::{system::uname, thread::CapabilitySet};
 use serde::Serialize;
 
-use super::{Capability, Discovery, State};
+use super::{Capability, Discovery, State, tiers::tiers};
 use crate::{
-    attach::{self, Attached, Attachment, Following, LibraryHooks, has_btf, has_object},
+    attach::{self, Attached, LibraryHooks, has_btf, has_object, kernel},
     export::{Endpoint, Guard},
     gpu,
     settings::Settings,
@@ -36,29 +36,23 @@ impl Check {
             stretch: Some(settings.stretch),
             ..settings.hooks
         };
-        let (hooks, scheduling) = hooks(all, settings.model_files.roots());
-        let mut check = Self {
-            capabilities: vec![
-                kernel(),
-                privileges().required(),
-                object().required(),
-                hooks.required(),
-                scheduling,
-                btf(settings.hooks.without_btf),
-                lockdown(),
-                pid_namespace(),
-                statistics(),
-                nvml(&settings.gpu),
-                late_joins(&settings.profile),
-                targets(settings),
-                endpoint(settings).required(),
-            ],
-        };
+        let mut capabilities = vec![linux(), privileges().required(), object().required()];
+        capabilities.extend(tiers(all, settings.model_files.roots()));
+        capabilities.extend([
+            btf(settings.hooks.without_btf),
+            lockdown(),
+            pid_namespace(),
+            statistics(),
+            nvml(&settings.gpu),
+            late_joins(&settings.profile),
+            targets(settings),
+            endpoint(settings).required(),
+        ]);
         // Only where some are configured: nothing is missing without.
         if !settings.library_hooks.is_empty() {
-            check.capabilities.push(library_hooks(settings));
+            capabilities.push(library_hooks(settings));
         }
-        check
+        Self { capabilities }
     }
 
     /// Whether voxprobe can watch, and nothing is broken.
@@ -92,11 +86,11 @@ impl fmt::Display for Check {
     }
 }
 
-fn kernel() -> Capability {
+fn linux() -> Capability {
     let system = uname();
     let release = system.release().to_string_lossy();
     let detail = format!("Linux {release} on {}", system.machine().to_string_lossy());
-    if at_least(&release, (5, 12)) {
+    if kernel::version(&release) >= (5, 12) {
         Capability::active("kernel", detail)
     } else {
         Capability::missing(
@@ -106,14 +100,6 @@ fn kernel() -> Capability {
             "use Linux 5.12 or newer",
         )
     }
-}
-
-/// Whether a release (`6.1.0-18-amd64`) is at least a version.
-fn at_least(release: &str, version: (u32, u32)) -> bool {
-    let mut numbers = release
-        .split(['.', '-'])
-        .map_while(|part| part.parse().ok());
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= version
 }
 
 fn privileges() -> Capability {
@@ -154,50 +140,6 @@ fn object() -> Capability {
         let detail = "this voxprobe was built without its eBPF programs";
         let remedy = "build it with `cargo xtask build`";
         Capability::missing("programs", State::Unavailable, detail, remedy)
-    }
-}
-
-/// The programs, and whether they follow scheduling too.
-fn hooks(settings: attach::Settings, roots: &[String]) -> (Capability, Capability) {
-    match Attached::attach(settings, log::LevelFilter::Off, roots) {
-        Ok((attached, _ring)) => {
-            let how = match settings.attachment {
-                Attachment::Tracepoints => "one tracepoint per socket syscall",
-                Attachment::Raw => "raw tracepoints on every syscall",
-                Attachment::Sockets => "tracepoints of sockets, no syscall",
-            };
-            let detail = format!("{how}; {} programs", attached.hooks().len());
-            let scheduling = scheduling(&attached.following);
-            (Capability::active("hooks", detail), scheduling)
-        }
-        Err(error) => {
-            let state = if error.permission {
-                State::Unavailable
-            } else {
-                State::Failed
-            };
-            let detail = "the other programs cannot be attached";
-            let scheduling =
-                Capability::missing("scheduling", State::Unavailable, detail, "see `hooks`");
-            let hooks = Capability::missing("hooks", state, error.what, error.remedy);
-            (hooks, scheduling)
-        }
-    }
-}
-
-/// Whether late frames can be explained by what threads did.
-fn scheduling(following: &Following) -> Capability {
-    let name = "scheduling";
-    match following {
-        Following::On(_) => Capability::active(name, "late frames can be explained"),
-        Following::Off => Capability::missing(name, State::Unavailable, "it is not tried", ""),
-        Following::Unavailable(reason) => Capability::missing(
-            name,
-            State::Unavailable,
-            reason,
-            "use Linux 5.19 or newer, or live with late frames explained only by text, model loads and \
-             PAUSE",
-        ),
     }
 }
 
@@ -388,22 +330,6 @@ fn endpoint(settings: &Settings) -> Capability {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn releases_are_compared_by_number() {
-        assert!(at_least("6.18.44-fc", (5, 12)));
-        assert!(at_least("5.12.0-rc1", (5, 12)));
-        assert!(!at_least("5.10.0-28-amd64", (5, 12)));
-        assert!(!at_least("nonsense", (5, 12)));
-    }
-
-    #[test]
-    fn kernel_that_does_not_tell_scheduling_is_no_finding_and_the_version_is_named() {
-        let refused = scheduling(&Following::Unavailable("no such argument".to_owned()));
-        assert_eq!(refused.state, State::Unavailable);
-        assert!(!refused.required && refused.remedy.is_some_and(|it| it.contains("5.19")));
-        assert_eq!(scheduling(&Following::On(1)).state, State::Active);
-    }
 
     #[test]
     fn missing_optional_part_is_no_finding() {

@@ -5,6 +5,7 @@ mod capability;
 mod check;
 pub mod diagnosis;
 mod discovery;
+mod tiers;
 
 pub use capability::{Capability, State};
 pub use check::Check;

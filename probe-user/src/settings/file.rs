@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{duration, hook::HookEntry};
 use crate::{
-    attach::Attachment,
+    attach,
     discover::{DEFAULT_WEIGHTS, Target, TargetError},
     export::otlp::Protocol,
     telemetry,
@@ -71,7 +71,7 @@ section! { Log {
     events_per_minute: u32 = telemetry::EVENTS_PER_MINUTE,
 } }
 section! { Hooks {
-    syscalls: Attachment = Attachment::Tracepoints,
+    syscalls: attach::Choice = attach::Choice::Auto,
     without_btf: bool = false,
 } }
 section! { Discovery {

@@ -122,7 +122,7 @@ impl Settings {
                 events_per_minute: file.log.events_per_minute,
             },
             hooks: attach::Settings {
-                attachment: file.hooks.syscalls,
+                choice: file.hooks.syscalls,
                 without_btf: file.hooks.without_btf,
                 stretch: file.diagnosis.enabled.then_some(file.diagnosis.stretch),
                 refused_records: 0,

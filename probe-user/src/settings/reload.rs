@@ -15,7 +15,7 @@ impl Settings {
             ("log.format", self.log.format != next.log.format),
             (
                 "hooks",
-                self.hooks.attachment != next.hooks.attachment
+                self.hooks.choice != next.hooks.choice
                     || self.hooks.without_btf != next.hooks.without_btf,
             ),
             (

@@ -19,16 +19,22 @@ const CONFORMANCE: [&str; 3] = ["kernel_side::", "processes::", "exact_counts::"
 /// The test of kernels on which calls may be missed.
 const COUNTED: [&str; 1] = ["losses::calls_that_were_not_seen_are_counted"];
 
-/// Kernels from which on the programs of tracepoints are preempted, and skipped while another thread of the
-/// same CPU is inside the same one (`trace_call_bpf_faultable` for those of syscalls).
-const SKIPS: &str = "from 7.2 on the kernel preempts programs of tracepoints and skips some: nothing \
-                     can be exact, every skip is counted";
+/// Kernels from which on the programs of syscall tracepoints are preempted, and skipped while another
+/// thread of the same CPU is inside the same one (`trace_call_bpf_faultable`).
+const SKIPS: &str = "from 7.2 on the kernel preempts programs of syscalls and skips some: nothing can \
+                     be exact, every skip is counted";
 
 /// What the agent says where the kernel has no `BPF_FETCH`.
 const TOO_OLD: &str = "use Linux 5.12 or newer";
 
 /// What it says where the kernel has no tracepoints of sockets.
 const NO_SOCKETS: &str = "use Linux 6.3 or newer";
+
+/// What it says where such a tracepoint's program may be skipped.
+const PREEMPTS: &str = "preempts the programs of tracepoints and skips some (from 7.2 on)";
+
+/// What it says of the way that it takes by itself.
+const TAKES: &str = "tracepoints, the first that works here";
 
 /// One way to see sockets on one kernel.
 #[derive(Debug)]
@@ -48,6 +54,8 @@ pub(super) enum Expected {
     Counted(&'static str),
     /// The agent does not start, and says this.
     Refused(&'static str),
+    /// `voxprobe check` says this of the way that it takes by itself.
+    Taken(&'static str),
 }
 
 const fn cell(kernel: Series, hooks: &'static str, expected: Expected) -> Cell {
@@ -59,22 +67,27 @@ const fn cell(kernel: Series, hooks: &'static str, expected: Expected) -> Cell {
 }
 
 /// The matrix.
-pub(super) const CELLS: [Cell; 15] = [
+pub(super) const CELLS: [Cell; 20] = [
     cell(Series::V5_10, "tracepoints", Expected::Refused(TOO_OLD)),
     cell(Series::V5_10, "raw", Expected::Refused(TOO_OLD)),
     cell(Series::V5_10, "sockets", Expected::Refused(TOO_OLD)),
+    cell(Series::V5_10, "auto", Expected::Refused(TOO_OLD)),
     cell(Series::V6_1, "tracepoints", Expected::Exact),
     cell(Series::V6_1, "raw", Expected::Exact),
     cell(Series::V6_1, "sockets", Expected::Refused(NO_SOCKETS)),
+    cell(Series::V6_1, "auto", Expected::Taken(TAKES)),
     cell(Series::V6_12, "tracepoints", Expected::Exact),
     cell(Series::V6_12, "raw", Expected::Exact),
     cell(Series::V6_12, "sockets", Expected::Exact),
+    cell(Series::V6_12, "auto", Expected::Taken(TAKES)),
     cell(Series::V6_18, "tracepoints", Expected::Exact),
     cell(Series::V6_18, "raw", Expected::Exact),
     cell(Series::V6_18, "sockets", Expected::Exact),
+    cell(Series::V6_18, "auto", Expected::Taken(TAKES)),
     cell(Series::V7_3, "tracepoints", Expected::Counted(SKIPS)),
     cell(Series::V7_3, "raw", Expected::Counted(SKIPS)),
-    cell(Series::V7_3, "sockets", Expected::Counted(SKIPS)),
+    cell(Series::V7_3, "sockets", Expected::Refused(PREEMPTS)),
+    cell(Series::V7_3, "auto", Expected::Taken(TAKES)),
 ];
 
 /// Kernels of the matrix, each once.
@@ -115,7 +128,9 @@ impl Cell {
         match self.expected {
             Expected::Exact => tests(&CONFORMANCE),
             Expected::Counted(_) => tests(&COUNTED),
-            Expected::Refused(_) => vec![AGENT, "check", "--hooks", self.hooks],
+            Expected::Refused(_) | Expected::Taken(_) => {
+                vec![AGENT, "check", "--hooks", self.hooks]
+            }
         }
     }
 
@@ -137,6 +152,13 @@ impl Cell {
                     Outcome::Refused(format!("by {}: {reason}", kernel.release))
                 } else {
                     Outcome::Broken(format!("not refused; see {}", folder.display()))
+                };
+            }
+            Expected::Taken(what) => {
+                return if end.output.contains(what) {
+                    Outcome::Taken(format!("{what}: {}", kernel.release))
+                } else {
+                    Outcome::Broken(format!("not `{what}`; see {}", folder.display()))
                 };
             }
         };
@@ -210,6 +232,16 @@ mod tests {
     }
 
     #[test]
+    fn way_that_is_taken_is_told() {
+        let expected = || Expected::Taken(TAKES);
+        let said = format!("hooks active {TAKES}; 8 programs");
+        let outcome = judged(expected(), Some(1), &said);
+        assert!(matches!(outcome, Outcome::Taken(_)), "{outcome}");
+        let outcome = judged(expected(), Some(0), "hooks active raw, the first");
+        assert!(matches!(outcome, Outcome::Broken(_)), "{outcome}");
+    }
+
+    #[test]
     fn every_kernel_is_in_the_matrix_once_for_each_way() {
         for series in series() {
             let ways: Vec<&str> = CELLS
@@ -217,7 +249,8 @@ mod tests {
                 .filter(|cell| cell.kernel == series)
                 .map(|cell| cell.hooks)
                 .collect();
-            assert_eq!(ways, ["tracepoints", "raw", "sockets"], "{}", series.name());
+            let name = series.name();
+            assert_eq!(ways, ["tracepoints", "raw", "sockets", "auto"], "{name}");
         }
     }
 }

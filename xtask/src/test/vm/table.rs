@@ -21,6 +21,8 @@ pub(super) enum Outcome {
     },
     /// The agent refused to run, as expected.
     Refused(String),
+    /// The agent chose by itself, as expected.
+    Taken(String),
     /// Cannot run here.
     Skipped(String),
     /// Something that is none of these.
@@ -43,6 +45,7 @@ impl fmt::Display for Outcome {
                 reason.map_or(Ok(()), |reason| write!(f, " ({reason})"))
             }
             Self::Refused(why) => write!(f, "refused as expected, {why}"),
+            Self::Taken(what) => write!(f, "takes {what}"),
             Self::Skipped(why) => write!(f, "skipped: {why}"),
             Self::Broken(why) => write!(f, "FAILED: {why}"),
         }
@@ -60,7 +63,7 @@ impl Table {
         self.rows.push((cell, outcome));
     }
 
-    /// All cells as one level. A refusal that was expected counts as one test.
+    /// All cells as one level. A refusal or a choice that was expected counts as one test.
     pub(super) fn row(&self, took: Duration) -> Row {
         let mut sum = Tally::default();
         for (cell, outcome) in &self.rows {
@@ -76,7 +79,7 @@ impl Table {
                     sum.skipped
                         .extend(skipped.map(|(test, why)| (named(test), why.clone())));
                 }
-                Outcome::Refused(_) => sum.passed += 1,
+                Outcome::Refused(_) | Outcome::Taken(_) => sum.passed += 1,
                 Outcome::Skipped(why) => {
                     // As a test that passes and says why it did nothing.
                     sum.passed += 1;

@@ -1,0 +1,134 @@
+//! The ways to see sockets, and which of them are tried.
+
+use std::fmt;
+
+use super::AttachError;
+
+/// One way to see sockets. What each costs is measured by `cargo xtask bench`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// No syscall: the kernel's own tracepoints where a socket has sent, received or gone (Linux 6.3 to
+    /// 7.1, with BTF). A process that does nothing with sockets pays nothing.
+    Sockets,
+    /// One tracepoint per syscall. A call that is not hooked runs no program, but pays for the
+    /// kernel's slower path while any syscall tracepoint is on: 70 ns on Linux 6.18; one that is
+    /// hooked pays 369 ns in a process that is not watched. Detaches in 1.7 s.
+    Tracepoints,
+    /// Two raw tracepoints that see every syscall of the host: 232 ns for each call that is not
+    /// hooked, 273 ns for one that is. No cheaper on a watched write. Detaches in 0.2 s.
+    Raw,
+}
+
+impl Tier {
+    /// All of them: the cheapest for processes that are not watched first.
+    pub const ALL: [Self; 3] = [Self::Sockets, Self::Tracepoints, Self::Raw];
+
+    /// Those that are taken without being named, in this order. Not sockets: what thousands of short
+    /// sessions in half a minute leave is not exact with them (`endurance` of the host tests).
+    pub const LADDER: [Self; 2] = [Self::Tracepoints, Self::Raw];
+
+    /// As the configuration has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sockets => "sockets",
+            Self::Tracepoints => "tracepoints",
+            Self::Raw => "raw",
+        }
+    }
+
+    /// What is hooked.
+    pub fn hooked(self) -> &'static str {
+        match self {
+            Self::Sockets => "tracepoints of sockets, no syscall",
+            Self::Tracepoints => "one tracepoint per socket syscall",
+            Self::Raw => "raw tracepoints on every syscall",
+        }
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Which way is asked for.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Deserialize,
+    serde::Serialize,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Choice {
+    /// The first that works here of tracepoints and raw
+    #[default]
+    Auto,
+    /// The kernel's tracepoints of sockets, and nothing else
+    Sockets,
+    /// One tracepoint per socket syscall, and nothing else
+    Tracepoints,
+    /// Two raw tracepoints on every syscall, and nothing else
+    Raw,
+}
+
+impl Choice {
+    /// What is tried, in this order.
+    pub fn tiers(self) -> &'static [Tier] {
+        match self {
+            Self::Auto => &Tier::LADDER,
+            Self::Sockets => &[Tier::Sockets],
+            Self::Tracepoints => &[Tier::Tracepoints],
+            Self::Raw => &[Tier::Raw],
+        }
+    }
+}
+
+impl From<Tier> for Choice {
+    fn from(tier: Tier) -> Self {
+        match tier {
+            Tier::Sockets => Self::Sockets,
+            Tier::Tracepoints => Self::Tracepoints,
+            Tier::Raw => Self::Raw,
+        }
+    }
+}
+
+/// A tier that was tried and cannot be had.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Which.
+    pub tier: Tier,
+    /// Why.
+    pub error: AttachError,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_named_is_tried_alone_and_auto_tries_the_ladder() {
+        for tier in Tier::ALL {
+            assert_eq!(Choice::from(tier).tiers(), [tier]);
+        }
+        assert_eq!(Choice::Auto.tiers(), Tier::LADDER);
+    }
+
+    #[test]
+    fn configuration_takes_each_tier_by_its_name() {
+        #[derive(serde::Deserialize)]
+        struct Key {
+            hooks: Choice,
+        }
+        for tier in Tier::ALL {
+            let key: Key = toml::from_str(&format!("hooks = \"{tier}\"")).unwrap();
+            assert_eq!(key.hooks, Choice::from(tier));
+        }
+    }
+}
