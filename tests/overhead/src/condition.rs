@@ -11,10 +11,16 @@ pub(crate) enum Condition {
     Tracepoints,
     /// voxprobe with two raw tracepoints.
     Raw,
+    /// voxprobe with tracepoints of sockets.
+    Sockets,
 }
 
 impl Condition {
-    pub(crate) const ALL: [Self; 3] = [Self::NoProbe, Self::Tracepoints, Self::Raw];
+    /// How many there are.
+    pub(crate) const COUNT: usize = 4;
+
+    pub(crate) const ALL: [Self; Self::COUNT] =
+        [Self::NoProbe, Self::Tracepoints, Self::Raw, Self::Sockets];
 
     /// Value of voxprobe's configuration key `hooks.syscalls`; `None` without voxprobe.
     pub(crate) fn attachment(self) -> Option<&'static str> {
@@ -22,18 +28,18 @@ impl Condition {
             Self::NoProbe => None,
             Self::Tracepoints => Some("tracepoints"),
             Self::Raw => Some("raw"),
+            Self::Sockets => Some("sockets"),
         }
     }
 
     /// The conditions of repetition `index`, each of them once. The order moves on by one with each
     /// repetition, so that none is always the first.
     pub(crate) fn order(index: usize) -> impl Iterator<Item = Self> {
-        let count = Self::ALL.len();
         Self::ALL
             .into_iter()
             .cycle()
-            .skip(index % count)
-            .take(count)
+            .skip(index % Self::COUNT)
+            .take(Self::COUNT)
     }
 }
 
@@ -48,11 +54,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_condition_is_first_in_every_third_repetition() {
-        let firsts: Vec<_> = (0..3)
+    fn each_condition_is_first_equally_often() {
+        let firsts: Vec<_> = (0..Condition::COUNT)
             .filter_map(|index| Condition::order(index).next())
             .collect();
         assert_eq!(firsts, Condition::ALL);
-        assert!((0..3).all(|index| Condition::order(index).count() == 3));
+        assert!(
+            (0..Condition::COUNT).all(|index| Condition::order(index).count() == Condition::COUNT)
+        );
     }
 }

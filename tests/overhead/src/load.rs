@@ -30,15 +30,16 @@ pub(crate) enum Watching {
     Nobody,
     /// voxprobe with this attachment.
     Probe(Condition),
-    /// voxprobe that diagnoses all the time (`diagnosis.enabled`).
+    /// voxprobe that diagnoses all the time (`diagnosis.enabled`), with the hooks that it takes by itself.
     Diagnosis,
 }
 
 impl Watching {
-    pub(crate) const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::Nobody,
         Self::Probe(Condition::Tracepoints),
         Self::Probe(Condition::Raw),
+        Self::Probe(Condition::Sockets),
         Self::Diagnosis,
     ];
 
@@ -59,9 +60,7 @@ impl Watching {
         match self {
             Self::Nobody => None,
             Self::Probe(condition) => condition.attachment().map(|attachment| (attachment, false)),
-            Self::Diagnosis => Condition::Tracepoints
-                .attachment()
-                .map(|attachment| (attachment, true)),
+            Self::Diagnosis => Some(("auto", true)),
         }
     }
 }

@@ -63,12 +63,14 @@ pub(crate) struct Probe {
 /// Everything measured.
 #[derive(Debug)]
 pub(crate) struct Figures {
-    /// Rounds of each repetition, in the order of [`Condition::ALL`].
-    pub(crate) repetitions: Vec<[Round; 3]>,
+    /// Conditions that this host refuses, with the agent's own words.
+    pub(crate) refused: Vec<(Condition, String)>,
+    /// Rounds of each repetition, in the order of [`Condition::ALL`]; `None` for a refused one.
+    pub(crate) repetitions: Vec<[Option<Round>; Condition::COUNT]>,
     /// Rounds that were measured again, because another agent ran beside them.
     pub(crate) disturbed: u32,
-    /// The worker with all its streams, in the order of [`Watching::ALL`], by turn.
-    pub(crate) loads: Vec<[Load; Watching::ALL.len()]>,
+    /// The worker with all its streams, in the order of [`Watching::ALL`], by turn; `None` as above.
+    pub(crate) loads: Vec<[Option<Load>; Watching::ALL.len()]>,
 }
 
 /// The measured processes.
@@ -96,36 +98,43 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         disturbed: 0,
         waited: Duration::ZERO,
     };
-    if let Some(reason) = bench.refusal()? {
+    let refused = bench.refused()?;
+    if let Some((_, reason)) = refused.first()
+        && refused.len() + 1 == Condition::COUNT
+    {
         println!("overhead: skipped: {reason}");
         return Ok(());
     }
+    let is_refused = |condition| refused.iter().any(|(one, _)| *one == condition);
     let mut repetitions = Vec::new();
     for index in 0..arguments.repetitions as usize {
-        let mut rounds = [None; 3];
-        for condition in Condition::order(index) {
+        let mut rounds = [None; Condition::COUNT];
+        for condition in Condition::order(index).filter(|condition| !is_refused(*condition)) {
             rounds[condition as usize] = Some(bench.undisturbed(condition)?);
         }
-        if let [Some(none), Some(tracepoints), Some(raw)] = rounds {
-            repetitions.push([none, tracepoints, raw]);
-        }
+        repetitions.push(rounds);
     }
-    let loads = bench.loads(&arguments.voicelab)?;
+    let loads = bench.loads(&arguments.voicelab, is_refused)?;
     let figures = Figures {
+        refused,
         repetitions,
         disturbed: bench.disturbed,
         loads,
     };
-    table::print(&machine::facts()?, &figures)
+    table::print(&machine::facts()?, &figures);
+    Ok(())
 }
 
 impl Bench {
-    /// Why this host does not let the probe in, if it does not.
-    fn refusal(&self) -> Result<Option<String>> {
-        Ok(match self.start(Condition::Tracepoints)? {
-            Some(Start::Refused(reason)) => Some(reason),
-            Some(Start::Ready(_)) | None => None,
-        })
+    /// The conditions that this host refuses, and why.
+    fn refused(&self) -> Result<Vec<(Condition, String)>> {
+        let mut refused = Vec::new();
+        for condition in Condition::ALL {
+            if let Some(Start::Refused(reason)) = self.start(condition)? {
+                refused.push((condition, reason));
+            }
+        }
+        Ok(refused)
     }
 
     fn start(&self, condition: Condition) -> Result<Option<Start>> {
@@ -217,19 +226,24 @@ impl Bench {
         round().context("measure at least once")
     }
 
-    fn loads(&mut self, voicelab: &Path) -> Result<Vec<[Load; Watching::ALL.len()]>> {
+    fn loads(
+        &mut self,
+        voicelab: &Path,
+        is_refused: impl Fn(Condition) -> bool,
+    ) -> Result<Vec<[Option<Load>; Watching::ALL.len()]>> {
         let mut loads = Vec::new();
         for turn in 0..ROUNDS {
             let mut measured = [None; Watching::ALL.len()];
             for watching in Watching::order(turn) {
+                if matches!(watching, Watching::Probe(condition) if is_refused(condition)) {
+                    continue;
+                }
                 self.wait_for_others()?;
                 let directory = self.directory.path();
                 let load = load::measure(&self.voxprobe, voicelab, directory, watching)?;
                 measured[watching.index()] = Some(load);
             }
-            if let [Some(none), Some(tracepoints), Some(raw), Some(diagnosis)] = measured {
-                loads.push([none, tracepoints, raw, diagnosis]);
-            }
+            loads.push(measured);
         }
         Ok(loads)
     }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-
 use crate::condition::Condition;
 use crate::load::{Load, STREAMS, Watching};
 use crate::measure::{Figures, Probe, Round};
@@ -25,7 +23,7 @@ const MIB: f64 = 1024.0 * 1024.0;
 
 /// Prints the figures. A ratio is that of a repetition's own rounds; its median and quartiles are
 /// over the repetitions.
-pub(crate) fn print(machine: &str, figures: &Figures) -> Result<()> {
+pub(crate) fn print(machine: &str, figures: &Figures) {
     println!("{machine}");
     println!(
         "{} repetitions, conditions in turn; median (quartiles). {} rounds measured again: another \
@@ -39,7 +37,8 @@ pub(crate) fn print(machine: &str, figures: &Figures) -> Result<()> {
     );
     for (name, value) in SUBJECTS {
         for condition in Condition::ALL {
-            let line = line(figures, condition, value).context("have a repetition")?;
+            let line = line(figures, condition, value);
+            let line = line.unwrap_or_else(|| format!("{:>24}", "refused"));
             println!("{name:<23} {condition:<12} {line}");
         }
     }
@@ -48,7 +47,7 @@ pub(crate) fn print(machine: &str, figures: &Figures) -> Result<()> {
         let probes: Vec<Probe> = figures
             .repetitions
             .iter()
-            .filter_map(|rounds| rounds[condition as usize].probe)
+            .filter_map(|rounds| rounds[condition as usize]?.probe)
             .collect();
         let seconds = |duration: fn(&Probe) -> Duration| {
             spread(
@@ -72,22 +71,26 @@ pub(crate) fn print(machine: &str, figures: &Figures) -> Result<()> {
     println!();
     println!("{STREAMS} paced streams, medians of each turn; CPU in percent of one:");
     for watching in Watching::ALL {
-        println!(
-            "{watching:<12} {}",
-            load(figures, watching).context("have a turn")?
-        );
+        let load = load(figures, watching).unwrap_or_else(|| "refused".to_owned());
+        println!("{watching:<12} {load}");
     }
-    Ok(())
+    for (condition, reason) in &figures.refused {
+        println!("\n{condition} is refused here: {reason}");
+    }
 }
 
 fn line(figures: &Figures, condition: Condition, value: Value) -> Option<String> {
-    let over = |figure: &dyn Fn(&[Round; 3]) -> f64| {
-        spread(&figures.repetitions.iter().map(figure).collect::<Vec<_>>())
+    let over = |figure: &dyn Fn(f64, f64) -> f64| {
+        let repetitions = figures.repetitions.iter();
+        let times = repetitions.filter_map(|rounds| {
+            let of = |condition: Condition| rounds[condition as usize].as_ref().map(value);
+            Some(figure(of(condition)?, of(Condition::NoProbe)?))
+        });
+        spread(&times.collect::<Vec<_>>())
     };
-    let of = |rounds: &[Round; 3], condition: Condition| value(&rounds[condition as usize]);
-    let time = over(&|rounds| of(rounds, condition))?;
-    let added = over(&|rounds| of(rounds, condition) - of(rounds, Condition::NoProbe))?;
-    let ratio = over(&|rounds| of(rounds, condition) / of(rounds, Condition::NoProbe))?;
+    let time = over(&|time, _| time)?;
+    let added = over(&|time, none| time - none)?;
+    let ratio = over(&|time, none| time / none)?;
     let time = shown(time, 0);
     if condition == Condition::NoProbe {
         return Some(format!("{time:>24}"));
@@ -105,7 +108,7 @@ fn load(figures: &Figures, watching: Watching) -> Option<String> {
     let median = |figure: &dyn Fn(&Load, &Load) -> Option<f64>| {
         let turns = figures.loads.iter();
         let figures: Vec<f64> = turns
-            .filter_map(|turn| figure(turn.get(index)?, turn.first()?))
+            .filter_map(|turn| figure(turn.get(index)?.as_ref()?, turn.first()?.as_ref()?))
             .collect();
         Some(spread(&figures)?.median)
     };
@@ -120,9 +123,9 @@ fn load(figures: &Figures, watching: Watching) -> Option<String> {
         median(&|load, none| Some(percent(load.worker, load) / percent(none.worker, none)))?;
     let resident = median(&|load, _| Some(load.agent?.resident as f64 / MIB))?;
     let records = median(&|load, _| Some(load.agent?.records / load.window.as_secs_f64()))?;
-    let turns = figures.loads.iter().filter_map(|turn| turn.get(index));
+    let turns = figures.loads.iter();
     let lost: f64 = turns
-        .filter_map(|load| load.agent)
+        .filter_map(|turn| turn.get(index)?.as_ref()?.agent)
         .map(|agent| agent.lost)
         .sum();
     Some(format!(
@@ -144,7 +147,7 @@ fn shown(spread: Spread, decimals: usize) -> String {
 mod tests {
     use super::*;
 
-    fn figures(repetitions: &[[f64; 3]]) -> Figures {
+    fn figures(repetitions: &[[f64; Condition::COUNT]]) -> Figures {
         let round = |time: f64| Round {
             watched_write: time,
             unwatched_write: 0.0,
@@ -153,7 +156,11 @@ mod tests {
             probe: None,
         };
         Figures {
-            repetitions: repetitions.iter().map(|times| times.map(round)).collect(),
+            repetitions: repetitions
+                .iter()
+                .map(|times| times.map(|time| Some(round(time))))
+                .collect(),
+            refused: Vec::new(),
             disturbed: 0,
             loads: Vec::new(),
         }
@@ -162,7 +169,7 @@ mod tests {
     #[test]
     fn ratio_is_of_rounds_of_the_same_repetition() {
         // The machine was twice as slow in the second repetition; the probe's ratio is the same.
-        let figures = figures(&[[100.0, 150.0, 120.0], [200.0, 300.0, 240.0]]);
+        let figures = figures(&[[100.0, 150.0, 120.0, 101.0], [200.0, 300.0, 240.0, 202.0]]);
         let line = line(&figures, Condition::Tracepoints, |round| {
             round.watched_write
         });
@@ -170,8 +177,19 @@ mod tests {
     }
 
     #[test]
+    fn condition_that_is_refused_has_no_line() {
+        let mut figures = figures(&[[100.0, 150.0, 120.0, 101.0]]);
+        for rounds in &mut figures.repetitions {
+            rounds[Condition::Sockets as usize] = None;
+        }
+        let value: Value = |round| round.watched_write;
+        assert_eq!(line(&figures, Condition::Sockets, value), None);
+        assert!(line(&figures, Condition::Raw, value).is_some());
+    }
+
+    #[test]
     fn no_probe_is_not_compared_with_itself() {
-        let figures = figures(&[[100.0, 150.0, 120.0]]);
+        let figures = figures(&[[100.0, 150.0, 120.0, 101.0]]);
         let line = line(&figures, Condition::NoProbe, |round| round.watched_write);
         assert_eq!(
             line.map(|line| line.trim().to_owned()),
