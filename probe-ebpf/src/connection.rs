@@ -59,7 +59,7 @@ fn start(files: u32, fd: i32) -> Option<u64> {
     if CONNECTIONS
         .insert(
             connection,
-            Connection { offset: [0; 2] },
+            Connection::default(),
             u64::from(BPF_ANY),
         )
         .is_err()

@@ -114,9 +114,11 @@ pub struct FdEntry {
 pub struct Connection {
     /// Bytes moved so far by direction (see [`crate::direction`]), counted at the calls' return.
     pub offset: [u64; 2],
+    /// One more than the offset at which a send was last told to have found no room; 0 before.
+    pub refused: u64,
 }
 
 const _: () = assert!(size_of::<Process>() == 8);
 const _: () = assert!(size_of::<FdKey>() == 8);
 const _: () = assert!(size_of::<FdEntry>() == 8);
-const _: () = assert!(size_of::<Connection>() == 16);
+const _: () = assert!(size_of::<Connection>() == 24);

@@ -69,13 +69,15 @@ pub fn sched_waking(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// The current thread's send found no room in a watched socket.
+/// The current thread's send found no room in a watched socket; whether the thread is followed.
 #[inline(always)]
-pub fn send_refused() {
+pub fn send_refused() -> bool {
     // SAFETY: no argument, no side effect; the address is not followed.
     let task = unsafe { bpf_get_current_task() };
-    if let Some(thread) = SCHED_THREADS.get_ptr_mut(task) {
-        // SAFETY: only this thread writes the field; no argument, no side effect.
-        unsafe { (*thread).record.refused_ns = bpf_ktime_get_ns() }
-    }
+    let Some(thread) = SCHED_THREADS.get_ptr_mut(task) else {
+        return false;
+    };
+    // SAFETY: only this thread writes the field; no argument, no side effect.
+    unsafe { (*thread).record.refused_ns = bpf_ktime_get_ns() }
+    true
 }

@@ -105,7 +105,7 @@ impl Tracker {
     ) {
         self.found += 1;
         let connection = ConnectionId(USER_CONNECTION | self.found);
-        let state = ConnectionValue(Connection { offset: [0; 2] });
+        let state = ConnectionValue(Connection::default());
         let connections = &mut self.attached.maps.connections;
         if connections.insert(connection.0, state, NO_EXIST).is_err() {
             return;

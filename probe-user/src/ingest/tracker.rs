@@ -139,6 +139,11 @@ impl Tracker {
                     });
                 }
             }
+            KernelRecord::Refused { connection, at } => {
+                if self.descriptors.knows(connection) {
+                    out(Record::Refused { connection, at });
+                }
+            }
             KernelRecord::Failed {
                 connection,
                 errno,

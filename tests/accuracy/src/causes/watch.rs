@@ -14,7 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
 use super::fault::{Fault, Prepared};
-use super::network::HERE;
+use super::network::{HERE, Namespace};
 
 /// How long the agent may take to load its programs and find the worker, and to end.
 const START: Duration = Duration::from_secs(30);
@@ -66,6 +66,7 @@ pub(crate) struct Watch {
     _client: Client,
     _worker: Server,
     prepared: Prepared,
+    _namespace: Option<Namespace>,
     _lab: Lab,
 }
 
@@ -75,7 +76,14 @@ impl Watch {
         let faults = lab.path("faults");
         let socket = faults.to_string_lossy();
         let arguments = ["--load-ms", "20", "--fault-socket", &socket];
-        let worker = Server::start(&lab, setting.worker, &arguments)?;
+        let namespace = match fault.has_small_buffers {
+            true => Some(Namespace::of_small_buffers()?),
+            false => None,
+        };
+        let worker = match &namespace {
+            Some(own) => Server::in_namespace(&lab, &own.name, setting.worker, &arguments)?,
+            None => Server::start(&lab, setting.worker, &arguments)?,
+        };
         let mut subject = Subject {
             pid: worker.pid(),
             client: 0,
@@ -88,9 +96,12 @@ impl Watch {
         // After the agent: of a call that is older than it, nobody knows the method.
         let streams = setting.streams.to_string();
         let arguments = [&fault.client.concat()[..], &["--sessions", &streams]].concat();
-        let client = match &prepared {
-            Prepared::Network(path) => {
-                Client::in_namespace(&lab, &path.namespace, HERE, &worker, &arguments)
+        let client = match (&namespace, &prepared) {
+            (Some(own), _) => {
+                Client::in_namespace(&lab, &own.name, "localhost", &worker, &arguments)
+            }
+            (None, Prepared::Network(path)) => {
+                Client::in_namespace(&lab, &path.there.name, HERE, &worker, &arguments)
             }
             _ => Client::tonic(&lab, &worker, &arguments),
         };
@@ -105,6 +116,7 @@ impl Watch {
             _client: client,
             _worker: worker,
             prepared,
+            _namespace: namespace,
             _lab: lab,
         })
     }
@@ -142,6 +154,9 @@ fn agent(lab: &Lab, fault: &Fault, subject: &Subject, report: &Path) -> Process 
         .arg(config)
         .arg("-o")
         .arg(report);
+    if lab.is_kept() {
+        command.arg("--record").arg(lab.path("diagnosis.vxcap"));
+    }
     if let Some(gpu) = fault.gpu {
         let scenario = format!(
             "driver = \"550.54.15\"\n[[gpu]]\nuuid = \"GPU-0\"\nname = \"NVIDIA A100-SXM4-80GB\"\n{gpu}\

@@ -110,6 +110,25 @@ fn lock_of_a_thread_that_waits_for_a_disk_blames_the_disk() {
 }
 
 #[test]
+fn lock_of_a_thread_that_gets_no_cpu_blames_what_ran_instead() {
+    let mut story = Story::new();
+    story.tell(timed(HELPER, 0.0, START + 5.0, START + 5.0));
+    story.tell(Sched {
+        left: Left::Runnable,
+        wait: Wait::User,
+        runner: Some((thread(Tgid(99), 99, "hog"), 90_000_000)),
+        ..wait(HELPER, START + 8.0, START + 8.0, START + 99.0)
+    });
+    story.tell(Sched {
+        wait: Wait::Futex,
+        waker: Some(thread(WORKER, HELPER, "holder")),
+        waker_in: Wait::Futex,
+        ..wait(SENDER, START + 0.2, START + 100.0, START + 100.1)
+    });
+    story.assert(Story::frame(START + 100.3), Cause::CpuContention);
+}
+
+#[test]
 fn lock_that_was_another_threads_before_blames_what_held_that_one() {
     const FIRST: u32 = 13;
     let mut story = Story::new();
@@ -325,6 +344,41 @@ fn interrupted_frame_blames_the_receiver_whichever_thread_ends_it() {
 }
 
 #[test]
+fn refused_send_blames_the_receiver_until_something_is_sent() {
+    let refused = |from: f64| {
+        let mut story = Story::new();
+        // Its threads go on with what they have to do: other streams' timers.
+        for turn in 0..5 {
+            let from = START + 0.2 + f64::from(turn) * 24.0;
+            story.tell(timed(SENDER, from, from + 23.0, from + 23.0));
+        }
+        story.send(at(START - 200.0));
+        story.diagnosis.handle_refused(ConnectionId(1), at(from));
+        story
+    };
+    let late = Story::frame(START + 120.3);
+    let finding = refused(START + 1.0).assert(late.clone(), Cause::SocketBackpressure);
+    assert_eq!(finding.verdict.blocked.socket_ns, 100_300_000, "since due");
+    // The socket had room again for most of the time, or the record came after what was sent since.
+    let mut story = refused(START - 100.0);
+    story.send(at(START + 30.0));
+    story.assert(late.clone(), Cause::OwnTimer);
+    let mut story = refused(START - 300.0);
+    story.assert(late, Cause::OwnTimer);
+}
+
+#[test]
+fn socket_that_is_full_in_two_ways_at_once_is_full_once() {
+    let mut story = blocked(None, START + 60.0, START + 119.5, Limit::Socket);
+    story.send(at(START - 10.0));
+    story
+        .diagnosis
+        .handle_refused(ConnectionId(1), at(START + 60.0));
+    let finding = story.assert(Story::frame(START + 120.3), Cause::SocketBackpressure);
+    assert_eq!(finding.verdict.blocked.socket_ns, 60_300_000);
+}
+
+#[test]
 fn window_that_a_kept_thread_did_not_read_of_blames_what_kept_it() {
     let mut story = Story::new();
     story.tell(contended());
@@ -475,6 +529,27 @@ fn driver_wait_is_the_gpus_where_nvml_says_why() {
         let mut story = Story::new();
         story.diagnosis.handle_gpus(&sample);
         story.tell(blocked());
+        story.assert(Story::frame(START + 90.1), cause);
+    }
+}
+
+#[test]
+fn error_of_the_gpu_within_the_interval_is_the_cause() {
+    let sample = |ms: f64, errors: u64| {
+        let mut sample = gpu(0x40, 70);
+        sample.at = at(START + ms);
+        sample.gpus[0].xids = [(31, errors)].into();
+        sample
+    };
+    // Errors from before the agent's first look may be old.
+    for (before, now, cause) in [(0, 1, Cause::GpuError), (1, 1, Cause::Unexplained)] {
+        let mut story = Story::new();
+        story.diagnosis.handle_gpus(&sample(-10.0, before));
+        story.diagnosis.handle_gpus(&sample(50.0, now));
+        story.tell(Sched {
+            wait: Wait::Ioctl,
+            ..wait(SENDER, START + 0.2, START + 90.0, START + 90.0)
+        });
         story.assert(Story::frame(START + 90.1), cause);
     }
 }
