@@ -46,7 +46,8 @@ pub fn sched_switch(ctx: RawTracePointContext) -> i32 {
     if tgid != 0 && PROCESSES.get_ptr(tgid).is_some() {
         let (preempted, prev, state): (u64, u64, u64) = (ctx.arg(0), ctx.arg(1), ctx.arg(3));
         if state & TASK_DEAD == 0 {
-            thread::left(prev, current, preempted != 0, state, since, now);
+            let manner = (preempted != 0, state);
+            thread::left(prev, current, manner, (cpu, since), now);
         } else {
             // Absent when it never left a CPU while its process was watched.
             let _absent = SCHED_THREADS.remove(prev);
