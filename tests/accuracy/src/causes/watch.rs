@@ -76,9 +76,10 @@ impl Watch {
         let faults = lab.path("faults");
         let socket = faults.to_string_lossy();
         let arguments = ["--load-ms", "20", "--fault-socket", &socket];
-        let namespace = match fault.has_small_buffers {
-            true => Some(Namespace::of_small_buffers()?),
-            false => None,
+        let namespace = if fault.has_small_buffers {
+            Some(Namespace::of_small_buffers()?)
+        } else {
+            None
         };
         let worker = match &namespace {
             Some(own) => Server::in_namespace(&lab, &own.name, setting.worker, &arguments)?,
