@@ -15,6 +15,7 @@ pub mod exposition;
 pub mod garbage;
 pub mod http2;
 pub mod lab;
+pub mod namespace;
 pub mod orchestra;
 pub mod peer;
 pub mod picture;

@@ -1,5 +1,5 @@
 //! Tools of other projects that host and config tests compare with or run: bpftool, Prometheus,
-//! Alertmanager, Redis, Podman, a browser and a terminal.
+//! Alertmanager, Redis, networks, Podman, a browser and a terminal.
 
 use std::env;
 use std::ffi::OsStr;
@@ -27,7 +27,7 @@ struct Tool {
     reads: &'static [&'static str],
 }
 
-const TOOLS: [Tool; 10] = [
+const TOOLS: [Tool; 12] = [
     Tool {
         name: "bpftool",
         package: "bpftool",
@@ -72,6 +72,19 @@ const TOOLS: [Tool; 10] = [
     Tool {
         name: "chromium",
         package: "chromium",
+        unpacked: None,
+        reads: &[],
+    },
+    // Networks of their own, slow and lossy ones.
+    Tool {
+        name: "ip",
+        package: "iproute2",
+        unpacked: None,
+        reads: &[],
+    },
+    Tool {
+        name: "iptables",
+        package: "iptables",
         unpacked: None,
         reads: &[],
     },

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use probe_tests::namespace::Namespace;
 use probe_tests::skip::skip;
 
 /// Everything that a port sends over loopback is thrown away; no more when dropped.
@@ -35,52 +36,6 @@ impl Lossy {
 impl Drop for Lossy {
     fn drop(&mut self) {
         self.rule("-D");
-    }
-}
-
-/// A network namespace; gone when dropped.
-#[derive(Debug)]
-pub(crate) struct Namespace {
-    pub(crate) name: String,
-}
-
-/// Least, first and largest buffers of a namespace's sockets, bytes: less than half a second of one
-/// stream's speech. Source: Documentation/networking/ip-sysctl.rst, `tcp_rmem` and `tcp_wmem`.
-const SMALL_BUFFERS: [&str; 2] = [
-    "net.ipv4.tcp_rmem=4096 16384 16384",
-    "net.ipv4.tcp_wmem=4096 16384 16384",
-];
-
-impl Namespace {
-    /// `None` where there cannot be one, which is said.
-    fn new() -> Option<Self> {
-        let name = format!("voxprobe-{}", std::process::id());
-        if !run(&format!("ip netns add {name}")) {
-            skip("no network namespace can be made");
-            return None;
-        }
-        Some(Self { name })
-    }
-
-    /// One for a worker with its client, whose sockets are full soon after nobody reads them.
-    pub(crate) fn of_small_buffers() -> Option<Self> {
-        let namespace = Self::new()?;
-        let name = &namespace.name;
-        // Packets as large as loopback's would not fit into the buffers.
-        let mut made = run(&format!("ip -n {name} link set lo mtu 1500 up"));
-        for buffer in SMALL_BUFFERS {
-            let mut command = Command::new("ip");
-            command.args(["netns", "exec", name, "sysctl", "-qw", buffer]);
-            made &= command.status().is_ok_and(|status| status.success());
-        }
-        assert!(made, "a namespace's own settings can be set");
-        Some(namespace)
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        run(&format!("ip netns delete {}", self.name));
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use probe_tests::artifacts;
 use probe_tests::lab::Lab;
+use probe_tests::namespace::Namespace;
 use probe_tests::peer::{Client, Kind, Server};
 use probe_tests::process::{Process, eventually};
 use rustix::process::Signal;
@@ -14,7 +15,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
 use super::fault::{Fault, Prepared};
-use super::network::{HERE, Namespace};
+use super::network::HERE;
 
 /// How long the agent may take to load its programs and find the worker, and to end.
 const START: Duration = Duration::from_secs(30);
