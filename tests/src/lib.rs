@@ -8,6 +8,7 @@
 
 pub mod account;
 pub mod artifacts;
+pub mod authority;
 pub mod capture;
 pub mod collector;
 pub mod compression;

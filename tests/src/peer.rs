@@ -67,7 +67,8 @@ impl Server {
         Some(Self::launch(lab, command, arguments))
     }
 
-    fn launch(lab: &Lab, mut command: Command, arguments: &[&str]) -> Self {
+    /// Starts a command line that takes a worker's arguments.
+    pub fn launch(lab: &Lab, mut command: Command, arguments: &[&str]) -> Self {
         let truth = lab.fresh("server.jsonl");
         command.args(["--port", "0", "--truth"]).arg(&truth);
         let process = Process::start(command.args(arguments), &lab.fresh("server.err"));

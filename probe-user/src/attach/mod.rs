@@ -7,6 +7,7 @@
 mod error;
 mod hooks;
 mod links;
+mod paranoia;
 mod programs;
 mod sched;
 mod syscalls;

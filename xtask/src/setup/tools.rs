@@ -27,7 +27,7 @@ struct Tool {
     reads: &'static [&'static str],
 }
 
-const TOOLS: [Tool; 12] = [
+const TOOLS: [Tool; 14] = [
     Tool {
         name: "bpftool",
         package: "bpftool",
@@ -75,7 +75,7 @@ const TOOLS: [Tool; 12] = [
         unpacked: None,
         reads: &[],
     },
-    // Networks of their own, slow and lossy ones.
+    // Networks of their own, slow and lossy ones, and those of pods.
     Tool {
         name: "ip",
         package: "iproute2",
@@ -104,6 +104,19 @@ const TOOLS: [Tool; 12] = [
     Tool {
         name: "runc",
         package: "runc",
+        unpacked: None,
+        reads: &[],
+    },
+    // What Podman needs for a pod: its first process, and its network (with iptables).
+    Tool {
+        name: "catatonit",
+        package: "catatonit",
+        unpacked: None,
+        reads: &[],
+    },
+    Tool {
+        name: "netavark",
+        package: "netavark",
         unpacked: None,
         reads: &[],
     },
@@ -229,11 +242,14 @@ fn place(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).with_context(|| format!("move {}", from.display()))
 }
 
-/// An installed program. System tools are often outside of an ordinary user's `PATH`.
+/// An installed program. System tools are often outside of an ordinary user's `PATH`, and Podman's helpers in a
+/// folder of their own.
 pub(crate) fn find(workspace: &Workspace, name: &str) -> Option<PathBuf> {
     let path = workspace.search_path();
     env::split_paths(&path)
-        .chain(env::split_paths(OsStr::new("/usr/sbin:/sbin")))
+        .chain(env::split_paths(OsStr::new(
+            "/usr/sbin:/sbin:/usr/lib/podman",
+        )))
         .map(|directory| directory.join(name))
         .find(|path| path.is_file())
 }
