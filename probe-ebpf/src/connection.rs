@@ -57,14 +57,7 @@ pub fn attach(files: u32, fd: i32, connection: u64) -> bool {
 pub fn start(files: u32, fd: i32) -> Option<u64> {
     let connection = new_id()?;
     if CONNECTIONS
-        .insert(
-            connection,
-            Connection {
-                offset: [0; 2],
-                socket: 0,
-            },
-            u64::from(BPF_ANY),
-        )
+        .insert(connection, Connection::default(), u64::from(BPF_ANY))
         .is_err()
     {
         count_loss(loss::MAP_FULL);

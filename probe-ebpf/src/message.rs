@@ -2,11 +2,12 @@
 
 use aya_ebpf::{EbpfContext, helpers::bpf_probe_read_user};
 use aya_log_ebpf::debug;
-use probe_abi::{call, direction, kind};
+use probe_abi::{EndRecord, call, direction, kind};
 
 use crate::{
     buffers::{UserMessage, source},
     descriptor,
+    emit::{control, header},
     maps::CONNECTIONS,
     payload::capture,
     sched,
@@ -64,7 +65,9 @@ pub fn transferred<C: EbpfContext>(ctx: &C, pending: &Call, result: i64) {
         direction::RECEIVED
     };
     if result == EAGAIN && direction == direction::SENT {
-        sched::send_refused();
+        if sched::send_refused() {
+            refused(pending.connection);
+        }
         return;
     }
     if kind == call::RECVMSG {
@@ -107,6 +110,30 @@ pub fn transferred<C: EbpfContext>(ctx: &C, pending: &Call, result: i64) {
 fn wanted(message: u64) -> u64 {
     // SAFETY: a failing read says 0: then the end of the stream shows at the next receive.
     unsafe { bpf_probe_read_user(message as *const UserMessage).map_or(0, |m| m.iov_count) }
+}
+
+/// A send found no room. The next ones do neither, until one does: that is told once.
+#[inline(always)]
+fn refused(connection: u64) {
+    let Some(state) = CONNECTIONS.get_ptr_mut(connection) else {
+        return;
+    };
+    let index = usize::from(direction::SENT);
+    // SAFETY: the value lives as long as the program runs. Two threads at once tell it twice.
+    let offset = unsafe { (*state).offset[index] };
+    // SAFETY: as above.
+    if unsafe { (*state).refused } == offset + 1 {
+        return;
+    }
+    // SAFETY: as above.
+    unsafe { (*state).refused = offset + 1 }
+    control(&EndRecord {
+        header: header::<EndRecord>(kind::REFUSED),
+        connection,
+        offset,
+        direction: direction::SENT,
+        ..EndRecord::default()
+    });
 }
 
 /// Takes the next `length` bytes of a stream; `None` when the connection is unknown.

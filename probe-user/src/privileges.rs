@@ -17,8 +17,9 @@ const NEEDED: CapabilitySet = CapabilitySet::BPF
     .union(CapabilitySet::CHECKPOINT_RESTORE);
 
 /// Gives up every other capability, for this thread and those that it starts from now on, and the way to
-/// get them back by executing a program. With `hooks`, libraries are hooked as they are loaded: a uprobe
-/// needs `SYS_ADMIN` (seen on Linux 6.18: `perf_event_open` refuses it to PERFMON alone).
+/// get them back by executing a program. With `hooks`, libraries are hooked as they are loaded:
+/// `perf_event_open` refuses a uprobe without `SYS_ADMIN` from Linux 6.16 on, and in stable releases since
+/// July 2025 ("perf: Revert to requiring `CAP_SYS_ADMIN` for uprobes"); before, PERFMON was enough.
 ///
 /// # Errors
 /// When the kernel refuses: what was not given up stays.

@@ -20,3 +20,4 @@ mod promtool;
 mod readme;
 mod rules;
 mod runbooks;
+mod walk;

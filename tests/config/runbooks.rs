@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
+use probe_core::diagnose::RULES;
 use probe_tests::artifacts;
 
 use super::expressions::parts;
@@ -116,4 +117,63 @@ fn every_voxprobe_command_of_a_runbook_exists() {
         }
     }
     assert!(commands > 0, "no runbook names a command");
+}
+
+/// Causes in the first column of the tables below a heading.
+fn causes_below<'a>(text: &'a str, heading: &str) -> BTreeSet<&'a str> {
+    let (_, below) = text.split_once(heading).expect("the heading");
+    let section = below.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let columns = rows.filter_map(|row| row.split('|').nth(1));
+    // A row may be about two.
+    columns
+        .flat_map(|column| column.split(", "))
+        .map(|name| name.trim().trim_matches('`'))
+        .collect()
+}
+
+#[test]
+fn every_cause_of_a_late_frame_is_explained_wherever_causes_are() {
+    let all: BTreeSet<_> = RULES.iter().map(|rule| rule.label).collect();
+    let read = |path: &str| fs::read_to_string(config().join(path)).expect(path);
+    let runbook = read("runbooks/AudioUnderruns.md");
+    assert_eq!(causes_below(&runbook, "\n## By cause\n"), all);
+
+    let readme = read("../README.md");
+    let section = causes_below(&readme, "\n## Why a frame was late\n");
+    let told = readme.contains("`unexplained`") && readme.contains("`unknown` where evidence");
+    let named = RULES.iter().filter(|rule| rule.cause.is_named());
+    for rule in named {
+        assert!(section.contains(rule.label), "README: {}", rule.label);
+    }
+    assert!(told, "README: what is no cause");
+
+    // As the agent's own report words it.
+    let dashboard = read("grafana/dashboards/why-late.json");
+    for rule in &RULES {
+        let row = format!("| `{}` | {} |", rule.label, rule.title);
+        assert!(dashboard.contains(&row), "{row}");
+    }
+    let schema: serde_json::Value =
+        serde_json::from_str(&read("diagnosis.schema.json")).expect("JSON");
+    let listed: BTreeSet<_> = schema["$defs"]["cause"]["enum"]
+        .as_array()
+        .expect("causes")
+        .iter()
+        .filter_map(serde_json::Value::as_str)
+        .collect();
+    assert_eq!(listed, all);
+}
+
+#[test]
+fn runbooks_on_what_listeners_hear_start_from_a_diagnosis() {
+    for (name, text) in runbooks() {
+        let (_, look) = text.split_once("\n## First look\n").expect("a first look");
+        let look = look.split("\n## ").next().expect("its text");
+        let diagnosed = code(look, "sh")
+            .iter()
+            .any(|line| line.contains("voxprobe diagnose"));
+        let heard = ["AudioUnderruns", "HighFrameJitter"].contains(&name.as_str());
+        assert!(diagnosed || !heard, "{name}: no diagnosis");
+    }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use probe_tests::artifacts;
 use probe_tests::lab::Lab;
-use probe_tests::peer::{Client, Server};
+use probe_tests::namespace::Namespace;
+use probe_tests::peer::{Client, Kind, Server};
 use probe_tests::process::{Process, eventually};
 use probe_tests::skip::{skip, unprivileged};
 use rustix::process::{Pid, Signal, kill_process};
@@ -33,14 +34,24 @@ const FAULT: Duration = Duration::from_millis(350);
 /// The least by which the fault's frame must be late, milliseconds.
 const LATE_MS: f64 = 150.0;
 
-/// What the client has spoken: 18 s, sent at once, so that no text comes late.
-const TEXT: [&str; 4] = ["--text-length", "300", "--chunk-length", "300"];
+/// What the client has spoken: 18 s, sent at once, so that no text comes late, and with HTTP/2 windows
+/// that are not used up.
+const TEXT: [&str; 6] = [
+    "--text-length",
+    "300",
+    "--chunk-length",
+    "300",
+    "--window-bytes",
+    "67108864",
+];
 
 /// A worker that speaks, and what can be done to it.
 struct Scene {
     lab: Lab,
     worker: Server,
     capture: PathBuf,
+    /// Where worker and client are, if not on this host's network.
+    namespace: Option<Namespace>,
 }
 
 impl Scene {
@@ -53,6 +64,29 @@ impl Scene {
             capture: lab.path("diagnosis.vxcap"),
             lab,
             worker,
+            namespace: None,
+        }
+    }
+
+    /// One whose sockets are full soon after nobody reads them.
+    fn of_small_buffers() -> Option<Self> {
+        let lab = Lab::new();
+        let namespace = Namespace::of_small_buffers()?;
+        let arguments = ["--load-ms", "20"];
+        let worker = Server::in_namespace(&lab, &namespace.name, Kind::Tonic, &arguments)?;
+        Some(Self {
+            capture: lab.path("diagnosis.vxcap"),
+            lab,
+            worker,
+            namespace: Some(namespace),
+        })
+    }
+
+    fn client(&self) -> Client {
+        let (lab, worker) = (&self.lab, &self.worker);
+        match &self.namespace {
+            Some(own) => Client::in_namespace(lab, &own.name, "localhost", worker, &TEXT),
+            None => Client::tonic(lab, worker, &TEXT),
         }
     }
 
@@ -67,13 +101,8 @@ impl Scene {
         assert!(status.expect("switch a fault").success(), "{fault}");
     }
 
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.worker.pid() as i32).expect("a process id");
-        kill_process(pid, signal).expect("send a signal");
-    }
-
     /// Diagnoses while something happens; ended by SIGINT, it reports all the same.
-    fn diagnose(&self, happens: impl FnOnce(&Self)) -> Value {
+    fn diagnose(&self, happens: impl FnOnce(&Self, &Client)) -> Value {
         let config = self.lab.write(
             "voxprobe.toml",
             "[diagnosis]\nthreshold = \"60ms\"\n[playout]\nprebuffer = \"200ms\"\n",
@@ -94,10 +123,10 @@ impl Scene {
         let watched = || said().contains("process watched");
         assert!(eventually(START, watched), "{}", said());
         // After the agent: of a call that is older than it, nobody knows the method.
-        let _client = Client::tonic(&self.lab, &self.worker, &TEXT);
+        let client = self.client();
         self.worker.wait_for_frames(20);
         std::thread::sleep(BEFORE);
-        happens(self);
+        happens(self, &client);
         std::thread::sleep(AFTER);
         agent.signal(Signal::INT);
         let status = agent.wait(END);
@@ -107,6 +136,11 @@ impl Scene {
         assert_eq!(report["scheduling"], true, "{}", said());
         report
     }
+}
+
+fn signal(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid as i32).expect("a process id");
+    kill_process(pid, signal).expect("send a signal");
 }
 
 fn read(path: &Path) -> Value {
@@ -152,10 +186,10 @@ fn stopped_worker_is_named_and_the_capture_says_the_same() {
         return;
     }
     let scene = Scene::new();
-    let report = scene.diagnose(|scene| {
-        scene.signal(Signal::STOP);
+    let report = scene.diagnose(|scene, _| {
+        signal(scene.worker.pid(), Signal::STOP);
         std::thread::sleep(FAULT);
-        scene.signal(Signal::CONT);
+        signal(scene.worker.pid(), Signal::CONT);
     });
     let worst = assert_cause(&report, "stopped");
     let waker = &evidence(worst, "stopped")["other"];
@@ -184,7 +218,7 @@ fn hog_on_the_workers_cpu_is_named_as_what_ran_instead() {
     if !pinned.is_ok_and(|status| status.success()) {
         return skip("taskset (util-linux) cannot pin the worker");
     }
-    let report = scene.diagnose(|_| {
+    let report = scene.diagnose(|_, _| {
         // Of real-time priority: a fair scheduler lets a worker that sleeps most of the time in at
         // once, however many others want the CPU.
         let hog = Command::new("taskset")
@@ -205,7 +239,7 @@ fn lock_held_by_a_busy_thread_is_named_with_its_holder() {
         return;
     }
     let scene = Scene::new();
-    let report = scene.diagnose(|scene| {
+    let report = scene.diagnose(|scene, _| {
         scene.switch(&format!("hold {}", FAULT.as_millis()));
         std::thread::sleep(FAULT);
     });
@@ -219,11 +253,32 @@ fn frame_that_the_worker_itself_delays_blames_its_timer() {
         return;
     }
     let scene = Scene::new();
-    let report = scene.diagnose(|scene| {
+    let report = scene.diagnose(|scene, _| {
         scene.switch(&format!("stall {}", FAULT.as_millis()));
         std::thread::sleep(2 * FAULT);
     });
     assert_cause(&report, "own_timer");
+}
+
+#[test]
+fn client_that_does_not_read_is_told_from_the_workers_own_timers() {
+    if unprivileged() {
+        return;
+    }
+    let Some(scene) = Scene::of_small_buffers() else {
+        return;
+    };
+    let report = scene.diagnose(|_, client| {
+        signal(client.pid(), Signal::STOP);
+        // A third of a second fills the buffers.
+        std::thread::sleep(3 * FAULT);
+        signal(client.pid(), Signal::CONT);
+    });
+    let worst = assert_cause(&report, "socket_backpressure");
+    assert!(
+        number(&worst["blocked"], "socket_ms") >= LATE_MS,
+        "{worst:#}"
+    );
 }
 
 #[test]
@@ -236,7 +291,7 @@ fn used_up_cpu_quota_is_told_from_other_contention() {
     };
     let scene = Scene::new();
     group.join(scene.worker.pid());
-    let report = scene.diagnose(|scene| {
+    let report = scene.diagnose(|scene, _| {
         group.limit("4000");
         scene.switch(&format!("burn 1 {}", 3 * FAULT.as_millis()));
         std::thread::sleep(3 * FAULT);
@@ -281,7 +336,7 @@ fn run_without_a_fault_names_none() {
         return;
     }
     let scene = Scene::new();
-    let report = scene.diagnose(|_| std::thread::sleep(BEFORE));
+    let report = scene.diagnose(|_, _| std::thread::sleep(BEFORE));
     assert!(number(&report, "frames") > 100.0, "{report:#}");
     // What other processes of a busy machine do to the worker is no fault of the diagnosis.
     let foreign = ["cpu_contention", "timer_overshoot", "unexplained"];

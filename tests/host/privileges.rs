@@ -8,10 +8,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use probe_tests::artifacts;
+use probe_tests::exposition::Exposition;
 use probe_tests::lab::Lab;
 use probe_tests::peer::{Client, Server};
 use probe_tests::probe::{self, Probe, SETTLE};
-use probe_tests::skip::{program, unprivileged};
+use probe_tests::skip::{program, restricted, skip, unprivileged};
 
 /// As `setpriv` writes them.
 const NEEDED: [&str; 4] = ["bpf", "perfmon", "sys_ptrace", "dac_read_search"];
@@ -50,7 +51,7 @@ fn with_capabilities(setpriv: &PathBuf, agent: &PathBuf, capabilities: &[&str]) 
 
 #[test]
 fn four_capabilities_are_needed_and_no_more() {
-    if unprivileged() {
+    if unprivileged() || restricted() {
         return;
     }
     let Some(setpriv) = program("setpriv") else {
@@ -72,9 +73,7 @@ fn four_capabilities_are_needed_and_no_more() {
         command
     };
     let frames = |probe: &Probe, limit| {
-        let sum = |scrape: &probe_tests::exposition::Exposition| {
-            scrape.sum("worker_audio_frames_emitted_total", &[])
-        };
+        let sum = |scrape: &Exposition| scrape.sum("worker_audio_frames_emitted_total", &[]);
         sum(&probe.scrape_until(limit, |scrape| sum(scrape) > 0.0))
     };
 
@@ -95,6 +94,65 @@ fn four_capabilities_are_needed_and_no_more() {
         assert_eq!(output.status.code(), Some(2), "without {without}: {said}");
         assert!(said.contains("no permission"), "without {without}: {said}");
     }
+}
+
+/// A hook at a function of the C library, which every process maps.
+const HOOK: &str = "[[hook]]\nname = \"clock\"\nlibrary = '/libc\\.so\\.6$'\nsymbol = \"clock_gettime\"\n\
+                    kind = \"counter\"\n";
+
+/// Whether this kernel asks for `CAP_SYS_ADMIN` where a uprobe is set: "perf: Revert to requiring
+/// `CAP_SYS_ADMIN` for uprobes", Linux 6.16. Older series have it from some stable release on.
+fn asks_for_the_administrator() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("the kernel's release");
+    let mut numbers = release
+        .split('.')
+        .map_while(|part| part.parse::<u32>().ok());
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let asks = version >= (6, 16);
+    if !asks {
+        skip(&format!("Linux {release} may let CAP_PERFMON set uprobes"));
+    }
+    asks
+}
+
+#[test]
+fn library_hooks_need_a_fifth_capability_and_without_it_the_rest_runs() {
+    if unprivileged() || restricted() || !asks_for_the_administrator() {
+        return;
+    }
+    let Some(setpriv) = program("setpriv") else {
+        return;
+    };
+    let lab = Lab::new();
+    lab.open_to_all();
+    let agent = lab.path("voxprobe");
+    fs::copy(artifacts::voxprobe(), &agent).expect("copy the agent");
+    let worker = Server::tonic_as(&lab, WORKER, &[]);
+    let _talk = Client::tonic(&lab, &worker, &TALK);
+    let config = lab.write("hook.toml", HOOK);
+    let pid = worker.pid().to_string();
+    let hooks = |scrape: &Exposition, state| {
+        scrape.sum("voxprobe_hooks", &[("name", "clock"), ("state", state)])
+    };
+    let with = |capabilities: &[&str], state| {
+        let mut command = with_capabilities(&setpriv, &agent, capabilities);
+        command
+            .args(["run", "--pid", &pid, "--config"])
+            .arg(&config);
+        let probe = Probe::start(&lab, command);
+        let done = |scrape: &Exposition| {
+            hooks(scrape, state) > 0.0 && scrape.sum("worker_audio_frames_emitted_total", &[]) > 0.0
+        };
+        let seen = probe.scrape_until(SETTLE, done);
+        assert!(done(&seen), "{state}: {}", probe.log());
+        assert_eq!(hooks(&seen, "active") > 0.0, state == "active");
+        let log = probe.log();
+        probe.stop();
+        log
+    };
+    let log = with(&NEEDED, "failed");
+    assert!(log.contains("run voxprobe with CAP_SYS_ADMIN"), "{log}");
+    with(&[&NEEDED[..], &["sys_admin"]].concat(), "active");
 }
 
 /// Capabilities that the kernel says a thread has, by the numbers of `linux/capability.h`.

@@ -67,6 +67,21 @@ fn missing_privileges_are_named() {
 }
 
 #[test]
+fn authority_of_a_collector_that_cannot_be_read_is_named() {
+    let lab = Lab::new();
+    let config = lab.write(
+        "voxprobe.toml",
+        "[traces]\nenabled = true\nendpoint = \"https://localhost:4317\"\nca_file = \"authority.pem\"\n",
+    );
+    let path = config.to_string_lossy();
+    let run = || voxprobe(&["run", "--listen", "127.0.0.1:0", "--config", &path]);
+    let words = ["traces", "authority.pem", "give a PEM file"];
+    assert_refused(&mut run(), &words);
+    lab.write("authority.pem", "no certificate\n");
+    assert_refused(&mut run(), &[&words[..], &["it holds none"]].concat());
+}
+
+#[test]
 fn unknown_configuration_key_names_the_nearest() {
     let lab = Lab::new();
     let config = lab.write("voxprobe.toml", "[gpu]\nintervall = \"1s\"\n");

@@ -99,7 +99,9 @@ fn twenty_reloads_during_a_hundred_streams_lose_nothing() {
     ];
     let client = Client::tonic(&lab, &worker, &talk);
     let emitted = "worker_audio_frames_emitted_total";
-    probe.scrape_until(SETTLE, |scrape| scrape.sum(emitted, &[]) > 0.0);
+    let open = |scrape: &Exposition| scrape.sum("worker_sessions_active", &[]);
+    let all = probe.scrape_until(SETTLE, |scrape| open(scrape) == STREAMS as f64);
+    assert_eq!(open(&all), STREAMS as f64);
 
     for revision in 1..=RELOADS {
         mounted.put(&configuration(worker.port, "tts-lab@0", revision));
@@ -110,9 +112,17 @@ fn twenty_reloads_during_a_hundred_streams_lose_nothing() {
         let done = probe.scrape_until(SETTLE, |scrape| applied(scrape) >= revision as f64);
         assert_eq!(applied(&done), revision as f64, "{}", probe.log());
     }
-    let during = probe.scrape().sum(emitted, &[]);
+    let during = probe.scrape();
     let frames = (STREAMS * SECONDS * 50) as f64;
-    assert!(during < frames, "the streams ended before the reloads did");
+    assert!(
+        during.sum(emitted, &[]) < frames,
+        "nothing was said any more"
+    );
+    assert_eq!(
+        open(&during),
+        STREAMS as f64,
+        "a hundred streams to the last"
+    );
 
     // A wrong file, meanwhile: it says why, and nothing changes.
     mounted.put("[playout]\nprebufer = \"1s\"\n");
@@ -136,6 +146,9 @@ fn twenty_reloads_during_a_hundred_streams_lose_nothing() {
     assert_eq!(last.sum(emitted, &[("worker", "tts-lab@0")]), frames);
     let requests = last.sum("worker_synthesis_requests_total", &[]);
     assert_eq!(requests, STREAMS as f64);
+    let ended = last.sum("worker_synthesis_duration_ms_count", &[]);
+    assert_eq!(ended, STREAMS as f64, "each is told once");
+    assert_eq!(last.sum("worker_audio_frame_drops_total", &[]), 0.0);
     assert_eq!(reloads(&last, "applied"), RELOADS as f64, "and no more");
     assert_lossless(&last);
 

@@ -1,5 +1,5 @@
-//! A collector of traces: OTLP's server side, over gRPC and over HTTP with protobuf, as OpenTelemetry's own
-//! definitions of the protocol have it.
+//! A collector of traces: OTLP's server side, over gRPC and over HTTP with protobuf, with and without TLS, as
+//! OpenTelemetry's own definitions of the protocol have it.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -21,9 +23,39 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio_rustls::TlsAcceptor;
+
+use crate::authority::Authority;
+
+/// Which of OTLP's transports it speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// gRPC.
+    Grpc,
+    /// HTTP with protobuf.
+    Http,
+}
+
+impl Protocol {
+    /// As the agent's `traces.protocol` names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::Http => "http",
+        }
+    }
+
+    /// As a TLS handshake names it (RFC 7301).
+    fn alpn(self) -> &'static [u8] {
+        match self {
+            Self::Grpc => b"h2",
+            Self::Http => b"http/1.1",
+        }
+    }
+}
 
 /// What the collector does with requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +73,8 @@ pub enum Mood {
 
 /// A running collector; it ends with its owner.
 pub struct Collector {
-    address: SocketAddr,
+    protocol: Protocol,
+    endpoint: String,
     state: Arc<State>,
     _runtime: Runtime,
 }
@@ -51,6 +84,7 @@ struct State {
     mood: Mutex<Mood>,
     spans: Mutex<Vec<Collected>>,
     requests: Mutex<u64>,
+    refusals: Mutex<u64>,
 }
 
 /// A span with what was said of its process.
@@ -67,39 +101,18 @@ pub struct Collected {
 }
 
 impl Collector {
-    /// One that speaks gRPC, on a free port.
-    pub fn grpc() -> Self {
-        Self::start(|listener, state| async move {
-            let incoming = TcpListenerStream::new(listener);
-            let service = TraceServiceServer::new(Service(state));
-            let served = tonic::transport::Server::builder()
-                .add_service(service)
-                .serve_with_incoming(incoming);
-            served.await.expect("serve");
-        })
+    /// One in clear text, on a free port.
+    pub fn start(protocol: Protocol) -> Self {
+        Self::serve(protocol, None)
     }
 
-    /// One that speaks HTTP, on a free port.
-    pub fn http() -> Self {
-        Self::start(|listener, state| async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                let state = Arc::clone(&state);
-                let service = service_fn(move |request| {
-                    let state = Arc::clone(&state);
-                    async move { Ok::<_, Infallible>(answer(request, &state).await) }
-                });
-                let connection = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(socket), service);
-                // A client that goes away is the client's business.
-                tokio::spawn(async { connection.await.ok() });
-            }
-        })
+    /// One with a certificate for `localhost` by this authority.
+    pub fn secure(protocol: Protocol, authority: &Authority) -> Self {
+        let server = authority.server(protocol.alpn());
+        Self::serve(protocol, Some(TlsAcceptor::from(Arc::new(server))))
     }
 
-    fn start<F>(serve: impl FnOnce(TcpListener, Arc<State>) -> F) -> Self
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
+    fn serve(protocol: Protocol, tls: Option<TlsAcceptor>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -107,19 +120,25 @@ impl Collector {
             .expect("start a runtime");
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"));
         let listener = listener.expect("listen");
-        let address = listener.local_addr().expect("an address");
+        let address: SocketAddr = listener.local_addr().expect("an address");
+        let endpoint = match &tls {
+            None => format!("http://{address}"),
+            Some(_) => format!("https://localhost:{}", address.port()),
+        };
         let state = Arc::new(State::default());
-        runtime.spawn(serve(listener, Arc::clone(&state)));
+        runtime.spawn(accept(protocol, tls, listener, Arc::clone(&state)));
         Self {
-            address,
+            protocol,
+            endpoint,
             state,
             _runtime: runtime,
         }
     }
 
-    /// Where it listens, as an endpoint is configured.
-    pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+    /// Where it listens and what it speaks, as the agent's section `traces` says it.
+    pub fn settings(&self) -> String {
+        let (endpoint, protocol) = (&self.endpoint, self.protocol.name());
+        format!("endpoint = \"{endpoint}\"\nprotocol = \"{protocol}\"\n")
     }
 
     /// What it does from now on.
@@ -135,6 +154,55 @@ impl Collector {
     /// Requests that came until now.
     pub fn requests(&self) -> u64 {
         *lock(&self.state.requests)
+    }
+
+    /// Handshakes that came to nothing: the client does not trust the certificate.
+    pub fn refusals(&self) -> u64 {
+        *lock(&self.state.refusals)
+    }
+}
+
+async fn accept(
+    protocol: Protocol,
+    tls: Option<TlsAcceptor>,
+    listener: TcpListener,
+    state: Arc<State>,
+) {
+    while let Ok((socket, _)) = listener.accept().await {
+        let (tls, state) = (tls.clone(), Arc::clone(&state));
+        tokio::spawn(async move {
+            let Some(tls) = tls else {
+                return converse(protocol, socket, state).await;
+            };
+            match tls.accept(socket).await {
+                Ok(socket) => converse(protocol, socket, state).await,
+                Err(_) => *lock(&state.refusals) += 1,
+            }
+        });
+    }
+}
+
+/// Serves one connection to its end. A client that goes away is the client's business.
+async fn converse(
+    protocol: Protocol,
+    socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    state: Arc<State>,
+) {
+    let socket = TokioIo::new(socket);
+    match protocol {
+        Protocol::Grpc => {
+            let service = TowerToHyperService::new(TraceServiceServer::new(Service(state)));
+            let connection = http2::Builder::new(TokioExecutor::new());
+            connection.serve_connection(socket, service).await.ok();
+        }
+        Protocol::Http => {
+            let service = service_fn(move |request| {
+                let state = Arc::clone(&state);
+                async move { Ok::<_, Infallible>(answer(request, &state).await) }
+            });
+            let connection = http1::Builder::new();
+            connection.serve_connection(socket, service).await.ok();
+        }
     }
 }
 

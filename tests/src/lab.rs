@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub struct Lab {
     folder: PathBuf,
     files: AtomicU32,
-    _temporary: Option<tempfile::TempDir>,
+    temporary: Option<tempfile::TempDir>,
 }
 
 impl Lab {
@@ -19,7 +19,7 @@ impl Lab {
         Self {
             folder: temporary.path().to_owned(),
             files: AtomicU32::new(0),
-            _temporary: Some(temporary),
+            temporary: Some(temporary),
         }
     }
 
@@ -29,8 +29,13 @@ impl Lab {
         Self {
             folder: folder.to_owned(),
             files: AtomicU32::new(0),
-            _temporary: None,
+            temporary: None,
         }
+    }
+
+    /// Whether its files stay.
+    pub fn is_kept(&self) -> bool {
+        self.temporary.is_none()
     }
 
     /// The folder itself.

@@ -8,6 +8,7 @@
 
 pub mod account;
 pub mod artifacts;
+pub mod authority;
 pub mod capture;
 pub mod collector;
 pub mod compression;
@@ -15,6 +16,7 @@ pub mod exposition;
 pub mod garbage;
 pub mod http2;
 pub mod lab;
+pub mod namespace;
 pub mod orchestra;
 pub mod peer;
 pub mod picture;

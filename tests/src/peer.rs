@@ -31,6 +31,17 @@ pub enum Kind {
     GrpcSync,
 }
 
+impl Kind {
+    fn command(self) -> Option<Command> {
+        match self {
+            Self::Tonic => Some(voicelab("worker")),
+            Self::Stamper => Some(voicelab("stamper")),
+            Self::GrpcAio => python("worker_aio.py"),
+            Self::GrpcSync => python("worker_sync.py"),
+        }
+    }
+}
+
 /// A running worker or timing reference.
 pub struct Server {
     process: Process,
@@ -42,16 +53,22 @@ pub struct Server {
 impl Server {
     /// Starts it on a free port. `None` where its interpreter is missing; that is said.
     pub fn start(lab: &Lab, kind: Kind, arguments: &[&str]) -> Option<Self> {
-        let command = match kind {
-            Kind::Tonic => voicelab("worker"),
-            Kind::Stamper => voicelab("stamper"),
-            Kind::GrpcAio => python("worker_aio.py")?,
-            Kind::GrpcSync => python("worker_sync.py")?,
-        };
+        Some(Self::launch(lab, kind.command()?, arguments))
+    }
+
+    /// Starts it in another network namespace.
+    pub fn in_namespace(
+        lab: &Lab,
+        namespace: &str,
+        kind: Kind,
+        arguments: &[&str],
+    ) -> Option<Self> {
+        let command = in_namespace(namespace, &kind.command()?);
         Some(Self::launch(lab, command, arguments))
     }
 
-    fn launch(lab: &Lab, mut command: Command, arguments: &[&str]) -> Self {
+    /// Starts a command line that takes a worker's arguments.
+    pub fn launch(lab: &Lab, mut command: Command, arguments: &[&str]) -> Self {
         let truth = lab.fresh("server.jsonl");
         command.args(["--port", "0", "--truth"]).arg(&truth);
         let process = Process::start(command.args(arguments), &lab.fresh("server.err"));
@@ -162,11 +179,7 @@ impl Client {
         server: &Server,
         arguments: &[&str],
     ) -> Self {
-        let mut command = Command::new("ip");
-        command
-            .args(["netns", "exec", namespace])
-            .arg(artifacts::voicelab())
-            .arg("client");
+        let command = in_namespace(namespace, &voicelab("client"));
         Self::start_at(lab, command, host, server, arguments)
     }
 
@@ -228,6 +241,21 @@ pub(crate) fn read_truth(path: &Path) -> Vec<Line> {
         .filter(|line| line.ends_with('\n'))
         .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}")))
         .collect()
+}
+
+/// The same command in another network namespace; its process id is the program's own.
+fn in_namespace(namespace: &str, command: &Command) -> Command {
+    let mut inside = Command::new("ip");
+    inside
+        .args(["netns", "exec", namespace])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            inside.env(name, value);
+        }
+    }
+    inside
 }
 
 /// A command of the voice system from a copy of it in the lab's folder.

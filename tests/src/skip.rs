@@ -20,6 +20,18 @@ pub fn unprivileged() -> bool {
     !root
 }
 
+/// Whether this kernel may let only `CAP_SYS_ADMIN` attach programs, as Debian's and Ubuntu's do by default: the
+/// four capabilities that are enough elsewhere cannot be tried. Says so if it may.
+pub fn restricted() -> bool {
+    let level = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid");
+    let level = level.ok().and_then(|text| text.trim().parse::<i32>().ok());
+    let restricted = level.is_some_and(|level| level > 2);
+    if restricted {
+        skip("kernel.perf_event_paranoid is above 2: four capabilities may not be enough");
+    }
+    restricted
+}
+
 /// A program on `PATH` (or where system programs lie); says so if there is none.
 pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -128,9 +128,11 @@ pub struct Connection {
     pub offset: [u64; 2],
     /// Cookie of its socket; 0 where it is not known.
     pub socket: u64,
+    /// One more than the offset at which a send was last told to have found no room; 0 before.
+    pub refused: u64,
 }
 
 const _: () = assert!(size_of::<Process>() == 16);
 const _: () = assert!(size_of::<FdKey>() == 8);
 const _: () = assert!(size_of::<FdEntry>() == 8);
-const _: () = assert!(size_of::<Connection>() == 24);
+const _: () = assert!(size_of::<Connection>() == 32);

@@ -14,6 +14,9 @@ pub mod kind {
     pub const SHUTDOWN: u16 = 3;
     /// The connection failed (reset, refused, timed out): [`crate::EndRecord`].
     pub const FAILURE: u16 = 4;
+    /// A send found no room in the socket (`EAGAIN`), told once for each `offset`, of threads whose
+    /// scheduling is followed: [`crate::EndRecord`].
+    pub const REFUSED: u16 = 5;
 
     /// A connection was accepted or started: [`crate::OpenRecord`].
     pub const OPEN: u16 = 10;
@@ -249,11 +252,11 @@ pub struct ChunkRecord {
     pub pad: u16,
 }
 
-/// A side of a connection ended, or the connection failed.
+/// A side of a connection ended, found no room, or the connection failed.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EndRecord {
-    /// Kind `END`, `SHUTDOWN` or `FAILURE`.
+    /// Kind `END`, `SHUTDOWN`, `FAILURE` or `REFUSED`.
     pub header: RecordHeader,
     /// Connection id.
     pub connection: u64,

@@ -46,7 +46,8 @@ pub fn sched_switch(ctx: RawTracePointContext) -> i32 {
     if tgid != 0 && PROCESSES.get_ptr(tgid).is_some() {
         let (preempted, prev, state): (u64, u64, u64) = (ctx.arg(0), ctx.arg(1), ctx.arg(3));
         if state & TASK_DEAD == 0 {
-            thread::left(prev, current, preempted != 0, state, since, now);
+            let manner = (preempted != 0, state);
+            thread::left(prev, current, manner, (cpu, since), now);
         } else {
             // Absent when it never left a CPU while its process was watched.
             let _absent = SCHED_THREADS.remove(prev);
@@ -69,13 +70,15 @@ pub fn sched_waking(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// The current thread's send found no room in a watched socket.
+/// The current thread's send found no room in a watched socket; whether the thread is followed.
 #[inline(always)]
-pub fn send_refused() {
+pub fn send_refused() -> bool {
     // SAFETY: no argument, no side effect; the address is not followed.
     let task = unsafe { bpf_get_current_task() };
-    if let Some(thread) = SCHED_THREADS.get_ptr_mut(task) {
-        // SAFETY: only this thread writes the field; no argument, no side effect.
-        unsafe { (*thread).record.refused_ns = bpf_ktime_get_ns() }
-    }
+    let Some(thread) = SCHED_THREADS.get_ptr_mut(task) else {
+        return false;
+    };
+    // SAFETY: only this thread writes the field; no argument, no side effect.
+    unsafe { (*thread).record.refused_ns = bpf_ktime_get_ns() }
+    true
 }

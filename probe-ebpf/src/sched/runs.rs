@@ -55,7 +55,12 @@ pub fn longest(cpu: *mut CpuRuns, from: u64, record: &mut SchedRecord) {
     let mut longest = 0;
     let mut found = 0;
     for index in 0..SCHED_RUNS {
-        let overlap = overlap(&cpu.runs[index], from);
+        let run = &cpu.runs[index];
+        // One that was switched to unseen may have the time of what ran before it.
+        if run.tid == record.header.tid {
+            continue;
+        }
+        let overlap = overlap(run, from);
         if overlap > longest {
             longest = overlap;
             found = index;

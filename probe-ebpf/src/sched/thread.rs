@@ -40,9 +40,15 @@ fn stretch_ns() -> u64 {
     unsafe { (&raw const SCHED_STRETCH).read_volatile() }
 }
 
-/// The current thread leaves its CPU, on which it was `since`.
+/// The current thread leaves its CPU, on which something was switched to last at `since`.
 #[inline(always)]
-pub fn left(task: u64, current: u64, preempted: bool, state: u64, since: u64, now: u64) {
+pub fn left(
+    task: u64,
+    current: u64,
+    (preempted, state): (bool, u64),
+    (cpu, since): (*mut CpuRuns, u64),
+    now: u64,
+) {
     let thread = match SCHED_THREADS.get_ptr_mut(task) {
         Some(thread) => thread,
         None => {
@@ -60,11 +66,25 @@ pub fn left(task: u64, current: u64, preempted: bool, state: u64, since: u64, no
         }
     };
     // SAFETY: a thread is on one CPU at a time; a waker writes only the fields of `woken`.
+    let followed = unsafe { (*thread).on_ns != 0 && (*thread).record.header.tid == current as u32 };
+    // SAFETY: as above.
+    if followed && unsafe { (*thread).is_off } != 0 {
+        // The switch to it was not told: seen on Linux 6.18 of switches from a sandbox's own threads.
+        // It came after the last one that was, and after the thread was woken.
+        // SAFETY: as above.
+        let earliest = unsafe { since.max((*thread).record.wake_ns) };
+        // SAFETY: as above.
+        arrived(
+            thread,
+            cpu,
+            earliest.max(unsafe { (*thread).record.off_ns }),
+        );
+    }
+    // SAFETY: as above.
     let thread = unsafe { &mut *thread };
     let record = &mut thread.record;
-    // New, or the address is another thread's now, or its arrival was missed: what came before is
-    // not known.
-    if thread.on_ns == 0 || thread.is_off != 0 || record.header.tid != current as u32 {
+    // New, or the address is another thread's now: what came before is not known.
+    if !followed {
         thread.on_ns = if since == 0 { now } else { since };
         record.since_ns = thread.on_ns;
         record.short_run_ns = 0;

@@ -6,7 +6,7 @@ use aya::{
     programs::{ProgramError, TracePointError},
 };
 
-use super::{Refusal, kernel::Version};
+use super::{Refusal, kernel::Version, paranoia};
 
 /// What a person can do about it, in one sentence.
 pub type Remedy = String;
@@ -154,9 +154,29 @@ impl AttachError {
         Self::new(format!("an eBPF map cannot be used ({error})"), UPDATE)
     }
 
+    /// A distribution's kernel asks for more than Linux does.
+    fn paranoid(level: i32) -> Self {
+        Self {
+            permission: true,
+            ..Self::new(
+                format!(
+                    "kernel.perf_event_paranoid is {level}: this kernel (Debian's, Ubuntu's) lets only \
+                     CAP_SYS_ADMIN attach eBPF programs"
+                ),
+                "set it to Linux' own default (`sysctl kernel.perf_event_paranoid=2`), or run voxprobe as \
+                 root or with CAP_SYS_ADMIN too",
+            )
+        }
+    }
+
     pub(super) fn program(name: &str, error: &ProgramError) -> Self {
         if program_permission(error) {
             return Self::not_permitted();
+        }
+        if perf_refuses(error)
+            && let Some(level) = paranoia::level()
+        {
+            return Self::paranoid(level);
         }
         if let ProgramError::TracePointError(TracePointError::FileError { filename, .. }) = error {
             return Self::new(
@@ -203,6 +223,15 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// `EPERM`: the kernel lacks a capability of us. `EACCES` is the verifier's or perf's refusal.
 fn denied(error: &std::io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error())
+}
+
+/// Whether `perf_event_open` lacks a capability of us: `EACCES`, where other calls say `EPERM`.
+fn perf_refuses(error: &ProgramError) -> bool {
+    let ProgramError::SyscallError(error) = error else {
+        return false;
+    };
+    let refused = error.io_error.kind() == std::io::ErrorKind::PermissionDenied;
+    refused && error.call.starts_with("perf_event_open")
 }
 
 fn map_permission(error: &MapError) -> bool {

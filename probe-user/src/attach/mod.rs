@@ -8,6 +8,7 @@ mod error;
 mod hooks;
 pub mod kernel;
 mod links;
+mod paranoia;
 mod programs;
 mod sched;
 mod sockets;

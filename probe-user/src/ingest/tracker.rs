@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use probe_core::record::{
-    Address, ConnectionId, HookCall, KtimeNs, Process, Record, Tgid, kernel::KernelRecord,
+    Address, ConnectionId, HookCall, KtimeNs, Process, Record, Tgid,
+    kernel::{Descriptor, KernelRecord},
 };
 
 use super::{
@@ -148,6 +149,11 @@ impl Tracker {
                     });
                 }
             }
+            KernelRecord::Refused { connection, at } => {
+                if self.descriptors.knows(connection) {
+                    out(Record::Refused { connection, at });
+                }
+            }
             KernelRecord::Failed {
                 connection,
                 errno,
@@ -166,16 +172,7 @@ impl Tracker {
                 descriptor,
                 connection,
                 at,
-            } => {
-                if self.descriptors.connection(descriptor) == Some(connection)
-                    && let Some(connection) = self.descriptors.remove(descriptor)
-                {
-                    self.closed(connection, at, out);
-                } else if !self.descriptors.knows(connection) {
-                    // Its opening was lost and it moved no bytes: nobody else takes it out.
-                    let _absent = self.attached.maps.connections.remove(&connection.0);
-                }
-            }
+            } => self.descriptor_closed(connection, descriptor, at, out),
             KernelRecord::SocketClosed { connection, at } => {
                 self.socket_closed(connection, at, out);
             }
@@ -222,6 +219,24 @@ impl Tracker {
                     out(Record::Sched(sched));
                 }
             }
+        }
+    }
+
+    /// A descriptor of a connection was closed.
+    fn descriptor_closed(
+        &mut self,
+        connection: ConnectionId,
+        descriptor: Descriptor,
+        at: KtimeNs,
+        out: &mut impl FnMut(Record<'_>),
+    ) {
+        if self.descriptors.connection(descriptor) == Some(connection)
+            && let Some(connection) = self.descriptors.remove(descriptor)
+        {
+            self.closed(connection, at, out);
+        } else if !self.descriptors.knows(connection) {
+            // Its opening was lost and it moved no bytes: nobody else takes it out.
+            let _absent = self.attached.maps.connections.remove(&connection.0);
         }
     }
 
@@ -320,7 +335,7 @@ impl Tracker {
         {
             return false;
         }
-        let descriptor = probe_core::record::kernel::Descriptor { files, fd };
+        let descriptor = Descriptor { files, fd };
         self.recovered(connection, offset, tgid, descriptor, at, out);
         true
     }

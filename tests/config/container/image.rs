@@ -8,7 +8,7 @@ use probe_tests::lab::Lab;
 use probe_tests::peer::{Client, Server};
 use probe_tests::probe::{Probe, SETTLE};
 use probe_tests::process::eventually;
-use probe_tests::skip::unprivileged;
+use probe_tests::skip::{restricted, unprivileged};
 
 use super::engine::Engine;
 use crate::live::servers;
@@ -51,7 +51,7 @@ fn same_files_give_the_same_image() {
 
 #[test]
 fn image_with_four_capabilities_watches_a_worker_and_its_gpu_and_is_scraped() {
-    if unprivileged() {
+    if unprivileged() || restricted() {
         return;
     }
     let lab = Lab::new();

@@ -27,13 +27,13 @@ impl Tools {
     }
 
     /// The manifests of a folder in `config/kubernetes`, by `kubectl kustomize`.
-    pub(super) fn kustomize(&self, folder: &str) -> Vec<Value> {
+    pub(crate) fn kustomize(&self, folder: &str) -> Vec<Value> {
         let folder = kubernetes().join(folder);
         self.ask(&["kustomize".as_ref(), folder.as_ref()], &[])
     }
 
     /// The chart's manifests for these values.
-    pub(super) fn helm(&self, values: &Value) -> Vec<Value> {
+    pub(crate) fn helm(&self, values: &Value) -> Vec<Value> {
         self.on_chart("helm", values)
     }
 
@@ -80,12 +80,12 @@ impl Tools {
 }
 
 /// The folder of the manifests.
-pub(super) fn kubernetes() -> PathBuf {
+pub(crate) fn kubernetes() -> PathBuf {
     config().join("kubernetes")
 }
 
 /// The manifest of this kind and name.
-pub(super) fn of_kind<'a>(manifests: &'a [Value], kind: &str, name: &str) -> &'a Value {
+pub(crate) fn of_kind<'a>(manifests: &'a [Value], kind: &str, name: &str) -> &'a Value {
     let found = manifests
         .iter()
         .find(|manifest| manifest["kind"] == kind && manifest["metadata"]["name"] == name);

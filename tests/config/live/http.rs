@@ -11,7 +11,7 @@ use serde_json::Value;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Status and body of a GET; `None` where nobody answers in time.
-pub(super) fn get(server: SocketAddr, path: &str) -> Option<(u16, String)> {
+pub(crate) fn get(server: SocketAddr, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&server, TIMEOUT).ok()?;
     stream.set_read_timeout(Some(TIMEOUT)).ok()?;
     // HTTP/1.0: the answer ends with the connection and is never chunked.

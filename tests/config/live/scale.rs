@@ -36,6 +36,22 @@ pub(super) fn faster(text: &str) -> (String, usize) {
     (out + rest, found)
 }
 
+/// The text with how long alerts wait and how often they are asked divided, and nothing else: every other line,
+/// expressions with their ranges among them, stays as it is.
+pub(super) fn sooner(rules: &str) -> String {
+    let is_wait = |line: &&str| {
+        let line = line.trim_start();
+        line.starts_with("for: ") || line.starts_with("interval: ")
+    };
+    rules
+        .split_inclusive('\n')
+        .map(|line| match Some(line).filter(is_wait) {
+            Some(line) => faster(line).0,
+            None => line.to_owned(),
+        })
+        .collect()
+}
+
 /// The first place after which a duration may stand.
 fn next(text: &str) -> Option<(usize, &'static str)> {
     BEFORE
@@ -50,4 +66,12 @@ fn durations_are_divided_and_nothing_else_changes() {
         "interval: 30s\nrecord: a:b:rate5m\nexpr: rate(x[5m] offset 1m) > 5\nfor: 1h\nfor: x";
     let expected = "interval: 1500ms\nrecord: a:b:rate5m\nexpr: rate(x[15000ms] offset 3000ms) > 5\nfor: 180000ms\nfor: x";
     assert_eq!(faster(text), (expected.to_owned(), 4));
+}
+
+#[test]
+fn alerts_wait_less_and_their_expressions_stay() {
+    let text = "  - alert: A\n    expr: rate(x[5m]) > 1\n    for: 5m\n    summary: wait for: 5m\n";
+    let expected =
+        "  - alert: A\n    expr: rate(x[5m]) > 1\n    for: 15000ms\n    summary: wait for: 5m\n";
+    assert_eq!(sooner(text), expected);
 }

@@ -12,8 +12,8 @@ use probe_tests::skip::{program, skip};
 use serde_json::Value;
 
 use super::http::{encoded, get, json};
-use super::scale::faster;
-use crate::rules::{config, files, guide};
+use super::scale::{faster, sooner};
+use crate::rules::{config, files, guide, read};
 
 /// How long a server may take to answer on a busy machine.
 const START: Duration = Duration::from_secs(30);
@@ -107,6 +107,14 @@ impl Server {
             .to_owned()
     }
 
+    /// What is said where an alert fires: its labels and annotations.
+    pub(super) fn alerts(&self, alert: &str) -> Vec<Value> {
+        let answer = json(self.address, "/api/v1/alerts");
+        let alerts = answer["data"]["alerts"].as_array().expect("alerts");
+        let is_it = |one: &&Value| one["labels"]["alertname"] == alert && one["state"] == "firing";
+        alerts.iter().filter(is_it).cloned().collect()
+    }
+
     /// Rules whose last evaluation failed, each with why.
     pub(super) fn broken_rules(&self) -> Vec<String> {
         let answer = json(self.address, "/api/v1/rules");
@@ -144,12 +152,17 @@ pub(crate) fn prometheus(lab: &Lab, agent: SocketAddr, alertmanager: SocketAddr)
     Some(start_prometheus(lab, &binary, &folder))
 }
 
-/// Prometheus with the guide's alerts word for word, but for the durations, on this agent.
+/// Prometheus with the guide's alerts on this agent: names, expressions, labels and annotations word for word,
+/// `for` and `interval` a twentieth.
 pub(super) fn prometheus_of_guide(lab: &Lab, agent: SocketAddr) -> Option<Server> {
     let binary = program("prometheus")?;
     let folder = lab.path("guide");
     fs::create_dir_all(&folder).expect("make a folder");
-    copy_faster(&guide("alerts.yml"), &folder);
+    let theirs = guide("alerts.yml");
+    let text = fs::read_to_string(&theirs).expect("the guide's alerts");
+    let copy = folder.join("alerts.yml");
+    fs::write(&copy, sooner(&text)).expect("write the copy");
+    assert_eq!(read(&copy), read(&theirs), "nothing else is edited");
     let text = format!(
         "global: {{ scrape_interval: 15s, evaluation_interval: 15s }}\n\
          scrape_configs: [{{ job_name: voxprobe, static_configs: [{{ targets: ['{agent}'] }}] }}]\n\

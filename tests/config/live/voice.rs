@@ -17,10 +17,14 @@ use probe_tests::probe::Probe;
 use probe_tests::process::eventually;
 use probe_tests::redis::Redis;
 
-use super::SOON;
+use super::{FAULT_MS, SOON};
 
 /// Label `worker`.
 pub(super) const WORKER: &str = "tts-lab@0";
+
+/// Bytes of the GPU's 80 GiB that the worker uses where nothing is wrong, and where it is full.
+pub(super) const GPU_MEMORY: u64 = 3 << 30;
+pub(super) const FULL_GPU_MEMORY: u64 = 79 << 30;
 
 /// How long sessions begin utterances, in seconds: more than the whole test.
 const TALK_SECONDS: &str = "300";
@@ -35,6 +39,10 @@ const TALKER: [&str; 7] = [
     "3",
     "--interrupt",
 ];
+
+/// How long a client's message waits where the orchestrator is slow: beyond the objectives of first audio
+/// (300 ms) and of an interruption (50 ms).
+pub(super) const SLOW: &str = "slow 400";
 
 /// Between two frames that are held back: more than each is.
 const BETWEEN_STALLS: Duration = Duration::from_secs(1);
@@ -63,19 +71,22 @@ pub(super) struct Voice {
 }
 
 impl Voice {
-    /// Starts all of it. `None` where there is no Redis server: that is said.
-    pub(super) fn start(lab: &Lab) -> Option<Self> {
+    /// Starts all of it, with so many bytes of GPU memory in use by the worker. `None` where there is no Redis
+    /// server: that is said.
+    pub(super) fn start(lab: &Lab, gpu_memory: u64) -> Option<Self> {
         let redis = Redis::start(lab)?;
         let fault_socket = lab.path("faults.sock");
         let faults = fault_socket.to_string_lossy().into_owned();
         let worker = Server::tonic(lab, &["--load-ms", "20", "--fault-socket", &faults]);
         let of_worker = [(WORKER, &worker)];
-        let orchestrator = Orchestrator::start(lab, Front::Voicelab, &of_worker, &[])?;
+        let registry = format!("127.0.0.1:{}", redis.port);
+        let arguments = ["--redis", &registry];
+        let orchestrator = Orchestrator::start(lab, Front::Voicelab, &of_worker, &arguments)?;
         let settings = lab.write(
             "voxprobe.toml",
             settings(worker.pid(), orchestrator.pid(), &redis),
         );
-        let scenario = lab.write("nvml.toml", gpu(worker.pid()));
+        let scenario = lab.write("nvml.toml", gpu(worker.pid(), gpu_memory));
         let mut command = Command::new(artifacts::voxprobe());
         command
             .args(["run", "--config"])
@@ -136,6 +147,15 @@ impl Voice {
         }
     }
 
+    /// Faults of every kind that the guide has an alert for, until it is called no more: frames off their time,
+    /// messages that wait before the orchestrator handles them, and one session and one Redis command that fail.
+    pub(super) fn fail(&self) {
+        self.fault(&["jitter", FAULT_MS]);
+        self.orchestrator.fault(SLOW);
+        self.orchestrator.fault("error SYNTHESIS_FAILED");
+        self.orchestrator.fault("redis-error");
+    }
+
     /// The worker dies.
     pub(super) fn kill_worker(&mut self) {
         if let Some(worker) = self.worker.take() {
@@ -155,8 +175,10 @@ fn settings(worker: u32, orchestrator: u32, redis: &Redis) -> String {
     )
 }
 
-/// A GPU that the worker uses, slowed down by its power cap, with an XID error under way.
-fn gpu(worker: u32) -> String {
+/// A GPU that the worker uses, slowed down by its power cap, with an XID error under way. Others use half a
+/// GiB of it.
+fn gpu(worker: u32, memory: u64) -> String {
+    let used = memory + (1 << 29);
     format!(
         r#"driver = "550.54.15"
 [[gpu]]
@@ -164,7 +186,7 @@ uuid = "GPU-5a1e0c1d-0000-4000-8000-000000000001"
 name = "stand-in GPU"
 [gpu.readings]
 memory_total_bytes = 85899345920
-memory_used_bytes = 21474836480
+memory_used_bytes = {used}
 utilization_percent = 37
 memory_utilization_percent = 12
 temperature_celsius = 54
@@ -177,7 +199,7 @@ pcie_sent_kib_per_second = 20480
 pcie_received_kib_per_second = 40960
 [[gpu.process]]
 pid = {worker}
-memory_bytes = 3221225472
+memory_bytes = {memory}
 sm_percent = 25
 [[xid]]
 gpu = 0

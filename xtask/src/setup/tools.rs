@@ -1,5 +1,5 @@
 //! Tools of other projects that host and config tests compare with or run: bpftool, Prometheus,
-//! Alertmanager, Redis, Podman, a browser and a terminal.
+//! Alertmanager, Redis, networks, Podman, a browser and a terminal.
 
 use std::env;
 use std::ffi::OsStr;
@@ -27,7 +27,7 @@ struct Tool {
     reads: &'static [&'static str],
 }
 
-const TOOLS: [Tool; 10] = [
+const TOOLS: [Tool; 14] = [
     Tool {
         name: "bpftool",
         package: "bpftool",
@@ -75,6 +75,19 @@ const TOOLS: [Tool; 10] = [
         unpacked: None,
         reads: &[],
     },
+    // Networks of their own, slow and lossy ones, and those of pods.
+    Tool {
+        name: "ip",
+        package: "iproute2",
+        unpacked: None,
+        reads: &[],
+    },
+    Tool {
+        name: "iptables",
+        package: "iptables",
+        unpacked: None,
+        reads: &[],
+    },
     // Drives the live view.
     Tool {
         name: "tmux",
@@ -91,6 +104,19 @@ const TOOLS: [Tool; 10] = [
     Tool {
         name: "runc",
         package: "runc",
+        unpacked: None,
+        reads: &[],
+    },
+    // What Podman needs for a pod: its first process, and its network (with iptables).
+    Tool {
+        name: "catatonit",
+        package: "catatonit",
+        unpacked: None,
+        reads: &[],
+    },
+    Tool {
+        name: "netavark",
+        package: "netavark",
         unpacked: None,
         reads: &[],
     },
@@ -216,11 +242,14 @@ fn place(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).with_context(|| format!("move {}", from.display()))
 }
 
-/// An installed program. System tools are often outside of an ordinary user's `PATH`.
+/// An installed program. System tools are often outside of an ordinary user's `PATH`, and Podman's helpers in a
+/// folder of their own.
 pub(crate) fn find(workspace: &Workspace, name: &str) -> Option<PathBuf> {
     let path = workspace.search_path();
     env::split_paths(&path)
-        .chain(env::split_paths(OsStr::new("/usr/sbin:/sbin")))
+        .chain(env::split_paths(OsStr::new(
+            "/usr/sbin:/sbin:/usr/lib/podman",
+        )))
         .map(|directory| directory.join(name))
         .find(|path| path.is_file())
 }

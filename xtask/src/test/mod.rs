@@ -4,7 +4,8 @@
 //! a line `skipped: REASON`, or it appends a line `level<TAB>test<TAB>reason` to the file that
 //! `VOXPROBE_SKIPS` names. Either is counted as skipped and not as passed; both together count once.
 //!
-//! The level `vm` is run only where it is named: emulated machines take several minutes.
+//! The level `vm` is run only where it is named: emulated machines take several minutes. The one machine of the
+//! level `systemd` takes less than one.
 //!
 //! Environment of the host, compat and config tests:
 //!
@@ -58,6 +59,8 @@ pub(crate) enum Level {
     Config,
     /// Other kernels, in virtual machines. Only where it is named.
     Vm,
+    /// The service, installed as the README says, in a virtual machine.
+    Systemd,
 }
 
 impl Level {
@@ -68,6 +71,7 @@ impl Level {
             Self::Compat => "compat",
             Self::Config => "config",
             Self::Vm => "vm",
+            Self::Systemd => "systemd",
         }
     }
 }
@@ -93,7 +97,7 @@ const WHOLE: [Level; 3] = [Level::Host, Level::Compat, Level::Config];
 pub(crate) fn task(workspace: &Workspace, level: Option<Level>) -> Result<bool> {
     let runs = |wanted: Level| level.is_none_or(|level| level == wanted);
     let machines = level == Some(Level::Vm);
-    let whole = machines || WHOLE.into_iter().any(runs);
+    let whole = machines || runs(Level::Systemd) || WHOLE.into_iter().any(runs);
     if whole {
         // First, so that what embeds the eBPF object is compiled once and not once more after it.
         let toolchain = setup::toolchain(workspace)
@@ -151,6 +155,9 @@ pub(crate) fn task(workspace: &Workspace, level: Option<Level>) -> Result<bool> 
             workspace,
             &Environment::release(workspace, &skips),
         )?);
+    }
+    if runs(Level::Systemd) {
+        summary.add(vm::systemd::run(workspace)?);
     }
     println!("\n{summary}");
     Ok(summary.passed())

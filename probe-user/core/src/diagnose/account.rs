@@ -232,11 +232,7 @@ impl<'a> Walk<'a> {
             match stretch.what {
                 Doing::Running => self.running(tid, ns, held),
                 Doing::Unknown => self.plain(Kind::Unknown, tid, ns),
-                Doing::Waiting(sched) => self.account.add(Kind::Contention, ns, || Part {
-                    thread: tid,
-                    other: sched.runner.as_ref().map(|(thread, _)| thread.clone()),
-                    ..Part::default()
-                }),
+                Doing::Waiting(sched) => self.contended(tid, ns, sched),
                 Doing::Mixed(short) => {
                     self.running(tid, short.run_ns, held);
                     self.plain(Kind::Contention, tid, short.waiting_ns);
@@ -327,8 +323,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whatever the holder of a lock does meanwhile is the lock's, but for what holds itself, or the
-    /// thread that it had to wait for before it had the lock.
+    /// Whatever the holder of a lock does meanwhile is the lock's, but for what holds itself, its waits
+    /// for a CPU, or the thread that it had to wait for before it had the lock.
     fn held(
         &mut self,
         holder: u32,
@@ -339,10 +335,16 @@ impl<'a> Walk<'a> {
         let mut left = until.since(from);
         let mut later: Option<(KtimeNs, &'a Sched)> = None;
         for part in self.timelines.back(holder, from, until) {
-            let Doing::Blocked(sched) = part.what else {
-                continue;
-            };
             self.stretches += 1;
+            let sched = match part.what {
+                Doing::Blocked(sched) => sched,
+                Doing::Waiting(sched) => {
+                    self.contended(holder, part.ns(), sched);
+                    left = left.saturating_sub(part.ns());
+                    continue;
+                }
+                _ => continue,
+            };
             let its = polled(sched, later).unwrap_or(sched);
             later = (sched.wait == Wait::Futex).then_some((sched.off, its));
             let before = its
@@ -393,6 +395,15 @@ impl<'a> Walk<'a> {
             None => self.plain(Kind::OnCpu, tid, ns),
             Some(lock) => self.blocked_in(Kind::Lock, lock.tid, ns, lock),
         }
+    }
+
+    /// A thread was ready, and others ran.
+    fn contended(&mut self, tid: u32, ns: u64, sched: &Sched) {
+        self.account.add(Kind::Contention, ns, || Part {
+            thread: tid,
+            other: sched.runner.as_ref().map(|(thread, _)| thread.clone()),
+            ..Part::default()
+        });
     }
 
     fn plain(&mut self, kind: Kind, tid: u32, ns: u64) {

@@ -32,6 +32,8 @@ pub enum Cause {
     ModelLoad,
     /// A PAUSE held the stream.
     Pause,
+    /// The GPU had an error.
+    GpuError,
     /// The GPU ran below its clock.
     GpuThrottle,
     /// Another process used the GPU.
@@ -58,7 +60,7 @@ pub struct Rule {
 }
 
 /// Every cause, in the order of [`Cause`].
-pub const RULES: [Rule; 18] = [
+pub const RULES: [Rule; 19] = [
     Rule {
         cause: Cause::CpuContention,
         label: "cpu_contention",
@@ -170,6 +172,14 @@ pub const RULES: [Rule; 18] = [
         title: "a PAUSE held the stream",
         shape: "a PAUSE was in force for most of the lateness",
         next_step: "Nothing, if the pause was meant; else look at who sends Control(PAUSE).",
+    },
+    Rule {
+        cause: Cause::GpuError,
+        label: "gpu_error",
+        title: "the GPU had an error",
+        shape: "the worker was busy or in its driver while the GPU reported an error (XID)",
+        next_step: "Look the XID up in NVIDIA's list, and at the kernel's log: some are the \
+                    application's, others ask for a reset or a new GPU.",
     },
     Rule {
         cause: Cause::GpuThrottle,

@@ -1,9 +1,9 @@
 //! What went on around a late frame, apart from scheduling: model loads, CPU quotas, GPUs, and the
 //! connection's windows.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
-use crate::flow::{Blocked, CallId, Limit};
+use crate::flow::{Blocked, CallId, Limit, MIN_BLOCKED_NS};
 use crate::record::{ConnectionId, CpuQuota, Gpu, GpuSample, KtimeNs, TcpReading, Tgid};
 
 /// Model loads, quota and TCP readings kept: a process loads one model at a time, and the others are read
@@ -30,6 +30,13 @@ const NEIGHBOUR_PERCENT: u32 = 30;
 /// What a GPU did to its worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GpuTrouble {
+    /// It had an error.
+    Failed {
+        /// Label `gpu_id`.
+        gpu: String,
+        /// NVIDIA's number of it (XID).
+        xid: u64,
+    },
     /// It ran below its clock.
     Throttled {
         /// Label `gpu_id`.
@@ -83,6 +90,8 @@ pub(super) struct Context {
     loads: VecDeque<(Tgid, KtimeNs, KtimeNs)>,
     quotas: VecDeque<CpuQuota>,
     tcp: VecDeque<TcpReading>,
+    /// Since when connections have found no room in their sockets.
+    refused: HashMap<ConnectionId, KtimeNs>,
     blocked: VecDeque<Blocked>,
     samples: VecDeque<(KtimeNs, Vec<Gpu>)>,
 }
@@ -105,13 +114,39 @@ impl Context {
         push(&mut self.blocked, blocked, MAX_BLOCKED);
     }
 
+    /// A send found no room: nothing is sent from then on, until something is.
+    pub(super) fn add_refused(&mut self, connection: ConnectionId, at: KtimeNs) {
+        self.refused.entry(connection).or_insert(at);
+    }
+
+    /// Something was sent.
+    pub(super) fn add_sent(&mut self, connection: ConnectionId, at: KtimeNs) {
+        let Some(since) = self.refused.get(&connection).copied() else {
+            return;
+        };
+        // A chunk from before may come after it.
+        if at < since {
+            return;
+        }
+        self.refused.remove(&connection);
+        if at.since(since) >= MIN_BLOCKED_NS {
+            self.add_blocked(Blocked {
+                connection,
+                stream: None,
+                from: since,
+                until: at,
+                by: Limit::Socket,
+            });
+        }
+    }
+
     pub(super) fn add_sample(&mut self, sample: &GpuSample) {
-        // Only the GPUs of watched processes can be the trouble.
-        let gpus = sample.gpus.iter();
-        let used = gpus.filter(|gpu| gpu.processes.iter().any(|one| one.watched.is_some()));
-        let used: Vec<Gpu> = used.cloned().collect();
-        if !used.is_empty() {
-            push(&mut self.samples, (sample.at, used), MAX_SAMPLES);
+        if !sample.gpus.is_empty() {
+            push(
+                &mut self.samples,
+                (sample.at, sample.gpus.clone()),
+                MAX_SAMPLES,
+            );
         }
     }
 
@@ -174,27 +209,36 @@ impl Context {
         .fold(0, u64::saturating_add)
     }
 
-    /// How much of a time a call's frames found no room.
+    /// How much of a time a call's frames found no room. A socket's want of it shows in refused sends and
+    /// in frames sent in part, both at once as well.
     pub(super) fn blocked(&self, call: CallId, from: KtimeNs, until: KtimeNs) -> BlockedTime {
-        let mut time = BlockedTime::default();
-        for one in &self.blocked {
-            let concerns = one.connection == call.connection
-                && one.stream.is_none_or(|stream| stream == call.stream);
-            let ns = one.until.min(until).since(one.from.max(from));
-            let sum = match one.by {
-                Limit::Socket => &mut time.socket_ns,
-                Limit::StreamWindow => &mut time.stream_window_ns,
-                Limit::ConnectionWindow => &mut time.connection_window_ns,
-            };
-            if concerns {
-                *sum = sum.saturating_add(ns);
+        let time = |by: Limit| {
+            let of = self.blocked.iter().filter(|one| {
+                one.by == by
+                    && one.connection == call.connection
+                    && one.stream.is_none_or(|stream| stream == call.stream)
+            });
+            let mut stretches: Vec<_> = of
+                .map(|one| (one.from.max(from), one.until.min(until)))
+                .collect();
+            stretches.sort_unstable();
+            let (mut ns, mut reached) = (0_u64, from);
+            for (start, end) in stretches {
+                ns = ns.saturating_add(end.since(start.max(reached)));
+                reached = reached.max(end);
             }
+            ns
+        };
+        BlockedTime {
+            socket_ns: time(Limit::Socket),
+            stream_window_ns: time(Limit::StreamWindow),
+            connection_window_ns: time(Limit::ConnectionWindow),
         }
-        time
     }
 
     pub(super) fn remove_connection(&mut self, connection: ConnectionId) {
         self.tcp.retain(|one| one.connection != connection);
+        self.refused.remove(&connection);
         self.blocked.retain(|one| one.connection != connection);
     }
 
@@ -213,12 +257,9 @@ impl Context {
         else {
             return Vec::new();
         };
-        let used = gpus.iter().filter(|gpu| {
-            let mut processes = gpu.processes.iter();
-            processes.any(|process| process.watched == Some(tgid))
-        });
-        let mut troubles = Vec::new();
-        for gpu in used {
+        let mut troubles = self.gpu_errors(tgid, from, until);
+        // Only the GPUs of watched processes can be the trouble.
+        for gpu in gpus.iter().filter(|gpu| is_used(gpu, tgid)) {
             let reasons = harmful(gpu);
             if reasons != 0 {
                 let gpu = gpu.id.clone();
@@ -233,10 +274,41 @@ impl Context {
         troubles
     }
 
+    /// XID errors that came between two samples around an interval, of GPUs the process uses.
+    fn gpu_errors(&self, tgid: Tgid, from: KtimeNs, until: KtimeNs) -> Vec<GpuTrouble> {
+        let pairs = self.samples.iter().zip(self.samples.iter().skip(1));
+        let around = pairs.filter(|((before, _), (at, _))| *at >= from && *before <= until);
+        let mut errors = Vec::new();
+        for ((_, before), (_, now)) in around {
+            for gpu in now {
+                let Some(earlier) = before.iter().find(|one| one.uuid == gpu.uuid) else {
+                    continue;
+                };
+                // One that is lost has no processes any more.
+                if !is_used(gpu, tgid) && !is_used(earlier, tgid) {
+                    continue;
+                }
+                let new = gpu.xids.iter().filter(|(xid, count)| {
+                    **count > earlier.xids.get(xid).copied().unwrap_or_default()
+                });
+                errors.extend(new.map(|(xid, _)| GpuTrouble::Failed {
+                    gpu: gpu.id.clone(),
+                    xid: *xid,
+                }));
+            }
+        }
+        errors
+    }
+
     pub(super) fn remove(&mut self, tgid: Tgid) {
         self.loads.retain(|(process, ..)| *process != tgid);
         self.quotas.retain(|quota| quota.tgid != tgid);
     }
+}
+
+fn is_used(gpu: &Gpu, by: Tgid) -> bool {
+    let mut processes = gpu.processes.iter();
+    processes.any(|process| process.watched == Some(by))
 }
 
 /// NVML's reasons for slower clocks, those that hurt.

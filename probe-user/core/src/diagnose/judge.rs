@@ -210,6 +210,8 @@ impl Shares {
             Cause::ModelLoad
         } else {
             match gpus {
+                // It may slow the clock as well.
+                [GpuTrouble::Failed { .. }, ..] => Cause::GpuError,
                 [GpuTrouble::Throttled { .. }] => Cause::GpuThrottle,
                 [GpuTrouble::Shared { .. }] => Cause::GpuNeighbour,
                 _ => return,

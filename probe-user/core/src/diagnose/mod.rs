@@ -206,6 +206,18 @@ impl Diagnosis {
             sends.pop_front();
         }
         sends.push_back((chunk.enter, chunk.tid));
+        self.context.add_sent(chunk.connection, chunk.enter);
+    }
+
+    /// A send found no room in the socket.
+    pub fn handle_refused(&mut self, connection: ConnectionId, at: KtimeNs) {
+        let sends = self.senders.get(&connection);
+        let is_over = sends
+            .and_then(VecDeque::back)
+            .is_some_and(|(enter, _)| *enter > at);
+        if self.is_on && sends.is_some() && !is_over {
+            self.context.add_refused(connection, at);
+        }
     }
 
     /// A thread is on a CPU again.

@@ -20,6 +20,7 @@ pub use infer::{InferenceState, Outcome as InferenceOutcome, Tellable, tellable}
 pub use redis::{Exchange, QUIET_NS, RedisConnection};
 pub use sink::{Problem, Sink};
 pub use websocket::{InflaterBudget, WebSocketConnection};
+pub(crate) use windows::MIN_BLOCKED_NS;
 pub use windows::{Blocked, Limit};
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Names of the records, in the order of [`kind`].
-const KINDS: [&str; 18] = [
+const KINDS: [&str; 19] = [
     "process",
     "process_ended",
     "opened",
@@ -31,6 +31,7 @@ const KINDS: [&str; 18] = [
     "sched",
     "cpu_quota",
     "tcp",
+    "refused",
 ];
 
 fn kind(record: &Record<'_>) -> usize {
@@ -53,6 +54,7 @@ fn kind(record: &Record<'_>) -> usize {
         Record::Sched(_) => 15,
         Record::CpuQuota(_) => 16,
         Record::Tcp(_) => 17,
+        Record::Refused { .. } => 18,
     }
 }
 

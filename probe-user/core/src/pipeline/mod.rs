@@ -260,6 +260,7 @@ impl Pipeline {
             Record::Sched(sched) => self.diagnosis.handle_sched(sched),
             Record::CpuQuota(quota) => self.diagnosis.handle_quota(quota),
             Record::Tcp(reading) => self.diagnosis.handle_tcp(reading),
+            Record::Refused { connection, at } => self.diagnosis.handle_refused(*connection, *at),
             Record::File(event) => self.model.handle_file(event),
             Record::Renamed { from, to, at } => self.handle_renamed(from, to, *at),
             Record::Tick { at } => self.handle_tick(*at, reborrow(&mut tap)),

@@ -103,4 +103,11 @@ pub enum Record<'a> {
     CpuQuota(CpuQuota),
     /// TCP sent again, or could not send, meanwhile.
     Tcp(TcpReading),
+    /// A send found no room in a worker's socket, the first time since bytes were sent.
+    Refused {
+        /// Which connection.
+        connection: ConnectionId,
+        /// When.
+        at: KtimeNs,
+    },
 }

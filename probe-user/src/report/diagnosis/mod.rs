@@ -343,6 +343,7 @@ impl EvidenceRow {
 
 fn trouble(trouble: &GpuTrouble) -> String {
     match trouble {
+        GpuTrouble::Failed { gpu, xid } => format!("GPU {gpu} reported an error (XID {xid})"),
         GpuTrouble::Throttled { gpu, reasons } => {
             format!("GPU {gpu} ran below its clock (NVML reasons {reasons:#x})")
         }

@@ -51,12 +51,11 @@ pub(crate) fn run(names: &[String], keep: Option<&Path>) -> Result<bool> {
     let mut matrix = Matrix::default();
     for fault in faults {
         for worker in [Kind::Tonic, Kind::GrpcSync] {
-            for (turn, streams) in STREAMS.into_iter().enumerate() {
-                let streams = streams.max(fault.least_streams);
+            for streams in STREAMS {
                 let setting = Setting { worker, streams };
                 let lab = keep.map_or_else(Lab::new, |folder| {
                     Lab::kept(&folder.join(format!(
-                        "{}-{}-{turn}",
+                        "{}-{}-{streams}",
                         fault.name,
                         matrix::name(worker)
                     )))

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use probe_tests::namespace::Namespace;
 use probe_tests::skip::skip;
 
 /// Everything that a port sends over loopback is thrown away; no more when dropped.
@@ -42,32 +43,26 @@ impl Drop for Lossy {
 pub(crate) const HERE: &str = "198.18.77.1";
 const THERE: &str = "198.18.77.2";
 
-/// Least, first and largest receive buffer of the namespace, bytes: a receiver that has no room for a
-/// second of speech. Source: Documentation/networking/ip-sysctl.rst, `tcp_rmem`.
-const RECEIVE_BUFFER: &str = "net.ipv4.tcp_rmem=4096 16384 16384";
-
 /// What waits in the path's queue, bytes: more than is sent in a test.
 const QUEUE: &str = "limit 33554432";
 
-/// A path to a network namespace, whose queue can be held up; gone when dropped.
+/// A path to a network namespace, whose queue can be held up; its device goes with the namespace.
 #[derive(Debug)]
 pub(crate) struct Path {
-    pub(crate) namespace: String,
+    pub(crate) there: Namespace,
     device: String,
 }
 
 impl Path {
     /// `None` where there cannot be one, which is said.
     pub(crate) fn new() -> Option<Self> {
-        let id = std::process::id();
         let path = Self {
-            namespace: format!("voxprobe-{id}"),
-            device: format!("vox{id}"),
+            there: Namespace::new()?,
+            device: format!("vox{}", std::process::id()),
         };
-        let (namespace, device) = (&path.namespace, &path.device);
+        let (namespace, device) = (&path.there.name, &path.device);
         let inside = format!("ip -n {namespace}");
         let made = [
-            format!("ip netns add {namespace}"),
             format!("ip link add {device} type veth peer name eth0 netns {namespace}"),
             format!("ip address add {HERE}/30 dev {device}"),
             format!("ip link set {device} up"),
@@ -76,18 +71,10 @@ impl Path {
         ];
         let made = made.iter().all(|command| run(command));
         if !made || !path.queue("replace", "10gbit burst 1mb") {
-            skip("no network namespace with a token bucket before it can be made");
+            skip("no path to a network namespace with a token bucket before it can be made");
             return None;
         }
         Some(path)
-    }
-
-    /// What the namespace receives and does not read soon fills its buffer.
-    pub(crate) fn limit_receiver(&self) -> bool {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.namespace]);
-        let status = command.args(["sysctl", "-qw", RECEIVE_BUFFER]).status();
-        status.is_ok_and(|status| status.success())
     }
 
     /// Nothing arrives for now, or all that waits does at once.
@@ -106,13 +93,6 @@ impl Path {
             "tc qdisc {change} dev {} root tbf rate {rate} {QUEUE}",
             self.device
         ))
-    }
-}
-
-impl Drop for Path {
-    fn drop(&mut self) {
-        // Its device goes with the namespace.
-        run(&format!("ip netns delete {}", self.namespace));
     }
 }
 

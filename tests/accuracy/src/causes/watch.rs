@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use probe_tests::artifacts;
 use probe_tests::lab::Lab;
+use probe_tests::namespace::Namespace;
 use probe_tests::peer::{Client, Kind, Server};
 use probe_tests::process::{Process, eventually};
 use rustix::process::Signal;
@@ -66,6 +67,7 @@ pub(crate) struct Watch {
     _client: Client,
     _worker: Server,
     prepared: Prepared,
+    _namespace: Option<Namespace>,
     _lab: Lab,
 }
 
@@ -75,7 +77,15 @@ impl Watch {
         let faults = lab.path("faults");
         let socket = faults.to_string_lossy();
         let arguments = ["--load-ms", "20", "--fault-socket", &socket];
-        let worker = Server::start(&lab, setting.worker, &arguments)?;
+        let namespace = if fault.has_small_buffers {
+            Some(Namespace::of_small_buffers()?)
+        } else {
+            None
+        };
+        let worker = match &namespace {
+            Some(own) => Server::in_namespace(&lab, &own.name, setting.worker, &arguments)?,
+            None => Server::start(&lab, setting.worker, &arguments)?,
+        };
         let mut subject = Subject {
             pid: worker.pid(),
             client: 0,
@@ -88,9 +98,12 @@ impl Watch {
         // After the agent: of a call that is older than it, nobody knows the method.
         let streams = setting.streams.to_string();
         let arguments = [&fault.client.concat()[..], &["--sessions", &streams]].concat();
-        let client = match &prepared {
-            Prepared::Network(path) => {
-                Client::in_namespace(&lab, &path.namespace, HERE, &worker, &arguments)
+        let client = match (&namespace, &prepared) {
+            (Some(own), _) => {
+                Client::in_namespace(&lab, &own.name, "localhost", &worker, &arguments)
+            }
+            (None, Prepared::Network(path)) => {
+                Client::in_namespace(&lab, &path.there.name, HERE, &worker, &arguments)
             }
             _ => Client::tonic(&lab, &worker, &arguments),
         };
@@ -105,6 +118,7 @@ impl Watch {
             _client: client,
             _worker: worker,
             prepared,
+            _namespace: namespace,
             _lab: lab,
         })
     }
@@ -142,6 +156,9 @@ fn agent(lab: &Lab, fault: &Fault, subject: &Subject, report: &Path) -> Process 
         .arg(config)
         .arg("-o")
         .arg(report);
+    if lab.is_kept() {
+        command.arg("--record").arg(lab.path("diagnosis.vxcap"));
+    }
     if let Some(gpu) = fault.gpu {
         let scenario = format!(
             "driver = \"550.54.15\"\n[[gpu]]\nuuid = \"GPU-0\"\nname = \"NVIDIA A100-SXM4-80GB\"\n{gpu}\

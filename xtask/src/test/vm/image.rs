@@ -54,18 +54,23 @@ pub(super) fn build(
     let peer = workspace.target("debug/socket-peer");
     add(&peer, &rootfs::place(&peer, &folder)?, &folder)?;
     let archive = workspace.target("vm/image.cpio");
-    let mut cpio = Command::new("sh");
-    cpio.args(["-c", "find . | \"$0\" cpio -o -H newc -R 0:0 > \"$1\""])
-        .arg(busybox)
-        .arg(&archive)
-        .current_dir(&folder);
-    step::run_quietly(&mut cpio)?;
+    pack(&folder, busybox, &archive)?;
     step::report("vm image", archive.display(), started.elapsed());
     Ok(archive)
 }
 
+/// Packs a folder as a kernel takes its first file system.
+pub(super) fn pack(folder: &Path, busybox: &Path, archive: &Path) -> Result<()> {
+    let mut cpio = Command::new("sh");
+    cpio.args(["-c", "find . | \"$0\" cpio -o -H newc -R 0:0 > \"$1\""])
+        .arg(busybox)
+        .arg(archive)
+        .current_dir(folder);
+    step::run_quietly(&mut cpio)
+}
+
 /// Puts a program at a place in the image, without symbols, and its libraries at theirs.
-fn add(program: &Path, place: &Path, image: &Path) -> Result<()> {
+pub(super) fn add(program: &Path, place: &Path, image: &Path) -> Result<()> {
     rootfs::copy(program, place)?;
     rootfs::strip(place)?;
     for library in rootfs::libraries(program)? {
@@ -74,7 +79,8 @@ fn add(program: &Path, place: &Path, image: &Path) -> Result<()> {
     Ok(())
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
+/// Writes a file that everybody may read and run.
+pub(super) fn write(path: &Path, text: &str) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     }

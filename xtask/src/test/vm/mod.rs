@@ -9,6 +9,7 @@ mod kernel;
 mod machine;
 mod matrix;
 mod repository;
+pub(super) mod systemd;
 mod table;
 
 use std::path::PathBuf;

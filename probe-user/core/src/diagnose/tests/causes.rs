@@ -1,22 +1,9 @@
 //! Each cause by the shape that proves it.
 
-use super::story::{HELPER, SENDER, START, Story, WORKER, at, thread, timed, wait};
+use super::story::{HELPER, SENDER, START, Story, WORKER, at, contended, thread, timed, wait};
 use crate::diagnose::{Cause, Kind};
-use crate::flow::{Blocked, Limit};
 use crate::model::LateFrame;
-use crate::record::{
-    ConnectionId, CpuQuota, Gpu, GpuProcess, GpuReadings, GpuSample, Left, Sched, TcpReading, Tgid,
-    Wait,
-};
-
-/// Ready after 20 ms, on a CPU after 80.
-fn contended() -> Sched {
-    Sched {
-        wake: at(START + 20.0),
-        runner: Some((thread(Tgid(99), 99, "hog"), 58_000_000)),
-        ..timed(SENDER, START + 0.2, START + 20.0, START + 80.0)
-    }
-}
+use crate::record::{CpuQuota, Left, Sched, Tgid, Wait};
 
 #[test]
 fn thread_kept_from_a_cpu_blames_contention_and_names_who_ran() {
@@ -107,6 +94,25 @@ fn lock_of_a_thread_that_waits_for_a_disk_blames_the_disk() {
         ..wait(SENDER, START + 0.2, START + 100.0, START + 100.1)
     });
     story.assert(Story::frame(START + 100.3), Cause::DiskOrPageFault);
+}
+
+#[test]
+fn lock_of_a_thread_that_gets_no_cpu_blames_what_ran_instead() {
+    let mut story = Story::new();
+    story.tell(timed(HELPER, 0.0, START + 5.0, START + 5.0));
+    story.tell(Sched {
+        left: Left::Runnable,
+        wait: Wait::User,
+        runner: Some((thread(Tgid(99), 99, "hog"), 90_000_000)),
+        ..wait(HELPER, START + 8.0, START + 8.0, START + 99.0)
+    });
+    story.tell(Sched {
+        wait: Wait::Futex,
+        waker: Some(thread(WORKER, HELPER, "holder")),
+        waker_in: Wait::Futex,
+        ..wait(SENDER, START + 0.2, START + 100.0, START + 100.1)
+    });
+    story.assert(Story::frame(START + 100.3), Cause::CpuContention);
 }
 
 #[test]
@@ -215,130 +221,6 @@ fn sender_that_was_awake_by_chance_does_not_hide_who_was_kept_from_work() {
 }
 
 #[test]
-fn send_that_waits_or_finds_no_room_blames_the_receiver() {
-    let mut story = Story::new();
-    story.tell(Sched {
-        wait: Wait::Send,
-        ..wait(SENDER, START + 0.2, START + 90.0, START + 90.0)
-    });
-    story.assert(Story::frame(START + 90.1), Cause::SocketBackpressure);
-
-    let mut story = Story::new();
-    story.tell(Sched {
-        refused: Some(at(START + 0.1)),
-        ..wait(SENDER, START + 0.2, START + 90.0, START + 90.0)
-    });
-    story.assert(Story::frame(START + 90.1), Cause::SocketBackpressure);
-}
-
-/// TCP's counts of 100 ms from `before` on, milliseconds.
-fn tcp(connection: u64, before: f64, window_full_ms: u64, unacknowledged_ms: u64) -> TcpReading {
-    TcpReading {
-        connection: ConnectionId(connection),
-        at: at(before + 100.0),
-        before: at(before),
-        resent: 3,
-        window_full_ns: window_full_ms * 1_000_000,
-        unacknowledged_ns: unacknowledged_ms * 1_000_000,
-    }
-}
-
-#[test]
-fn full_socket_blames_the_network_while_the_receiver_has_room_and_does_not_acknowledge() {
-    for (window_full_ms, unacknowledged_ms, cause) in [
-        (0, 100, Cause::PacketLoss),
-        (30, 100, Cause::PacketLoss),
-        (80, 100, Cause::SocketBackpressure),
-        (0, 30, Cause::SocketBackpressure),
-    ] {
-        let mut story = Story::new();
-        story.tell(Sched {
-            wait: Wait::Send,
-            ..wait(SENDER, START + 0.2, START + 90.0, START + 90.0)
-        });
-        let counts =
-            |connection, before| tcp(connection, before, window_full_ms, unacknowledged_ms);
-        story.diagnosis.handle_tcp(&counts(1, START + 10.0));
-        // Those of another connection and of another time say nothing.
-        for _ in 0..9 {
-            story.diagnosis.handle_tcp(&counts(2, START + 10.0));
-            story.diagnosis.handle_tcp(&counts(1, START + 91.0));
-        }
-        let finding = story.assert(Story::frame(START + 90.1), cause);
-        let trouble = finding.verdict.tcp.expect("TCP said something");
-        assert_eq!(trouble.resent, 3);
-    }
-}
-
-/// The sender waits for input until the frame is sent, and this kept it from sending meanwhile.
-fn blocked(stream: Option<u32>, from: f64, until: f64, by: Limit) -> Story {
-    let mut story = Story::new();
-    story.tell(wait(SENDER, START + 0.2, START + 120.0, START + 120.0));
-    story.diagnosis.handle_blocked(Blocked {
-        connection: ConnectionId(1),
-        stream,
-        from: at(from),
-        until: at(until),
-        by,
-    });
-    story
-}
-
-#[test]
-fn frame_without_http2_window_blames_the_window() {
-    let late = Story::frame(START + 120.3);
-    for by in [Limit::StreamWindow, Limit::ConnectionWindow] {
-        let mut story = blocked(Some(1), START, START + 119.5, by);
-        let finding = story.assert(late.clone(), Cause::Http2Window);
-        assert_eq!(
-            finding.verdict.blocked.windows_ns(),
-            99_500_000,
-            "since it was due"
-        );
-    }
-    // Another stream's window, or one that came when the frame was hardly due.
-    let mut story = blocked(Some(3), START, START + 119.5, Limit::StreamWindow);
-    story.assert(late.clone(), Cause::Unexplained);
-    let mut story = blocked(Some(1), START, START + 50.0, Limit::StreamWindow);
-    story.assert(late, Cause::Unexplained);
-}
-
-#[test]
-fn used_up_window_blames_the_network_where_nothing_is_acknowledged() {
-    let mut story = blocked(Some(1), START, START + 119.5, Limit::ConnectionWindow);
-    story.diagnosis.handle_tcp(&tcp(1, START + 20.0, 0, 95));
-    story.assert(Story::frame(START + 120.3), Cause::PacketLoss);
-}
-
-#[test]
-fn used_up_window_blames_itself_where_bytes_were_on_their_way_before() {
-    // Nothing is told of the time in which all was acknowledged.
-    let mut story = blocked(Some(1), START, START + 319.5, Limit::ConnectionWindow);
-    story.diagnosis.handle_tcp(&tcp(1, START - 40.0, 0, 95));
-    story.assert(Story::frame(START + 320.3), Cause::Http2Window);
-}
-
-#[test]
-fn interrupted_frame_blames_the_receiver_whichever_thread_ends_it() {
-    let mut story = blocked(None, START, START + 119.5, Limit::Socket);
-    story.assert(Story::frame(START + 120.3), Cause::SocketBackpressure);
-}
-
-#[test]
-fn window_that_a_kept_thread_did_not_read_of_blames_what_kept_it() {
-    let mut story = Story::new();
-    story.tell(contended());
-    story.diagnosis.handle_blocked(Blocked {
-        connection: ConnectionId(1),
-        stream: Some(1),
-        from: at(START),
-        until: at(START + 80.0),
-        by: Limit::StreamWindow,
-    });
-    story.assert(Story::frame(START + 80.5), Cause::CpuContention);
-}
-
-#[test]
 fn uninterruptible_sleep_blames_storage_or_memory() {
     let mut story = Story::new();
     story.tell(Sched {
@@ -434,55 +316,4 @@ fn pause_in_force_is_the_cause_even_without_scheduling() {
     };
     story.tell(timed(SENDER, START + 0.2, START + 90.0, START + 90.0));
     story.assert(late, Cause::Pause);
-}
-
-/// One GPU of the worker, with these reasons for slower clocks and this share of a neighbour.
-fn gpu(reasons: u64, neighbour: u32) -> GpuSample {
-    let process = |pid, watched, percent| GpuProcess {
-        pid,
-        watched,
-        memory_bytes: None,
-        sm_percent: Some(percent),
-    };
-    GpuSample {
-        at: at(START + 50.0),
-        gpus: vec![Gpu {
-            id: "0".into(),
-            readings: GpuReadings {
-                throttle_reasons: Some(reasons),
-                ..GpuReadings::default()
-            },
-            processes: vec![process(10, Some(WORKER), 20), process(77, None, neighbour)],
-            ..Gpu::default()
-        }],
-        ..GpuSample::default()
-    }
-}
-
-#[test]
-fn driver_wait_is_the_gpus_where_nvml_says_why() {
-    let blocked = || Sched {
-        wait: Wait::Ioctl,
-        ..wait(SENDER, START + 0.2, START + 90.0, START + 90.0)
-    };
-    for (sample, cause) in [
-        (gpu(0x40, 5), Cause::GpuThrottle),
-        (gpu(0x1, 70), Cause::GpuNeighbour),
-        // Idle clocks and a quiet neighbour are no reason; two reasons are none either.
-        (gpu(0x1, 5), Cause::Unexplained),
-        (gpu(0x40, 70), Cause::Unexplained),
-    ] {
-        let mut story = Story::new();
-        story.diagnosis.handle_gpus(&sample);
-        story.tell(blocked());
-        story.assert(Story::frame(START + 90.1), cause);
-    }
-}
-
-#[test]
-fn throttled_gpu_does_not_excuse_a_busy_cpu() {
-    let mut story = Story::new();
-    story.diagnosis.handle_gpus(&gpu(0x40, 5));
-    story.tell(contended());
-    story.assert(Story::frame(START + 80.5), Cause::CpuContention);
 }

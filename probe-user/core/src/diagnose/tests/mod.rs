@@ -2,4 +2,6 @@
 
 mod bounds;
 mod causes;
+mod gpu;
+mod room;
 mod story;

@@ -57,6 +57,15 @@ pub(super) fn timed(tid: u32, off: f64, deadline: f64, on: f64) -> Sched {
     }
 }
 
+/// Ready after 20 ms, on a CPU after 80.
+pub(super) fn contended() -> Sched {
+    Sched {
+        wake: at(START + 20.0),
+        runner: Some((thread(Tgid(99), 99, "hog"), 58_000_000)),
+        ..timed(SENDER, START + 0.2, START + 20.0, START + 80.0)
+    }
+}
+
 pub(super) struct Story {
     pub(super) diagnosis: Diagnosis,
     pub(super) metrics: Metrics,

@@ -28,7 +28,7 @@ const MAX_STREAMS: usize = 512;
 
 /// Shortest time for which sending counts as blocked, nanoseconds. What ends it for less does not end
 /// it: another stream took the room at once.
-pub(super) const MIN_BLOCKED_NS: u64 = 1_000_000;
+pub(crate) const MIN_BLOCKED_NS: u64 = 1_000_000;
 
 /// What sending waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -56,6 +56,13 @@ pub enum KernelRecord<'a> {
         /// When.
         at: KtimeNs,
     },
+    /// A send found no room in the socket.
+    Refused {
+        /// Connection.
+        connection: ConnectionId,
+        /// When.
+        at: KtimeNs,
+    },
     /// A call failed in a way that no connection survives.
     Failed {
         /// Connection.
@@ -176,23 +183,23 @@ pub fn parse(bytes: &[u8]) -> Result<KernelRecord<'_>, RecordError> {
     }
     match kind {
         kind::CHUNK => chunk(&mut fields, flags, at, tgid, tid),
-        kind::END | kind::SHUTDOWN | kind::FAILURE => {
+        kind::END | kind::SHUTDOWN | kind::FAILURE | kind::REFUSED => {
             let connection = ConnectionId(fields.u64()?);
             let _offset = fields.u64()?;
             let errno = fields.u32()? as i32;
             let direction = direction_of(fields.u8()?)?;
-            Ok(if kind == kind::FAILURE {
-                KernelRecord::Failed {
+            Ok(match kind {
+                kind::FAILURE => KernelRecord::Failed {
                     connection,
                     errno,
                     at,
-                }
-            } else {
-                KernelRecord::HalfClosed {
+                },
+                kind::REFUSED => KernelRecord::Refused { connection, at },
+                _ => KernelRecord::HalfClosed {
                     connection,
                     direction,
                     at,
-                }
+                },
             })
         }
         kind::OPEN => opened(&mut fields, tgid),

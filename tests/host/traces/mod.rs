@@ -1,9 +1,11 @@
 //! Traces of a live voice system at a collector, beside what its processes say they did.
 
+mod trust;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use probe_tests::collector::{Collected, Collector, Mood};
+use probe_tests::collector::{Collected, Collector, Mood, Protocol};
 use probe_tests::exposition::Exposition;
 use probe_tests::lab::Lab;
 use probe_tests::orchestra::{Front, Orchestrator, Talker};
@@ -157,19 +159,11 @@ impl Times {
     }
 }
 
-fn assert_utterance_at(collector: &Collector, protocol: &str) {
-    if unprivileged() {
-        return;
-    }
-    let lab = Lab::new();
-    let endpoint = collector.endpoint();
-    let traces = format!(
-        "endpoint = \"{endpoint}\"\nprotocol = \"{protocol}\"\n\
-         headers = {{ authorization = \"Bearer lab\" }}"
-    );
-    let scene = Scene::start(&lab, &traces, &[]);
+fn assert_utterance_at(lab: &Lab, collector: &Collector, traces: &str) {
+    let traces = format!("{traces}headers = {{ authorization = \"Bearer lab\" }}");
+    let scene = Scene::start(lab, &traces, &[]);
     let wall = scene.talk(
-        &lab,
+        lab,
         &["--sessions", "1", "--texts", "2", "--text-length", "24"],
     );
     let spans = wait_for(collector, TREE.len());
@@ -291,14 +285,22 @@ fn assert_facts(spans: &[Collected], times: &Times) {
     }
 }
 
+fn assert_utterance_by(protocol: Protocol) {
+    if unprivileged() {
+        return;
+    }
+    let (lab, collector) = (Lab::new(), Collector::start(protocol));
+    assert_utterance_at(&lab, &collector, &collector.settings());
+}
+
 #[test]
 fn utterance_is_the_guides_tree_at_a_collector_by_grpc() {
-    assert_utterance_at(&Collector::grpc(), "grpc");
+    assert_utterance_by(Protocol::Grpc);
 }
 
 #[test]
 fn utterance_is_the_guides_tree_at_a_collector_by_http() {
-    assert_utterance_at(&Collector::http(), "http");
+    assert_utterance_by(Protocol::Http);
 }
 
 #[test]
@@ -307,9 +309,9 @@ fn traceparent_of_client_and_orchestrator_names_trace_and_parents() {
         return;
     }
     let lab = Lab::new();
-    let collector = Collector::grpc();
+    let collector = Collector::start(Protocol::Grpc);
     // Only what a caller samples: the rate alone would export nothing.
-    let traces = format!("endpoint = \"{}\"\nsample = 0.0", collector.endpoint());
+    let traces = collector.settings() + "sample = 0.0";
     let call = format!("00-{TRACE}-1111111111111111-01");
     let scene = Scene::start(&lab, &traces, &["--traceparent", &call]);
     let client = |flags: &str| format!("00-{TRACE}-{PARENT}-{flags}");
@@ -347,11 +349,8 @@ fn missed_objective_is_exported_and_told_in_the_log_with_its_trace() {
         return;
     }
     let lab = Lab::new();
-    let collector = Collector::grpc();
-    let traces = format!(
-        "endpoint = \"{}\"\nsample = 0.0\n[slo]\nfirst_audio = \"1ms\"",
-        collector.endpoint()
-    );
+    let collector = Collector::start(Protocol::Grpc);
+    let traces = collector.settings() + "sample = 0.0\n[slo]\nfirst_audio = \"1ms\"";
     let scene = Scene::start(&lab, &traces, &[]);
     scene.talk(&lab, &["--sessions", "1"]);
     let spans = wait_for(&collector, TREE.len());
@@ -389,13 +388,10 @@ fn collector_that_is_down_or_refuses_costs_counted_spans_and_no_metric() {
         return;
     }
     let lab = Lab::new();
-    let collector = Collector::grpc();
+    let collector = Collector::start(Protocol::Grpc);
     collector.set_mood(Mood::IsBusy);
     // Room for one trace that is sent again and again, and for one that waits.
-    let traces = format!(
-        "endpoint = \"{}\"\nqueue = 6\nbatch = 6",
-        collector.endpoint()
-    );
+    let traces = collector.settings() + "queue = 6\nbatch = 6";
     let scene = Scene::start(&lab, &traces, &[]);
     scene.talk(&lab, &["--sessions", "4", "--utterances", "3"]);
     let count = 4 * 3;
