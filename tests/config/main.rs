@@ -11,6 +11,7 @@ mod container;
 mod endpoint;
 mod expressions;
 mod grafana;
+mod help;
 mod kubernetes;
 mod live;
 mod log;

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::Command;
 
 use probe_core::diagnose::RULES;
-use probe_tests::artifacts;
 
 use super::expressions::parts;
+use super::help::assert_understood;
 use super::metrics::{known, target_labels};
 use super::names::strangers;
 use super::rules::{config, files, shipped};
@@ -102,17 +101,7 @@ fn every_voxprobe_command_of_a_runbook_exists() {
             let Some(arguments) = line.strip_prefix("voxprobe ") else {
                 continue;
             };
-            let mut words = arguments.split(' ');
-            let command = words.next().expect("a command");
-            let output = Command::new(artifacts::voxprobe())
-                .args([command, "--help"])
-                .output()
-                .expect("run voxprobe");
-            assert!(output.status.success(), "{name}: {line}");
-            let help = String::from_utf8_lossy(&output.stdout).into_owned();
-            for flag in words.filter(|word| word.starts_with('-')) {
-                assert!(help.contains(flag), "{name}: {line}: no {flag}");
-            }
+            assert_understood(arguments, &name);
             commands += 1;
         }
     }

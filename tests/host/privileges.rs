@@ -10,7 +10,7 @@ use std::time::Duration;
 use probe_tests::artifacts;
 use probe_tests::exposition::Exposition;
 use probe_tests::lab::Lab;
-use probe_tests::peer::{Client, Server};
+use probe_tests::peer::{Client, LONG_TALK, Server};
 use probe_tests::probe::{self, Probe, SETTLE};
 use probe_tests::skip::{program, restricted, skip, unprivileged};
 
@@ -20,16 +20,6 @@ const NEEDED: [&str; 4] = ["bpf", "perfmon", "sys_ptrace", "dac_read_search"];
 /// Who runs the agent, and who runs the worker.
 const AGENT: u32 = 65_533;
 const WORKER: u32 = 65_534;
-
-/// Longer than the test.
-const TALK: [&str; 6] = [
-    "--sessions",
-    "2",
-    "--duration",
-    "60",
-    "--text-length",
-    "2000",
-];
 
 /// What a working agent needs to see the worker's frames, and more.
 const BLIND: Duration = Duration::from_secs(3);
@@ -64,7 +54,7 @@ fn four_capabilities_are_needed_and_no_more() {
     fs::copy(artifacts::voxprobe(), &agent).expect("copy the agent");
     let worker = Server::tonic_as(&lab, WORKER, &[]);
     // Older than the agent: its socket is found through the worker's descriptors.
-    let _talk = Client::tonic(&lab, &worker, &TALK);
+    let _talk = Client::tonic(&lab, &worker, &LONG_TALK);
     worker.wait_for_frames(10);
     let pid = worker.pid().to_string();
     let watch = |capabilities: &[&str]| {
@@ -128,7 +118,7 @@ fn library_hooks_need_a_fifth_capability_and_without_it_the_rest_runs() {
     let agent = lab.path("voxprobe");
     fs::copy(artifacts::voxprobe(), &agent).expect("copy the agent");
     let worker = Server::tonic_as(&lab, WORKER, &[]);
-    let _talk = Client::tonic(&lab, &worker, &TALK);
+    let _talk = Client::tonic(&lab, &worker, &LONG_TALK);
     let config = lab.write("hook.toml", HOOK);
     let pid = worker.pid().to_string();
     let hooks = |scrape: &Exposition, state| {

@@ -18,6 +18,16 @@ pub(crate) const START: Duration = Duration::from_secs(30);
 /// How long a peer may take to end once it is told to.
 pub(crate) const END: Duration = Duration::from_secs(10);
 
+/// A client that speaks for longer than a test, two sessions at a time.
+pub const LONG_TALK: [&str; 6] = [
+    "--sessions",
+    "2",
+    "--duration",
+    "90",
+    "--text-length",
+    "2000",
+];
+
 /// What can be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

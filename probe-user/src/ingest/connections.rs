@@ -24,6 +24,15 @@ fn key(descriptor: Descriptor) -> FdKeyValue {
     })
 }
 
+/// A connection began.
+pub(super) fn tell_opened(fd: i32, opened: Opened, out: &mut impl FnMut(Record<'_>)) {
+    let Opened {
+        tgid, side, peer, ..
+    } = &opened;
+    tracing::debug!(pid = tgid.0, fd, ?side, ?peer, "connection opened");
+    out(Record::Opened(opened));
+}
+
 impl Tracker {
     /// The kernel side saw a connection begin.
     #[expect(clippy::too_many_arguments, reason = "the facts of one record")]
@@ -53,14 +62,7 @@ impl Tracker {
             self.settle_name(tgid, out);
         }
         let (side, joined) = (Some(side), Joined::FromStart);
-        tracing::debug!(
-            pid = tgid.0,
-            fd = descriptor.fd,
-            ?side,
-            ?peer,
-            "connection opened"
-        );
-        out(Record::Opened(Opened {
+        let opened = Opened {
             connection,
             tgid,
             at,
@@ -68,7 +70,8 @@ impl Tracker {
             joined,
             local,
             peer,
-        }));
+        };
+        tell_opened(descriptor.fd, opened, out);
     }
 
     /// A connection whose opening was lost shows itself by its bytes.

@@ -6,7 +6,7 @@ use probe_core::record::{
     kernel::{Descriptor, NewConnection},
 };
 
-use super::{Tracker, descriptors::Gone};
+use super::{Tracker, connections::tell_opened, descriptors::Gone};
 use crate::{
     attach::Tier,
     discover::{Asked, SocketTable, ask_socket},
@@ -73,14 +73,7 @@ impl Tracker {
         if side == Some(Side::Server) {
             self.settle_name(tgid, out);
         }
-        tracing::debug!(
-            pid = tgid.0,
-            fd = descriptor.fd,
-            ?side,
-            ?peer,
-            "connection opened"
-        );
-        out(Record::Opened(Opened {
+        let opened = Opened {
             connection,
             tgid,
             at,
@@ -88,7 +81,8 @@ impl Tracker {
             joined,
             local,
             peer,
-        }));
+        };
+        tell_opened(descriptor.fd, opened, out);
     }
 
     /// A socket is gone.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use probe_tests::artifacts;
 use probe_tests::lab::Lab;
-use probe_tests::peer::{Client, Server};
+use probe_tests::peer::{Client, LONG_TALK, Server};
 use probe_tests::probe::{Probe, SETTLE};
 use probe_tests::process::eventually;
 use probe_tests::skip::{restricted, unprivileged};
@@ -21,16 +21,6 @@ const MOST_BYTES: u64 = 32 << 20;
 
 /// How long Prometheus may take to find its targets: it looks every five seconds.
 const FOUND: Duration = Duration::from_secs(30);
-
-/// Longer than the test.
-const TALK: [&str; 6] = [
-    "--sessions",
-    "2",
-    "--duration",
-    "60",
-    "--text-length",
-    "2000",
-];
 
 #[test]
 fn same_files_give_the_same_image() {
@@ -60,7 +50,7 @@ fn image_with_four_capabilities_watches_a_worker_and_its_gpu_and_is_scraped() {
     };
     engine.build();
     let worker = Server::tonic(&lab, &[]);
-    let _talk = Client::tonic(&lab, &worker, &TALK);
+    let _talk = Client::tonic(&lab, &worker, &LONG_TALK);
     let scenario = lab.write(
         "nvml.toml",
         SCENARIO.replace("4242", &worker.pid().to_string()),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use probe_tests::artifacts;
 use probe_tests::exposition::Exposition;
 use probe_tests::lab::Lab;
-use probe_tests::peer::Client;
+use probe_tests::peer::{Client, LONG_TALK};
 use probe_tests::process::{Process, eventually};
 use probe_tests::skip::{skip, unprivileged};
 use rustix::process::Signal;
@@ -26,16 +26,6 @@ const METRICS: &str = "http://127.0.0.1:9781/metrics";
 
 /// How long the agent may take to attach, see frames, and end.
 const SOON: Duration = Duration::from_secs(30);
-
-/// Longer than the test.
-const TALK: [&str; 6] = [
-    "--sessions",
-    "2",
-    "--duration",
-    "60",
-    "--text-length",
-    "200",
-];
 
 /// A newcomer's folder and shell.
 struct Newcomer<'a>(&'a Lab);
@@ -110,7 +100,7 @@ fn bare_binary_does_what_the_readme_says() {
     let Some(worker) = worker_main(&lab) else {
         return;
     };
-    let _talk = Client::tonic(&lab, &worker, &TALK);
+    let _talk = Client::tonic(&lab, &worker, &LONG_TALK);
     let newcomer = Newcomer::sit_down(&lab);
     let section = section(&readme(), "## On your own system");
     let shell = blocks(&section, "sh");

@@ -6,6 +6,7 @@ use probe_tests::artifacts;
 use probe_tests::lab::Lab;
 
 use super::{blocks, config_readme, readme};
+use crate::help::assert_understood;
 
 /// Lines of shell in both READMEs, without prompt, `sudo` and remark.
 fn commands() -> Vec<String> {
@@ -34,17 +35,7 @@ fn every_command_of_the_agent_in_the_readmes_exists() {
         let Some(arguments) = named else {
             continue;
         };
-        let mut words = arguments.split(' ');
-        let command = words.next().expect("a command");
-        let output = Command::new(artifacts::voxprobe())
-            .args([command, "--help"])
-            .output()
-            .expect("run voxprobe");
-        assert!(output.status.success(), "{line}");
-        let help = String::from_utf8_lossy(&output.stdout);
-        for flag in words.filter(|word| word.starts_with('-')) {
-            assert!(help.contains(flag), "{line}: no {flag}");
-        }
+        assert_understood(arguments, "a README");
         seen += 1;
     }
     assert!(seen > 4, "{seen} commands");

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use probe_tests::exposition::Exposition;
 use probe_tests::lab::Lab;
-use probe_tests::peer::Client;
+use probe_tests::peer::{Client, LONG_TALK};
 use probe_tests::process::eventually;
 use probe_tests::skip::{program, restricted, skip, unprivileged};
 use serde_json::{Value, json};
@@ -44,16 +44,6 @@ const FOUR: &str = "000000c000080004";
 
 /// The folder that every kubelet makes and that the manifests mount.
 const LOGS: &str = "/var/log/containers";
-
-/// Longer than the test.
-const TALK: [&str; 6] = [
-    "--sessions",
-    "2",
-    "--duration",
-    "90",
-    "--text-length",
-    "200",
-];
 
 /// The manifests as Podman plays them.
 fn playable(manifests: &[Value]) -> String {
@@ -130,7 +120,7 @@ fn least_privilege_manifests_run_as_a_pod_that_watches_a_worker_and_is_scraped()
     let Some(worker) = worker_main(&lab) else {
         return;
     };
-    let _talk = Client::tonic(&lab, &worker, &TALK);
+    let _talk = Client::tonic(&lab, &worker, &LONG_TALK);
     let _logs = Logs::make();
     let manifests = tools.kustomize("overlays/least-privilege");
     let daemonset = of_kind(&manifests, "DaemonSet", "voxprobe");
