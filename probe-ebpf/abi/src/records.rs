@@ -180,7 +180,7 @@ pub mod call {
     pub const SENDMMSG: u8 = 10;
     /// Bytes sent in another way, such as `sendfile` or `io_uring`.
     pub const OTHER_SEND: u8 = 11;
-    /// Bytes received in another way, such as `splice` or `io_uring`.
+    /// Bytes received in another way, such as `io_uring`. Nothing tells of `splice`.
     pub const OTHER_RECEIVE: u8 = 12;
     /// `socket`
     pub const SOCKET: u8 = 20;

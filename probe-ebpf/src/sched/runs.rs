@@ -75,7 +75,7 @@ pub fn longest(cpu: *mut CpuRuns, from: u64, record: &mut SchedRecord) {
     record.runner_comm = run.comm;
     let mut sum = 0;
     for other in &cpu.runs {
-        if other.tgid == run.tgid {
+        if other.tgid == run.tgid && other.tid != record.header.tid {
             sum += overlap(other, from);
         }
     }

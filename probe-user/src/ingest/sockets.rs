@@ -55,6 +55,10 @@ impl Tracker {
                 local: None,
                 peer: None,
             } => {
+                // Known, so that its descriptor goes with it.
+                if let Some(replaced) = self.descriptors.add(descriptor, connection) {
+                    self.closed(replaced, at, out);
+                }
                 self.ignore(connection);
                 return;
             }
@@ -93,6 +97,11 @@ impl Tracker {
         out: &mut impl FnMut(Record<'_>),
     ) {
         let descriptors = self.descriptors.of_connection(connection);
+        if descriptors.is_empty() {
+            // Its opening was lost: nobody else takes it out.
+            let _absent = self.attached.maps.connections.remove(&connection.0);
+            return;
+        }
         if descriptors.iter().any(|it| self.closes_by_ending(*it)) {
             self.closing.push((connection, at));
             return;

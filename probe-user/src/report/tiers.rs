@@ -23,7 +23,7 @@ pub(super) fn tiers(settings: attach::Settings, roots: &[String]) -> Vec<Capabil
     drop(wanted);
     for tier in Tier::ALL.into_iter().filter(|_| !not_permitted) {
         let capability = if taken == Some(tier) {
-            Capability::active(name(tier), format!("in use: {}", tier.hooked()))
+            Capability::active(name(tier), format!("would be taken: {}", tier.hooked()))
         } else {
             other(tier, taken, attach(tier.into()))
         };

@@ -150,6 +150,12 @@ impl Context {
         }
     }
 
+    /// Whether the next reading of a GPU that a process uses may tell more of a moment.
+    pub(super) fn awaits_sample(&self, tgid: Tgid, moment: KtimeNs) -> bool {
+        let last = self.samples.back();
+        last.is_some_and(|(at, gpus)| *at < moment && gpus.iter().any(|gpu| is_used(gpu, tgid)))
+    }
+
     /// How much of an interval a model load of the process took, nanoseconds.
     pub(super) fn load_ns(&self, tgid: Tgid, from: KtimeNs, until: KtimeNs) -> u64 {
         let of = self.loads.iter().filter(|(process, ..)| *process == tgid);

@@ -210,8 +210,14 @@ impl Shares {
             Cause::ModelLoad
         } else {
             match gpus {
-                // It may slow the clock as well.
-                [GpuTrouble::Failed { .. }, ..] => Cause::GpuError,
+                // It may slow the clock as well. Where others use the GPU it may be theirs.
+                [GpuTrouble::Failed { .. }, others @ ..]
+                    if !others
+                        .iter()
+                        .any(|it| matches!(it, GpuTrouble::Shared { .. })) =>
+                {
+                    Cause::GpuError
+                }
                 [GpuTrouble::Throttled { .. }] => Cause::GpuThrottle,
                 [GpuTrouble::Shared { .. }] => Cause::GpuNeighbour,
                 _ => return,

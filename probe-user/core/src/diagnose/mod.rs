@@ -4,7 +4,7 @@
 //! Takes scheduling records, CPU quotas, GPU samples, model loads and the late frames the model found;
 //! gives [`Finding`]s, their [`Summary`], and the label `cause` of the metrics. The causes are a closed
 //! list ([`RULES`]). A frame is judged [`JUDGED_AFTER_NS`] after it was sent, when what the kernel tells
-//! afterwards is there; this depends on records and ticks only, so that a replay gives the same causes.
+//! afterwards is there, and the next reading of its GPUs; this depends on records and ticks only, so that a replay gives the same causes.
 //!
 //! Evidence that is missing makes a cause `unknown`; evidence that does not single out one makes it
 //! `unexplained`.
@@ -43,6 +43,10 @@ use crate::record::{
 /// Nanoseconds between a late frame and its judgement: longer than a CPU quota's period with a reading
 /// of it, and than short stretches are summed.
 pub const JUDGED_AFTER_NS: u64 = 300_000_000;
+
+/// Nanoseconds for which the judgement of a frame waits for the next reading of its GPUs: longer than
+/// they usually are apart.
+const GPU_WAIT_NS: u64 = 1_500_000_000;
 
 /// Nanoseconds between a thread's coming back to a CPU and the send of what it made ready.
 const JUST_NOW_NS: u64 = 2_000_000;
@@ -296,9 +300,14 @@ impl Diagnosis {
     /// Time passed: frames whose time has come are judged.
     pub fn handle_tick(&mut self, at: KtimeNs) {
         self.summary.until = self.summary.until.max(Some(at));
+        let is_due = |context: &Context, late: &LateFrame| {
+            let waited_ns = at.since(late.at);
+            waited_ns >= GPU_WAIT_NS
+                || waited_ns >= JUDGED_AFTER_NS && !context.awaits_sample(late.process, late.at)
+        };
         while let Some(pending) = self
             .pending
-            .pop_front_if(|pending| at.since(pending.late.at) >= JUDGED_AFTER_NS)
+            .pop_front_if(|pending| is_due(&self.context, &pending.late))
         {
             self.settle(pending);
         }

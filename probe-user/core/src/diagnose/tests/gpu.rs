@@ -49,17 +49,24 @@ fn driver_wait_is_the_gpus_where_nvml_says_why() {
 
 #[test]
 fn error_of_the_gpu_within_the_interval_is_the_cause() {
-    let sample = |ms: f64, errors: u64| {
-        let mut sample = gpu(0x40, 70);
+    let sample = |ms: f64, errors: u64, neighbour: u32| {
+        let mut sample = gpu(0x40, neighbour);
         sample.at = at(START + ms);
         sample.gpus[0].xids = [(31, errors)].into();
         sample
     };
-    // Errors from before the agent's first look may be old.
-    for (before, now, cause) in [(0, 1, Cause::GpuError), (1, 1, Cause::Unexplained)] {
+    for (before, neighbour, cause) in [
+        (0, 5, Cause::GpuError),
+        // From before.
+        (1, 5, Cause::GpuThrottle),
+        // It may be the neighbour's.
+        (0, 70, Cause::Unexplained),
+    ] {
         let mut story = Story::new();
-        story.diagnosis.handle_gpus(&sample(-10.0, before));
-        story.diagnosis.handle_gpus(&sample(50.0, now));
+        story
+            .diagnosis
+            .handle_gpus(&sample(-10.0, before, neighbour));
+        story.after = Some(sample(600.0, 1, neighbour));
         story.tell(Sched {
             wait: Wait::Ioctl,
             ..wait(SENDER, START + 0.2, START + 90.0, START + 90.0)

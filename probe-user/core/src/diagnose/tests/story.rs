@@ -6,8 +6,8 @@ use crate::interpret::Id;
 use crate::metrics::{Limits, Metrics};
 use crate::model::LateFrame;
 use crate::record::{
-    Chunk, ConnectionId, Direction, Evidence, KtimeNs, Left, Process, Role, Sched, Short, Tgid,
-    Thread, Wait,
+    Chunk, ConnectionId, Direction, Evidence, GpuSample, KtimeNs, Left, Process, Role, Sched,
+    Short, Tgid, Thread, Wait,
 };
 
 pub(super) const WORKER: Tgid = Tgid(10);
@@ -69,6 +69,8 @@ pub(super) fn contended() -> Sched {
 pub(super) struct Story {
     pub(super) diagnosis: Diagnosis,
     pub(super) metrics: Metrics,
+    /// The reading of GPUs that comes after the frame.
+    pub(super) after: Option<GpuSample>,
     /// End of each thread's last record.
     ends: Vec<(u32, KtimeNs)>,
 }
@@ -93,6 +95,7 @@ impl Story {
         let mut story = Self {
             diagnosis,
             metrics,
+            after: None,
             ends: Vec::new(),
         };
         for frame in 0..50 {
@@ -141,8 +144,14 @@ impl Story {
     pub(super) fn judge(&mut self, late: LateFrame) -> Finding {
         self.send(late.at);
         let due = late.at.plus(super::super::JUDGED_AFTER_NS);
+        let sent = late.at;
         self.diagnosis.handle_late(late);
         self.diagnosis.handle_tick(due);
+        if let Some(sample) = &self.after {
+            self.diagnosis.handle_gpus(sample);
+        }
+        self.diagnosis
+            .handle_tick(sent.plus(super::super::GPU_WAIT_NS));
         let worst = &self.diagnosis.summary().worst;
         worst.first().expect("a finding").clone()
     }
