@@ -2,18 +2,18 @@
 //!
 //! Attached as one tracepoint per syscall (`syscalls:sys_enter_*`, `sys_exit_*`) or, by
 //! configuration, as two raw tracepoints that see every syscall of the host. What `cargo xtask bench`
-//! measured on Linux 6.18 (2 CPUs of an AMD EPYC, shared; medians of 15 alternating repetitions),
+//! measured on Linux 6.18 (2 CPUs of an AMD EPYC; medians of 11 alternating repetitions),
 //! in ns added to a call and times the call without a probe:
 //!
 //! | call | tracepoints | raw |
 //! |---|---|---|
-//! | 2 KiB write on a watched connection (7.3 µs) | 963, 1.11 | 1024, 1.14 |
-//! | `getppid` of an unrelated process (144 ns) | 70, 1.49 | 232, 2.57 |
-//! | empty `read` of an unrelated process (178 ns) | 369, 3.11 | 273, 2.51 |
+//! | 2 KiB write on a watched connection (6.1 µs) | 1235, 1.24 | 1210, 1.18 |
+//! | `getppid` of an unrelated process (117 ns) | 40, 1.34 | 127, 2.08 |
+//! | empty `read` of an unrelated process (186 ns) | 334, 2.77 | 188, 2.01 |
 //!
 //! The tracepoints are tried before the raw ones, since unrelated processes never asked to be watched: a call
 //! that is not hooked costs them a third, one that is hooked a third more, so that raw tracepoints
-//! tax them less only where more than 3 in 5 of their calls are hooked. Of a compiler's calls 15 %
+//! tax them less only where more than 3 in 8 of their calls are hooked. Of a compiler's calls 15 %
 //! were, of a gRPC worker's with its client 37 %, of a loaded Redis' with its client 41 %.
 
 use aya_ebpf::{
