@@ -50,7 +50,7 @@ fn check_tells_of_every_tier_and_which_is_taken() {
     };
     let taken: Vec<&str> = TIERS
         .into_iter()
-        .filter(|tier| detail(tier).starts_with("in use"))
+        .filter(|tier| detail(tier).starts_with("would be taken"))
         .collect();
     assert_eq!(taken.len(), 1, "{told:#}");
     let name = taken[0].trim_start_matches("tier ");
