@@ -167,7 +167,7 @@ impl Voice {
 fn settings(worker: u32, orchestrator: u32, redis: &Redis) -> String {
     let redis = &redis.port;
     format!(
-        "[gpu]\ninterval = \"200ms\"\n\
+        "[diagnosis]\nenabled = true\n[gpu]\ninterval = \"200ms\"\n\
          [[hook]]\nname = \"vad\"\npreset = \"webrtcvad\"\n\
          [[target]]\nrole = \"worker\"\npid = {worker}\nname = \"{WORKER}\"\nadapter = \"tone\"\n\
          [[target]]\nrole = \"orchestrator\"\npid = {orchestrator}\n\
