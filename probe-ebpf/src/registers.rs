@@ -1,5 +1,22 @@
 //! The registers with which a thread entered the kernel: its syscall's number and arguments.
 
+use aya_ebpf::helpers::{bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_task_pt_regs};
+
+/// Number and first five arguments of the syscall that the current thread is in; `None` where it is in
+/// none, or nobody knows. Minimum kernel version: 5.15 (`bpf_task_pt_regs`).
+#[inline(always)]
+pub fn current_syscall() -> Option<(u32, [u64; 5])> {
+    // SAFETY: the registers of the current task lie on its own kernel stack; a failing read leaves the
+    // syscall unknown.
+    let registers = unsafe {
+        let registers = bpf_task_pt_regs(bpf_get_current_task_btf()) as *const Registers;
+        bpf_probe_read_kernel(registers)
+    }
+    .ok()?;
+    let number = u32::try_from(registers.number()).ok()?;
+    Some((number, registers.arguments()))
+}
+
 /// `struct pt_regs` up to the syscall's number. Source: arch/x86/include/asm/ptrace.h.
 #[cfg(bpf_target_arch = "x86_64")]
 #[repr(C)]

@@ -39,6 +39,14 @@ fn with_capabilities(setpriv: &PathBuf, agent: &PathBuf, capabilities: &[&str]) 
     command
 }
 
+/// The agent in a place that every user may read.
+fn agent_for_all(lab: &Lab) -> PathBuf {
+    lab.open_to_all();
+    let agent = lab.path("voxprobe");
+    fs::copy(artifacts::voxprobe(), &agent).expect("copy the agent");
+    agent
+}
+
 #[test]
 fn four_capabilities_are_needed_and_no_more() {
     if unprivileged() || restricted() {
@@ -48,10 +56,7 @@ fn four_capabilities_are_needed_and_no_more() {
         return;
     };
     let lab = Lab::new();
-    // A place that every user may read.
-    lab.open_to_all();
-    let agent = lab.path("voxprobe");
-    fs::copy(artifacts::voxprobe(), &agent).expect("copy the agent");
+    let agent = agent_for_all(&lab);
     let worker = Server::tonic_as(&lab, WORKER, &[]);
     // Older than the agent: its socket is found through the worker's descriptors.
     let _talk = Client::tonic(&lab, &worker, &LONG_TALK);
@@ -114,9 +119,7 @@ fn library_hooks_need_a_fifth_capability_and_without_it_the_rest_runs() {
         return;
     };
     let lab = Lab::new();
-    lab.open_to_all();
-    let agent = lab.path("voxprobe");
-    fs::copy(artifacts::voxprobe(), &agent).expect("copy the agent");
+    let agent = agent_for_all(&lab);
     let worker = Server::tonic_as(&lab, WORKER, &[]);
     let _talk = Client::tonic(&lab, &worker, &LONG_TALK);
     let config = lab.write("hook.toml", HOOK);

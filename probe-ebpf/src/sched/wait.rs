@@ -1,17 +1,13 @@
 //! What a thread is inside: the syscall by which it entered the kernel, and until when it asked to
 //! wait there.
-//!
-//! The saved registers come from `bpf_task_pt_regs` (Linux 5.15).
 
-use aya_ebpf::helpers::{
-    bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_probe_read_user, bpf_task_pt_regs,
-};
+use aya_ebpf::helpers::bpf_probe_read_user;
 use probe_abi::{FdKey, wait};
 
 use crate::{
     maps::{FDS, PROCESSES},
     message,
-    registers::Registers,
+    registers::current_syscall,
     syscall::{self, Syscall},
 };
 
@@ -83,20 +79,11 @@ pub fn inside(current: u64) -> Inside {
         number: u32::MAX,
         args: [0; 5],
     };
-    // SAFETY: the helpers take and give the current task and its saved registers; a failing read
-    // leaves the syscall unknown.
-    let registers = unsafe {
-        let registers = bpf_task_pt_regs(bpf_get_current_task_btf()) as *const Registers;
-        bpf_probe_read_kernel(registers)
-    };
-    let Ok(registers) = registers else {
+    let Some((number, args)) = current_syscall() else {
         return inside;
     };
-    if registers.number() < 0 {
-        return inside;
-    }
-    inside.number = registers.number() as u32;
-    inside.args = registers.arguments();
+    inside.number = number;
+    inside.args = args;
     inside.wait = match inside.number {
         number::FUTEX => wait::FUTEX,
         number::EPOLL_WAIT

@@ -3,10 +3,7 @@
 use aya_ebpf::{
     EbpfContext,
     bindings::BPF_ANY,
-    helpers::{
-        bpf_get_current_pid_tgid, bpf_get_current_task_btf, bpf_ktime_get_ns,
-        bpf_probe_read_kernel, bpf_task_pt_regs,
-    },
+    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
 };
 use probe_abi::{Process, call};
 
@@ -16,7 +13,7 @@ use crate::{
     call::{begin, finish, is_begun},
     maps::MESSAGES,
     message,
-    registers::Registers,
+    registers::current_syscall,
     syscall::{self, Syscall},
     values::{Call, Messages},
 };
@@ -45,24 +42,15 @@ fn entered(sends: bool) -> Entered {
         fd: -1,
         args: [0; 5],
     };
-    // SAFETY: the registers of the current task lie on its own kernel stack; a failing read leaves the
-    // call unknown.
-    let registers = unsafe {
-        let registers = bpf_task_pt_regs(bpf_get_current_task_btf()) as *const Registers;
-        bpf_probe_read_kernel(registers)
-    };
-    let Ok(registers) = registers else {
+    let Some((number, args)) = current_syscall() else {
         return entered;
     };
-    if registers.number() < 0 {
-        return entered;
-    }
-    entered.number = registers.number() as u32;
+    entered.number = number;
     if let Some(Syscall::Transfer(kind)) = syscall::meaning(entered.number)
         && message::sends(kind) == sends
     {
         entered.kind = kind;
-        entered.args = registers.arguments();
+        entered.args = args;
         entered.fd = entered.args[0] as i32;
     }
     entered

@@ -114,8 +114,8 @@ fn bind(connection: u64, cookie: u64) -> bool {
     let Some(state) = CONNECTIONS.get_ptr_mut(connection) else {
         return false;
     };
-    // SAFETY: an aligned word of a value that lives as long as the program runs; two threads that are
-    // the first on one socket write the same.
+    // SAFETY: an aligned word of a value that lives as long as the program runs. Two threads that are the
+    // first on one socket each begin a connection: the last one has the socket.
     let owner = unsafe { (*state).socket };
     if owner != 0 && owner != cookie {
         return false;

@@ -45,6 +45,9 @@ impl Tracker {
             peer,
             ..
         } = new;
+        if let Some(replaced) = self.descriptors.add(descriptor, connection) {
+            self.closed(replaced, at, out);
+        }
         let (local, asked) = match ask_socket(tgid.0, descriptor.fd) {
             // Its number may be another socket's by now.
             _ if !self.is_attached(descriptor, connection) => (None, None),
@@ -55,18 +58,11 @@ impl Tracker {
                 local: None,
                 peer: None,
             } => {
-                // Known, so that its descriptor goes with it.
-                if let Some(replaced) = self.descriptors.add(descriptor, connection) {
-                    self.closed(replaced, at, out);
-                }
                 self.ignore(connection);
                 return;
             }
             Asked::Stream { local, peer } => (local, peer),
         };
-        if let Some(replaced) = self.descriptors.add(descriptor, connection) {
-            self.closed(replaced, at, out);
-        }
         let peer = peer.or(asked);
         let side = side.or_else(|| match (&local, &peer) {
             (Some(Address::Unix(_)), None) => Some(Side::Server),
