@@ -76,8 +76,16 @@ pub struct Iovec {
     pub length: u64,
 }
 
+/// What of a call's buffers is the kernel's own memory; else it is the process'.
+pub mod memory {
+    /// The buffers.
+    pub const BUFFERS: u32 = 1;
+    /// The array of `iovec`.
+    pub const VECTORS: u32 = 2;
+}
+
 /// Where one call's bytes are: in one buffer, an array of `iovec`, or an array of `mmsghdr`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Source {
     /// Address of the only buffer; 0 when there are several.
     pub buffer: u64,
@@ -89,6 +97,10 @@ pub struct Source {
     pub messages: u32,
     /// Bytes moved.
     pub length: u32,
+    /// Bytes of the first buffer that are left out.
+    pub skip: u64,
+    /// Of [`memory`].
+    pub memory: u32,
 }
 
 /// Where the bytes of a call that moved some are. `None` when nobody can tell how many moved.
@@ -96,12 +108,8 @@ pub struct Source {
 pub fn source(kind: u8, pending: &Call, result: u32) -> Option<Source> {
     let [first, second, third] = pending.args;
     let mut source = Source {
-        buffer: 0,
-        iov: 0,
-        iovs: 0,
-        message: 0,
-        messages: 0,
         length: result,
+        ..Source::default()
     };
     match kind {
         call::READ | call::WRITE | call::SENDTO => source.buffer = first,
@@ -150,7 +158,7 @@ pub fn is_whole(message: u64, length: u32) -> bool {
         };
         whole += iov.length;
     }
-    false
+    message.iov_count == u64::from(MAX_PIECES) && whole == u64::from(length)
 }
 
 /// Bytes that the first `count` messages at `at` moved.

@@ -62,15 +62,6 @@ pub fn finish(number: u32) -> Option<Call> {
     (number == call.number).then_some(call)
 }
 
-/// Whether the current thread is in a call with this number that was remembered.
-#[inline(always)]
-pub fn is_begun(number: u32) -> bool {
-    CALLS
-        .get_ptr(bpf_get_current_pid_tgid())
-        // SAFETY: only this thread uses the entry.
-        .is_some_and(|entry| unsafe { (*entry).call != 0 && (*entry).number == number })
-}
-
 /// Whether the current thread was in no call that matters yet: the one that it returns from may have
 /// begun before its process was watched. True once.
 #[inline(always)]

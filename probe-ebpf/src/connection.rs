@@ -11,6 +11,7 @@ use probe_abi::{Connection, FdEntry, FdKey, OpenRecord, kind, loss, origin};
 use crate::{
     address::read_address,
     call::socket,
+    count::fetch_add,
     emit::{control, count_loss, header},
     maps::{BEGUN, CONNECTIONS, FDS, NOT_STREAMS},
     values::Call,
@@ -30,11 +31,9 @@ const EINTR: i64 = -4;
 /// A new id of a connection or a file: the CPU and a count, so that no two CPUs give the same one.
 pub fn new_id() -> Option<u64> {
     let counter = BEGUN.get_ptr_mut(0)?;
-    // SAFETY: this CPU's value; preemption is off in a tracepoint.
-    let count = unsafe {
-        *counter += 1;
-        *counter
-    };
+    // In one step: a program may be preempted by another one on its CPU.
+    // SAFETY: a map's value.
+    let count = unsafe { fetch_add(counter, 1)? };
     // SAFETY: no argument, no side effect.
     let cpu = u64::from(unsafe { bpf_get_smp_processor_id() });
     Some(((cpu + 1) << 40) | count)
@@ -53,8 +52,8 @@ pub fn attach(files: u32, fd: i32, connection: u64) -> bool {
     stored.is_ok()
 }
 
-/// Begins a connection on a descriptor; `None` when a map is full.
-pub fn start(files: u32, fd: i32) -> Option<u64> {
+/// Makes a connection; `None` when the map is full.
+pub fn create() -> Option<u64> {
     let connection = new_id()?;
     if CONNECTIONS
         .insert(connection, Connection::default(), u64::from(BPF_ANY))
@@ -63,6 +62,12 @@ pub fn start(files: u32, fd: i32) -> Option<u64> {
         count_loss(loss::MAP_FULL);
         return None;
     }
+    Some(connection)
+}
+
+/// Begins a connection on a descriptor; `None` when a map is full.
+pub fn start(files: u32, fd: i32) -> Option<u64> {
+    let connection = create()?;
     if !attach(files, fd, connection) {
         // It was put there a moment ago.
         let _gone = CONNECTIONS.remove(connection);

@@ -1,9 +1,9 @@
-//! How far a copy from user memory got, one step at a time.
+//! How far a copy got, one step at a time.
 
-use aya_ebpf::helpers::bpf_probe_read_user;
+use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_user};
 
 use crate::{
-    buffers::{Iovec, UserMessage, UserMultiMessage},
+    buffers::{Iovec, UserMessage, UserMultiMessage, memory},
     values::Cursor,
 };
 
@@ -28,13 +28,26 @@ pub fn next_buffer(cursor: *mut Cursor, remaining: u32) -> bool {
     let iovs = field!(cursor.iovs);
     if iovs != 0 {
         let iov = field!(cursor.iov);
-        // SAFETY: a failing read is a fault.
-        let Ok(next) = (unsafe { bpf_probe_read_user(iov as *const Iovec) }) else {
+        let next = if field!(cursor.memory) & memory::VECTORS != 0 {
+            // SAFETY: a failing read is a fault.
+            unsafe { bpf_probe_read_kernel(iov as *const Iovec) }
+        } else {
+            // SAFETY: as above.
+            unsafe { bpf_probe_read_user(iov as *const Iovec) }
+        };
+        let Ok(next) = next else {
             field!(cursor.fault = 1);
             return false;
         };
-        let length = next.length;
-        field!(cursor.base = next.base);
+        let skip = field!(cursor.skip);
+        let skip = if skip > next.length {
+            next.length
+        } else {
+            skip
+        };
+        field!(cursor.skip = 0);
+        let length = next.length - skip;
+        field!(cursor.base = next.base + skip);
         field!(
             cursor.left = if length > u64::from(remaining) {
                 remaining

@@ -12,9 +12,9 @@ use probe_abi::{FILE_REPORT_NS, FdKey, FileEntry, FileRecord, call, kind};
 
 use crate::{
     call::begin,
+    count::fetch_add,
     emit::{control, header},
     maps::{FILES, MAPPINGS},
-    message::fetch_add,
     values::{Call, Mapping},
 };
 
@@ -68,7 +68,7 @@ pub fn read(call: &Call, result: i64) {
             return;
         }
         let now = bpf_ktime_get_ns();
-        fetch_add(&raw mut (*entry).bytes, result as u64);
+        let _sum = fetch_add(&raw mut (*entry).bytes, result as u64);
         (*entry).last_ns = now;
         if now - (*entry).reported_ns >= FILE_REPORT_NS {
             (*entry).reported_ns = now;

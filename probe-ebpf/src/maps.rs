@@ -11,9 +11,10 @@ use probe_abi::{
 };
 
 use crate::{
+    payload::slot,
     sched::{CpuRuns, SchedThread},
-    socket_tier::Origin,
-    values::{Call, HookCall, HookKey, Mapping, Messages, PathScratch, Scratch},
+    sockets::Origin,
+    values::{Bound, Call, HookCall, HookKey, Mapping, Messages, Move, PathScratch, Scratch},
 };
 
 /// Records for the agent.
@@ -41,9 +42,17 @@ pub static NOT_STREAMS: LruHashMap<FdKey, u32> = LruHashMap::with_max_entries(MA
 #[map]
 pub static CONNECTIONS: HashMap<u64, Connection> = HashMap::with_max_entries(MAX_CONNECTIONS, 0);
 
-/// Connections by their socket's cookie, where sockets are hooked.
+/// Connections by the address of their `struct sock`, where sockets are hooked.
 #[map]
-pub static SOCKETS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(MAX_FDS, 0);
+pub static SOCKETS: LruHashMap<u64, Bound> = LruHashMap::with_max_entries(MAX_FDS, 0);
+
+/// Connections that the agent found, by their sockets' inodes, where sockets are hooked.
+#[map]
+pub static FOUND: LruHashMap<u64, u64> = LruHashMap::with_max_entries(MAX_FDS, 0);
+
+/// Where each thread is in a function of a socket, by `pid_tgid`. An entry stays for the thread's next one.
+#[map]
+pub static MOVES: LruHashMap<u64, Move> = LruHashMap::with_max_entries(MAX_THREADS, 0);
 
 /// How the host's TCP connections began, by the address of their `struct sock`, which serves as a number
 /// and is never followed.
@@ -58,9 +67,10 @@ pub static MESSAGES: LruHashMap<u64, Messages> = LruHashMap::with_max_entries(MA
 #[map]
 pub static CALLS: LruHashMap<u64, Call> = LruHashMap::with_max_entries(MAX_THREADS, 0);
 
-/// Where a record with payload is put together.
+/// Where a record with payload is put together. Programs that the kernel may preempt have one each: it never
+/// runs one twice at a time on a CPU, and counts where it skips it.
 #[map]
-pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(slot::COUNT, 0);
 
 /// Connections begun on each CPU, for their ids.
 #[map]

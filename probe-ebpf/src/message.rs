@@ -2,14 +2,15 @@
 
 use aya_ebpf::{EbpfContext, helpers::bpf_probe_read_user};
 use aya_log_ebpf::debug;
-use probe_abi::{EndRecord, call, direction, kind};
+use probe_abi::{EndRecord, call, direction, kind, loss};
 
 use crate::{
-    buffers::{UserMessage, source},
+    buffers::{Source, UserMessage, source},
+    count::fetch_add,
     descriptor,
-    emit::{control, header},
+    emit::{control, count_loss, header},
     maps::CONNECTIONS,
-    payload::capture,
+    payload::{capture, slot},
     sched,
     values::Call,
 };
@@ -38,6 +39,12 @@ pub fn moves_stream(kind: u8, args: &[u64; 3]) -> bool {
         call::RECVMSG => args[1],
         _ => return true,
     };
+    takes_next(flags)
+}
+
+/// Whether a receive with these flags takes the next bytes of the stream.
+#[inline(always)]
+pub fn takes_next(flags: u64) -> bool {
     flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB) == 0
 }
 
@@ -64,14 +71,44 @@ pub fn transferred<C: EbpfContext>(ctx: &C, pending: &Call, result: i64) {
     } else {
         direction::RECEIVED
     };
+    if kind == call::RECVMSG {
+        descriptor::passed(pending, result);
+    }
+    let asked = || match kind {
+        call::READ | call::RECVFROM | call::READV => pending.args[1],
+        call::RECVMSG => wanted(pending.args[0]),
+        _ => 0,
+    };
+    if !has_moved(ctx, pending, direction, result, asked) {
+        return;
+    }
+    if let Some(source) = source(kind, pending, result as u32) {
+        moved(pending, direction, &source, slot::ONLY);
+    }
+}
+
+/// Bytes moved: where they stand in their stream, and what they are.
+#[inline(always)]
+pub fn moved(pending: &Call, direction: u8, source: &Source, slot: u32) {
+    if let Some(offset) = advance(pending.connection, direction, source.length) {
+        capture(pending, direction, offset, source, slot);
+    }
+}
+
+/// Whether a call moved bytes. Tells what else its result means. `asked`: bytes that it asked for.
+#[inline(always)]
+pub fn has_moved<C: EbpfContext>(
+    ctx: &C,
+    pending: &Call,
+    direction: u8,
+    result: i64,
+    asked: impl FnOnce() -> u64,
+) -> bool {
     if result == EAGAIN && direction == direction::SENT {
         if sched::send_refused() {
             refused(pending.connection);
         }
-        return;
-    }
-    if kind == call::RECVMSG {
-        descriptor::passed(pending, result);
+        return false;
     }
     if result < 0 {
         let dead = matches!(
@@ -82,27 +119,13 @@ pub fn transferred<C: EbpfContext>(ctx: &C, pending: &Call, result: i64) {
             debug!(ctx, "descriptor {} failed with {}", pending.fd, result);
             descriptor::ended(kind::FAILURE, pending.connection, direction, -result as i32);
         }
-        return;
+        return false;
     }
-    if result == 0 {
-        // Zero bytes received is the end of the stream, unless zero were asked for.
-        let asked = match kind {
-            call::READ | call::RECVFROM => pending.args[1],
-            call::READV => pending.args[1],
-            call::RECVMSG => wanted(pending.args[0]),
-            _ => 0,
-        };
-        if direction == direction::RECEIVED && asked != 0 {
-            descriptor::ended(kind::END, pending.connection, direction, 0);
-        }
-        return;
+    // Zero bytes received is the end of the stream, unless zero were asked for.
+    if result == 0 && direction == direction::RECEIVED && asked() != 0 {
+        descriptor::ended(kind::END, pending.connection, direction, 0);
     }
-    let Some(source) = source(kind, pending, result as u32) else {
-        return;
-    };
-    if let Some(offset) = advance(pending.connection, direction, source.length) {
-        capture(pending, direction, offset, &source);
-    }
+    result != 0
 }
 
 /// Bytes a `recvmsg` asked for: whether its message has any buffer at all.
@@ -140,30 +163,14 @@ fn refused(connection: u64) {
 #[inline(always)]
 fn advance(connection: u64, direction: u8, length: u32) -> Option<u64> {
     let state = CONNECTIONS.get_ptr_mut(connection)?;
-    // Atomic, so that two threads that return at once take different positions.
+    // In one step, so that two threads that return at once take different positions.
     // SAFETY: the value lives as long as the program runs, and the index is 0 or 1.
-    Some(unsafe {
+    let offset = unsafe {
         let counter = &raw mut (*state).offset[usize::from(direction & 1)];
         fetch_add(counter, u64::from(length))
-    })
-}
-
-/// Adds to a counter in a map and gives what it was, in one step.
-/// Minimum kernel version: 5.12 (BPF_FETCH).
-///
-/// # Safety
-/// The counter is a map's value, which lives as long as the program runs.
-#[inline(always)]
-pub unsafe fn fetch_add(counter: *mut u64, value: u64) -> u64 {
-    let mut before = value;
-    // SAFETY: see the caller.
-    unsafe {
-        core::arch::asm!(
-            "{0} = atomic_fetch_add((u64 *)({1} + 0), {0})",
-            inout(reg) before,
-            in(reg) counter,
-            options(nostack),
-        );
+    };
+    if offset.is_none() {
+        count_loss(loss::UNPLACED);
     }
-    before
+    offset
 }

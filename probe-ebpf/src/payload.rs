@@ -1,4 +1,4 @@
-//! Copies a call's bytes from user memory into chunk records.
+//! Copies a call's bytes into chunk records.
 //!
 //! Payload is read at the call's return, so that only bytes that really moved are read (partial
 //! writes), and while the thread is still in the kernel, so that its buffers have not changed.
@@ -7,7 +7,7 @@ use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns, generated};
 use probe_abi::{CALL_PIECES, ChunkRecord, FRAGMENT_BYTES, RecordHeader, flag, kind, loss};
 
 use crate::{
-    buffers::Source,
+    buffers::{Source, memory},
     cursor::{field, next_buffer},
     emit::{count_loss, output},
     maps::SCRATCH,
@@ -16,11 +16,23 @@ use crate::{
 
 const FRAGMENT: u32 = FRAGMENT_BYTES as u32;
 
+/// Which of a CPU's buffers a program puts its records together in.
+pub mod slot {
+    /// Programs that are not preempted, or of which there is one.
+    pub const ONLY: u32 = 0;
+    /// Programs at the return of functions of sockets.
+    pub const TCP_SEND: u32 = 1;
+    pub const TCP_RECEIVE: u32 = 2;
+    pub const UNIX_SEND: u32 = 3;
+    pub const UNIX_RECEIVE: u32 = 4;
+    pub const COUNT: u32 = 5;
+}
+
 /// Writes the chunk records of one call: fragments of at most `FRAGMENT_BYTES`, the last one
 /// standing also for what could not be captured.
 #[inline(always)]
-pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source) {
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else {
+pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source, slot: u32) {
+    let Some(scratch) = SCRATCH.get_ptr_mut(slot) else {
         return;
     };
     let pid_tgid = bpf_get_current_pid_tgid();
@@ -44,12 +56,12 @@ pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source) {
         call: call.call as u8,
         pad: 0,
     };
-    // SAFETY: this CPU's value; preemption is off in a tracepoint.
+    // SAFETY: this CPU's value; nobody else uses it meanwhile (see `slot`).
     let cursor = unsafe {
         (*scratch).record = record;
         &raw mut (*scratch).cursor
     };
-    field!(cursor.base = source.buffer);
+    field!(cursor.base = source.buffer + source.skip);
     field!(cursor.left = if source.buffer == 0 { 0 } else { source.length });
     field!(cursor.remaining = source.length);
     field!(cursor.iov = source.iov);
@@ -58,6 +70,8 @@ pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source) {
     field!(cursor.messages = source.messages);
     field!(cursor.used = 0);
     field!(cursor.fault = 0);
+    field!(cursor.skip = source.skip);
+    field!(cursor.memory = source.memory);
     for _ in 0..CALL_PIECES {
         if !step(scratch, cursor) {
             break;
@@ -100,10 +114,15 @@ fn step(scratch: *mut Scratch, cursor: *mut Cursor) -> bool {
     let room = FRAGMENT - at;
     let take = bounded(if left > room { room } else { left });
     let base = field!(cursor.base);
+    let is_kernel = field!(cursor.memory) & memory::BUFFERS != 0;
     // SAFETY: `at` is below FRAGMENT and `take` at most FRAGMENT: inside the payload.
     let read = unsafe {
         let payload = (&raw mut (*scratch).payload).cast::<u8>().add(at as usize);
-        generated::bpf_probe_read_user(payload.cast(), take, base as *const _)
+        if is_kernel {
+            generated::bpf_probe_read_kernel(payload.cast(), take, base as *const _)
+        } else {
+            generated::bpf_probe_read_user(payload.cast(), take, base as *const _)
+        }
     };
     if read != 0 {
         field!(cursor.fault = 1);
@@ -143,7 +162,7 @@ fn bounded(length: u32) -> u32 {
 fn flush(scratch: *mut Scratch, captured: u32, length: u32, flags: u16) {
     let captured = bounded(captured);
     let size = size_of::<ChunkRecord>() as u32 + captured;
-    // SAFETY: this CPU's value; preemption is off in a tracepoint.
+    // SAFETY: this CPU's value; nobody else uses it meanwhile (see `slot`).
     let record = unsafe { &mut (*scratch).record };
     record.header.size = size;
     record.header.flags = flags;

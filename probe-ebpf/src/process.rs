@@ -13,7 +13,7 @@ use crate::{
     call::{socket, watched},
     descriptor::duplicate,
     emit::{control, count_loss, header, urgent},
-    maps::{CALLS, PROCESSES},
+    maps::{CALLS, MOVES, PROCESSES},
 };
 
 /// Source: include/uapi/linux/sched.h.
@@ -133,6 +133,7 @@ pub fn process_exit(_ctx: TracePointContext) -> u32 {
     let pid_tgid = bpf_get_current_pid_tgid();
     // Absent when the thread never was in a call that matters.
     let _absent = CALLS.remove(pid_tgid);
+    let _absent = MOVES.remove(pid_tgid);
     if (pid_tgid >> 32) as u32 == pid_tgid as u32 {
         let header = header::<ProcessRecord>(kind::EXIT);
         let files = process.files;

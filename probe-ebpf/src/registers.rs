@@ -1,26 +1,69 @@
 //! The registers with which a thread entered the kernel: its syscall's number and arguments.
 
-use aya_ebpf::helpers::{bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_task_pt_regs};
+use aya_ebpf::helpers::{bpf_get_current_task, bpf_get_current_task_btf, bpf_task_pt_regs};
 
-/// Number and first five arguments of the syscall that the current thread is in; `None` where it is in
-/// none, or nobody knows. Minimum kernel version: 5.15 (`bpf_task_pt_regs`).
-#[inline(always)]
-pub fn current_syscall() -> Option<(u32, [u64; 5])> {
-    // SAFETY: the registers of the current task lie on its own kernel stack; a failing read leaves the
-    // syscall unknown.
-    let registers = unsafe {
-        let registers = bpf_task_pt_regs(bpf_get_current_task_btf()) as *const Registers;
-        bpf_probe_read_kernel(registers)
-    }
-    .ok()?;
-    let number = u32::try_from(registers.number()).ok()?;
-    Some((number, registers.arguments()))
+use crate::layout::{layout, read};
+
+/// The syscall that a thread is in.
+#[derive(Clone, Copy)]
+pub struct Current {
+    /// `u32::MAX` where it is in none, or nobody knows.
+    pub number: u32,
+    /// The first five.
+    pub args: [u64; 5],
 }
+
+/// The syscall that the current thread is in.
+#[inline(always)]
+pub fn current_syscall() -> Current {
+    let address = address();
+    let registers: Registers = read(address, 0);
+    let number = registers.number();
+    Current {
+        number: if address == 0 || number < 0 {
+            u32::MAX
+        } else {
+            number as u32
+        },
+        args: registers.arguments(),
+    }
+}
+
+/// Where the current task's registers are: on its own kernel stack. 0 where nobody knows.
+#[inline(always)]
+fn address() -> u64 {
+    let stack = layout!(task_stack);
+    if stack == 0 {
+        // From Linux 5.15.
+        // SAFETY: the current task.
+        return unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64;
+    }
+    // SAFETY: no argument, no side effect.
+    let lowest: u64 = read(unsafe { bpf_get_current_task() }, stack);
+    if STACK_BYTES == 0 {
+        0
+    } else {
+        lowest + STACK_BYTES - REGISTERS_BYTES
+    }
+}
+
+/// Bytes of a task's kernel stack, and of the registers at its top. Source: `THREAD_SIZE` and
+/// `TOP_OF_KERNEL_STACK_PADDING` (arch/x86/include/asm) before Linux 5.15.
+#[cfg(bpf_target_arch = "x86_64")]
+const STACK_BYTES: u64 = 16 * 1024;
+#[cfg(bpf_target_arch = "x86_64")]
+const REGISTERS_BYTES: u64 = 168;
+
+/// On 64-bit Arm it depends on how the kernel was built.
+#[cfg(bpf_target_arch = "aarch64")]
+const STACK_BYTES: u64 = 0;
+#[cfg(bpf_target_arch = "aarch64")]
+const REGISTERS_BYTES: u64 = 0;
 
 /// `struct pt_regs` up to the syscall's number. Source: arch/x86/include/asm/ptrace.h.
 #[cfg(bpf_target_arch = "x86_64")]
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Registers {
     saved: [u64; 7],
     r10: u64,
@@ -50,7 +93,7 @@ impl Registers {
 /// `struct pt_regs`. Source: arch/arm64/include/asm/ptrace.h.
 #[cfg(bpf_target_arch = "aarch64")]
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Registers {
     x: [u64; 31],
     stack: u64,

@@ -32,6 +32,54 @@ pub struct Messages {
     pub next: u64,
 }
 
+/// The connection of a `struct sock`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Bound {
+    pub connection: u64,
+    /// Number of the socket's inode: of two sockets that had the address, it tells which one it was.
+    pub inode: u64,
+}
+
+/// What a function of a socket was told to move, kept from its entry to its return.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Move {
+    /// Address of the `struct sock`; 0 when the thread is in none.
+    pub socket: u64,
+    /// Kernel time of the entry, nanoseconds.
+    pub enter_ns: u64,
+    /// Address of the only buffer, or of the array of `iovec`; 0 where nobody can tell.
+    pub data: u64,
+    /// Bytes of the first buffer that are done already.
+    pub skip: u64,
+    /// Bytes asked for.
+    pub length: u64,
+    /// Number of `iovec`; 0 for one buffer.
+    pub vectors: u32,
+    /// Of `buffers::memory`.
+    pub memory: u32,
+    /// Of `probe_abi::direction`.
+    pub direction: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
+impl Move {
+    /// None.
+    pub const NOTHING: Self = Self {
+        socket: 0,
+        enter_ns: 0,
+        data: 0,
+        skip: 0,
+        length: 0,
+        vectors: 0,
+        memory: 0,
+        direction: 0,
+        pad: 0,
+    };
+}
+
 /// Where a chunk record is put together. Twice the fragment, so that "an offset below the
 /// fragment's size plus a length of at most that size" is visibly in range for the verifier.
 #[repr(C)]
@@ -59,8 +107,13 @@ pub struct Cursor {
     /// Next `mmsghdr` and how many are left.
     pub message: u64,
     pub messages: u32,
-    /// Whether user memory could not be read.
+    /// Whether memory could not be read.
     pub fault: u32,
+    /// Bytes of the next buffer that are left out.
+    pub skip: u64,
+    /// Of `buffers::memory`.
+    pub memory: u32,
+    pub pad: u32,
 }
 
 /// Which call of a hooked function: a thread may be in several, of one function (recursion: the

@@ -4,7 +4,7 @@
 use probe_core::record::{Address, Direction, GapReason, Side, Wait};
 use probe_tests::lab::Lab;
 use probe_tests::probe::assert_lossless;
-use probe_tests::skip::unprivileged;
+use probe_tests::skip::{skip, unprivileged, unscheduled};
 
 use crate::observation::Observation;
 
@@ -50,6 +50,23 @@ fn reused_descriptor_is_a_new_connection() {
 #[test]
 fn unix_sockets_are_streams() {
     assert_exact("unix");
+}
+
+#[test]
+fn what_io_uring_moves_is_seen_where_functions_are_hooked() {
+    if unprivileged() {
+        return;
+    }
+    let disabled = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled");
+    if disabled.is_ok_and(|text| text.trim() != "0") {
+        return skip("kernel.io_uring_disabled: nobody may use io_uring");
+    }
+    let observation = Observation::of("ring");
+    if !observation.sees_rings {
+        return skip("only hooks at functions see io_uring");
+    }
+    observation.assert_complete();
+    assert_lossless(&observation.metrics);
 }
 
 #[test]
@@ -116,7 +133,7 @@ fn message_beyond_the_capture_limit_is_a_counted_gap_and_the_stream_resumes() {
 fn thread_that_waits_for_bytes_is_told_to_wait_in_a_receive() {
     /// Of the peer's 200 ms; an emulated machine may be slow to begin to wait.
     const LONG_NS: u64 = 50_000_000;
-    if unprivileged() {
+    if unprivileged() || unscheduled() {
         return;
     }
     let lab = Lab::new();

@@ -21,6 +21,8 @@ pub(crate) struct Observation {
     pub(crate) capture: Capture,
     /// As [`Probe::sees_sockets`] says.
     pub(crate) sees_sockets: bool,
+    /// As [`Probe::sees_rings`] says.
+    pub(crate) sees_rings: bool,
 }
 
 impl Observation {
@@ -37,7 +39,7 @@ impl Observation {
         let arguments = [&["--record", &record], arguments].concat();
         let (mut peer, probe) = watched(&lab, scenario, &arguments);
         let mut reports = play(&mut peer);
-        let sees_sockets = probe.sees_sockets();
+        let (sees_sockets, sees_rings) = (probe.sees_sockets(), probe.sees_rings());
         if sees_sockets {
             for report in &mut reports {
                 report.received += report.received_elsewhere;
@@ -61,6 +63,7 @@ impl Observation {
             metrics,
             capture,
             sees_sockets,
+            sees_rings,
         }
     }
 

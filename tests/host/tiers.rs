@@ -7,56 +7,96 @@ use probe_tests::lab::Lab;
 use probe_tests::probe::{self, Probe};
 use probe_tests::skip::{skip, unprivileged};
 
-/// Names of `check` for each way to see sockets.
-const TIERS: [&str; 3] = ["tier sockets", "tier tracepoints", "tier raw"];
+/// Ways to see sockets, in the order in which they are tried, with what the metric calls them.
+const TIERS: [(&str, &str); 5] = [
+    ("fentry", "socket_trampolines"),
+    ("sockets", "socket_tracepoints"),
+    ("kprobe", "socket_probes"),
+    ("tracepoints", "syscall_tracepoints"),
+    ("raw", "raw_syscalls"),
+];
+
+/// What `voxprobe check` says of each capability.
+fn check() -> serde_json::Value {
+    let mut check = Command::new(artifacts::voxprobe());
+    let output = probe::run(check.args(["check", "--format", "json"]));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+fn capability<'a>(told: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {
+    let all = told["capabilities"].as_array().expect("a list");
+    let found = all.iter().find(|one| one["name"] == name);
+    found.unwrap_or_else(|| panic!("no {name}: {told:#}"))
+}
 
 #[test]
-fn hooks_that_are_named_are_taken_and_told() {
+fn hooks_that_are_named_are_taken_and_told_or_refused_with_a_reason() {
     if unprivileged() {
         return;
     }
     if std::env::var_os("VOXPROBE_HOOKS").is_some() {
         return skip("the hooks are named for every test");
     }
-    for (hooks, told) in [
-        ("auto", "syscall_tracepoints"),
-        ("tracepoints", "syscall_tracepoints"),
-        ("raw", "raw_syscalls"),
-    ] {
-        let lab = Lab::new();
+    let told = check();
+    for (hooks, backend) in TIERS {
+        let tier = capability(&told, &format!("tier {hooks}"));
         let mut command = Command::new(artifacts::voxprobe());
         command.args(["run", "--hooks", hooks]);
-        let probe = Probe::start(&lab, command);
-        let taken = probe.scrape().by_label("voxprobe_hook_backend", "backend");
-        assert_eq!(taken, [(told.to_owned(), 1)].into(), "{hooks}");
-        assert!(probe.log().contains("sockets are seen by"), "{hooks}");
-        probe.stop();
+        if tier["state"] == "active" {
+            let lab = Lab::new();
+            let probe = Probe::start(&lab, command);
+            let taken = probe.scrape().by_label("voxprobe_hook_backend", "backend");
+            assert_eq!(taken, [(backend.to_owned(), 1)].into(), "{hooks}");
+            assert!(probe.log().contains("sockets are seen by"), "{hooks}");
+            probe.stop();
+        } else {
+            let output = command.output().expect("started");
+            let said = String::from_utf8_lossy(&output.stderr);
+            let reason = tier["detail"].as_str().expect("a reason");
+            let remedy = tier["remedy"].as_str().expect("a remedy");
+            assert!(!output.status.success(), "{hooks}: {said}");
+            assert!(
+                said.contains(&format!("{reason}: {remedy}")),
+                "{hooks}: {said}"
+            );
+        }
     }
 }
 
 #[test]
-fn check_tells_of_every_tier_and_which_is_taken() {
+fn check_tells_of_every_tier_and_the_first_that_works_is_taken() {
     if unprivileged() {
         return;
     }
-    let mut check = Command::new(artifacts::voxprobe());
-    let output = probe::run(check.args(["check", "--format", "json"]));
-    let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let all = told["capabilities"].as_array().expect("a list");
+    let told = check();
+    let works = TIERS.into_iter().find(|(tier, _)| {
+        let tier = capability(&told, &format!("tier {tier}"));
+        tier["state"] == "active"
+    });
+    let (first, backend) = works.expect("one works");
     let detail = |name: &str| {
-        let found = all.iter().find(|one| one["name"] == name);
-        let found = found.unwrap_or_else(|| panic!("no {name}: {told:#}"));
-        found["detail"].as_str().expect("a detail").to_owned()
+        capability(&told, name)["detail"]
+            .as_str()
+            .expect("a detail")
+            .to_owned()
     };
-    let taken: Vec<&str> = TIERS
-        .into_iter()
-        .filter(|tier| detail(tier).starts_with("would be taken"))
-        .collect();
-    assert_eq!(taken.len(), 1, "{told:#}");
-    let name = taken[0].trim_start_matches("tier ");
+    assert!(
+        detail(&format!("tier {first}")).starts_with("would be taken"),
+        "{told:#}"
+    );
     let hooks = detail("hooks");
     assert!(
-        hooks.starts_with(&format!("{name}, the first that works here")),
+        hooks.starts_with(&format!("{first}, the first that works here")),
         "{hooks}"
     );
+    if std::env::var_os("VOXPROBE_HOOKS").is_some() {
+        return;
+    }
+    let lab = Lab::new();
+    let mut command = Command::new(artifacts::voxprobe());
+    command.arg("run");
+    let probe = Probe::start(&lab, command);
+    let taken = probe.scrape().by_label("voxprobe_hook_backend", "backend");
+    assert_eq!(taken, [(backend.to_owned(), 1)].into());
+    probe.stop();
 }

@@ -15,7 +15,7 @@ use crate::lab::Lab;
 use crate::process::{Process, eventually};
 
 /// How long the agent may take to load and attach its programs on a busy machine.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(90);
 
 /// How long it may take to detach them.
 const END: Duration = Duration::from_secs(20);
@@ -66,13 +66,17 @@ impl Probe {
         if let Some(hooks) = std::env::var_os("VOXPROBE_HOOKS") {
             command.arg("--hooks").arg(hooks);
         }
-        let process = Process::start(&mut command, &stderr);
+        let mut process = Process::start(&mut command, &stderr);
         let mut address = None;
-        let served = eventually(START, || {
+        eventually(START, || {
             address = served_address(&stderr);
-            address.is_some()
+            address.is_some() || !process.is_running()
         });
-        assert!(served, "the agent serves nothing: {}", read(&stderr));
+        assert!(
+            address.is_some(),
+            "the agent serves nothing: {}",
+            read(&stderr)
+        );
         Self {
             process,
             address: address.expect("it is served"),
@@ -88,8 +92,16 @@ impl Probe {
     /// Whether it knows a connection by its socket and not by its descriptor: then nothing is told of one
     /// that moves no byte, and bytes are the right socket's whatever became of the descriptor.
     pub fn sees_sockets(&self) -> bool {
-        let tier = [("backend", "socket_tracepoints")];
-        self.scrape().sum("voxprobe_hook_backend", &tier) > 0.0
+        let taken = self.scrape().by_label("voxprobe_hook_backend", "backend");
+        taken.keys().any(|backend| backend.starts_with("socket_"))
+    }
+
+    /// Whether it sees what a process moves through `io_uring`.
+    pub fn sees_rings(&self) -> bool {
+        let taken = self.scrape().by_label("voxprobe_hook_backend", "backend");
+        ["socket_trampolines", "socket_probes"]
+            .iter()
+            .any(|backend| taken.contains_key(*backend))
     }
 
     /// Asks it to read its configuration again.

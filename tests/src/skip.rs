@@ -32,6 +32,23 @@ pub fn restricted() -> bool {
     restricted
 }
 
+/// Whether this kernel does not tell why threads wait (before Linux 5.19). Says so if it does not.
+pub fn unscheduled() -> bool {
+    let release = rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned();
+    let mut numbers = release
+        .split('.')
+        .map_while(|part| part.parse::<u32>().ok());
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let untold = version < (5, 19);
+    if untold {
+        skip("scheduling is followed from Linux 5.19 on");
+    }
+    untold
+}
+
 /// A program on `PATH` (or where system programs lie); says so if there is none.
 pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

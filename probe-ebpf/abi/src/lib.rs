@@ -8,11 +8,13 @@
 #![no_std]
 
 mod files;
+mod layout;
 mod limits;
 mod maps;
 mod records;
 
 pub use files::{FileEntry, FileOpenRecord, FileRecord, PathKey};
+pub use layout::Layout;
 pub use limits::{
     CALL_PIECES, COMM_BYTES, FILE_REPORT_NS, FRAGMENT_BYTES, INHERITED_FDS, MAX_CONNECTIONS,
     MAX_FDS, MAX_FILES, MAX_HOOK_CALLS, MAX_MAPPINGS, MAX_MESSAGES, MAX_NOT_STREAMS, MAX_ORIGINS,

@@ -10,6 +10,8 @@ pub mod map {
     pub const PROCESSES: &str = "PROCESSES";
     /// Descriptors of connections: [`crate::FdKey`] → [`crate::FdEntry`].
     pub const FDS: &str = "FDS";
+    /// Connections that the agent found: inode of the socket → connection id.
+    pub const FOUND: &str = "FOUND";
     /// Connection id → [`crate::Connection`].
     pub const CONNECTIONS: &str = "CONNECTIONS";
     /// Calls in flight, by thread.
@@ -31,6 +33,10 @@ pub mod global {
     /// A `u64`: shortest stretch of scheduling that makes a record of its own, nanoseconds
     /// ([`crate::SCHED_STRETCH_NS`]).
     pub const SCHED_STRETCH: &str = "SCHED_STRETCH";
+    /// A [`crate::Layout`]: where the programs of sockets find what they read.
+    pub const LAYOUT: &str = "LAYOUT";
+    /// A `u32`: 0 where the kernel has no `BPF_FETCH` (before 5.12).
+    pub const HAS_FETCH: &str = "HAS_FETCH";
     /// A `u32`: of 2^32 records, how many are lost at the ring as if it were full. For tests.
     pub const REFUSED_RECORDS: &str = "REFUSED_RECORDS";
 }
@@ -62,6 +68,37 @@ pub mod program {
     pub const SOCKET_STATE: &str = "socket_state";
     /// A TCP socket is gone (`tcp:tcp_destroy_sock`).
     pub const SOCKET_GONE: &str = "socket_gone";
+    /// Entries of functions of sockets: program (fentry), program (kprobe), function.
+    pub const FUNCTIONS_ENTERED: [(&str, &str, &str); 5] = [
+        ("fentry_tcp_send", "kprobe_tcp_send", "tcp_sendmsg"),
+        ("fentry_tcp_receive", "kprobe_tcp_receive", "tcp_recvmsg"),
+        (
+            "fentry_unix_send",
+            "kprobe_unix_send",
+            "unix_stream_sendmsg",
+        ),
+        (
+            "fentry_unix_receive",
+            "kprobe_unix_receive",
+            "unix_stream_recvmsg",
+        ),
+        ("fentry_unix_release", "kprobe_unix_release", "unix_release"),
+    ];
+    /// Returns of functions of sockets: program (fexit), program (kretprobe), function.
+    pub const FUNCTIONS_RETURNED: [(&str, &str, &str); 4] = [
+        ("fexit_tcp_send", "kretprobe_tcp_send", "tcp_sendmsg"),
+        ("fexit_tcp_receive", "kretprobe_tcp_receive", "tcp_recvmsg"),
+        (
+            "fexit_unix_send",
+            "kretprobe_unix_send",
+            "unix_stream_sendmsg",
+        ),
+        (
+            "fexit_unix_receive",
+            "kretprobe_unix_receive",
+            "unix_stream_recvmsg",
+        ),
+    ];
     /// A task was created (`task:task_newtask`).
     pub const PROCESS_FORK: &str = "process_fork";
     /// A program was executed (`sched:sched_process_exec`).
@@ -126,8 +163,8 @@ pub struct FdEntry {
 pub struct Connection {
     /// Bytes moved so far by direction (see [`crate::direction`]), counted at the calls' return.
     pub offset: [u64; 2],
-    /// Cookie of its socket; 0 where it is not known.
-    pub socket: u64,
+    /// Number of its socket's inode; 0 where it is not known.
+    pub inode: u64,
     /// One more than the offset at which a send was last told to have found no room; 0 before.
     pub refused: u64,
 }

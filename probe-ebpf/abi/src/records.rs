@@ -104,8 +104,11 @@ pub mod loss {
     pub const HOOK_UNPAIRED: u32 = 6;
     /// The ring was full: scheduling of a thread was not told.
     pub const RING_FULL_SCHED: u32 = 7;
+    /// Bytes moved whose place in their stream nobody can tell (counted per call): the return of a socket's
+    /// function was not seen, or, before Linux 5.12, two threads used a socket at the same moment.
+    pub const UNPLACED: u32 = 8;
     /// Number of reasons.
-    pub const COUNT: u32 = 8;
+    pub const COUNT: u32 = 9;
 }
 
 /// What a hook at a library function tells of its calls: the upper half of the attach cookie, whose
@@ -296,6 +299,8 @@ pub struct OpenRecord {
     pub address_length: u16,
     /// Zero.
     pub pad2: u32,
+    /// Number of the socket's inode, as `/proc` shows it; 0 where a syscall told of the connection.
+    pub inode: u64,
     /// Peer address: a `sockaddr_in`, `sockaddr_in6` or `sockaddr_un` as user memory had it.
     pub address: [u8; SOCKADDR_BYTES],
 }
@@ -425,7 +430,7 @@ const _: () = assert!(size_of::<HookRecord>() == 56);
 const _: () = assert!(size_of::<SchedRecord>() == 24 + 9 * 8 + 4 * 4 + 8 + 8 + 8 + 2 * COMM_BYTES);
 const _: () = assert!(size_of::<ChunkRecord>() == 64);
 const _: () = assert!(size_of::<EndRecord>() == 48);
-const _: () = assert!(size_of::<OpenRecord>() == 24 + 16 + 16 + 8 + SOCKADDR_BYTES);
+const _: () = assert!(size_of::<OpenRecord>() == 24 + 16 + 16 + 8 + 8 + SOCKADDR_BYTES);
 const _: () = assert!(size_of::<CloseRecord>() == 56);
 const _: () = assert!(size_of::<DupRecord>() == 40);
 const _: () = assert!(size_of::<ProcessRecord>() == 40);
@@ -444,6 +449,7 @@ impl Default for OpenRecord {
             pad: 0,
             address_length: 0,
             pad2: 0,
+            inode: 0,
             address: [0; SOCKADDR_BYTES],
         }
     }

@@ -7,7 +7,7 @@ use probe_abi::{FdKey, wait};
 use crate::{
     maps::{FDS, PROCESSES},
     message,
-    registers::current_syscall,
+    registers::{Current, current_syscall},
     syscall::{self, Syscall},
 };
 
@@ -79,9 +79,10 @@ pub fn inside(current: u64) -> Inside {
         number: u32::MAX,
         args: [0; 5],
     };
-    let Some((number, args)) = current_syscall() else {
+    let Current { number, args } = current_syscall();
+    if number == u32::MAX {
         return inside;
-    };
+    }
     inside.number = number;
     inside.args = args;
     inside.wait = match inside.number {

@@ -103,6 +103,8 @@ impl CostMetrics {
         let name = match tier {
             Tier::Tracepoints => "syscall_tracepoints",
             Tier::Raw => "raw_syscalls",
+            Tier::Fentry => "socket_trampolines",
+            Tier::Kprobe => "socket_probes",
             Tier::Sockets => "socket_tracepoints",
         };
         backend.with_label_values(&[name]).set(1.0);

@@ -76,21 +76,21 @@ impl AttachError {
     pub(super) fn no_tracepoint(category: &str, name: &str) -> Self {
         Self::new(
             format!("this kernel has no tracepoint {category}:{name}"),
-            "use a kernel with CONFIG_FTRACE_SYSCALLS=y, 5.12 or newer",
+            "use a kernel with CONFIG_FTRACE_SYSCALLS=y, 5.10 or newer",
         )
     }
 
     pub(super) fn files_need_syscalls() -> Self {
         Self::new(
-            "tracepoints of sockets do not tell which files are read (models.roots)",
-            "see syscalls (`--hooks auto` or `tracepoints`), or leave models.roots empty",
+            "hooks of sockets do not tell which files are read (models.roots)",
+            "see syscalls (`--hooks tracepoints`), or leave models.roots empty",
         )
     }
 
     pub(super) fn no_socket_tracepoint(category: &str, name: &str) -> Self {
         Self::new(
             format!("this kernel has no tracepoint {category}:{name}"),
-            "use Linux 6.3 or newer, or see syscalls (`--hooks auto` or `tracepoints`)",
+            "use Linux 6.3 or newer, or other hooks (`--hooks auto`)",
         )
     }
 
@@ -100,15 +100,44 @@ impl AttachError {
                 "Linux {major}.{minor} preempts the programs of tracepoints and skips some (from 7.2 on), \
                  which may leave one connection's bytes with another"
             ),
-            "see syscalls (`--hooks auto` or `tracepoints`), where what is skipped is counted",
+            "use other hooks (`--hooks auto`)",
+        )
+    }
+
+    pub(super) fn no_trampolines() -> Self {
+        Self::new(
+            "this kernel refuses programs at its functions (fentry) and permits others: it is locked down or \
+             was built without trampolines",
+            "use other hooks (`--hooks auto`)",
+        )
+    }
+
+    pub(super) fn no_probes() -> Self {
+        Self::new(
+            "this kernel has no probes (CONFIG_KPROBE_EVENTS)",
+            "use other hooks (`--hooks auto`)",
+        )
+    }
+
+    pub(super) fn fentry_is_preempted() -> Self {
+        Self::new(
+            "this kernel may preempt programs at its functions, and skips one while another thread of its CPU \
+             is inside it",
+            "use probes, which are not preempted, or name it (`--hooks fentry`): what is skipped is counted",
+        )
+    }
+
+    pub(super) fn no_field(structure: &str, field: &str) -> Self {
+        Self::new(
+            format!("this kernel has no field {field} of {structure}, or has it otherwise"),
+            "see syscalls (`--hooks tracepoints`), and report this line with the output of `uname -r`",
         )
     }
 
     pub(super) fn sockets_need_btf() -> Self {
         Self::new(
-            "tracepoints of sockets need the kernel's type information (BTF, /sys/kernel/btf/vmlinux)",
-            "use a kernel with CONFIG_DEBUG_INFO_BTF=y, or see syscalls (`--hooks auto` or \
-             `tracepoints`)",
+            "hooks of sockets need the kernel's type information (BTF, /sys/kernel/btf/vmlinux)",
+            "use a kernel with CONFIG_DEBUG_INFO_BTF=y, or see syscalls (`--hooks tracepoints`)",
         )
     }
 
@@ -184,7 +213,7 @@ impl AttachError {
                     "eBPF program {name} cannot be attached: {} is missing",
                     filename.display()
                 ),
-                "use a kernel with CONFIG_FTRACE_SYSCALLS=y, 5.12 or newer",
+                "use a kernel with CONFIG_FTRACE_SYSCALLS=y, 5.10 or newer",
             );
         }
         tracing::debug!(program = name, error = %full(error), "refused by the kernel");
@@ -195,7 +224,7 @@ impl AttachError {
     }
 }
 
-const UPDATE: &str = "use Linux 5.12 or newer with CONFIG_BPF_SYSCALL=y, and report this line with \
+const UPDATE: &str = "use Linux 5.10 or newer with CONFIG_BPF_SYSCALL=y, and report this line with \
                       the output of `uname -r`";
 
 /// An error with its causes.

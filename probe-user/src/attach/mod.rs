@@ -4,10 +4,15 @@
 //! everything; the links are file descriptors of this process, so even a killed agent leaves
 //! nothing behind.
 
+mod btf;
 mod error;
+mod fetch;
+mod functions;
 mod hooks;
 pub mod kernel;
+mod layout;
 mod links;
+mod memory;
 mod paranoia;
 mod programs;
 mod sched;
@@ -16,12 +21,14 @@ mod syscalls;
 mod tier;
 mod tracefs;
 
+use std::{borrow::Cow, cell::OnceCell};
+
 use aya::{
-    Ebpf, EbpfLoader,
+    Btf, Ebpf, EbpfLoader,
     maps::{HashMap, LpmTrie, MapData, PerCpuArray, RingBuf, lpm_trie::Key},
 };
 use aya_log::EbpfLogger;
-use probe_abi::{Connection, FdEntry, FdKey, FileEntry, Process, ROOT_BYTES, global, map};
+use probe_abi::{Connection, FdEntry, FdKey, FileEntry, Layout, Process, ROOT_BYTES, global, map};
 
 pub use error::{AttachError, Remedy};
 pub use hooks::{HookFault, HookState, HookTarget, LibraryHooks, Location};
@@ -51,6 +58,7 @@ pod!(
     FdKeyValue(FdKey),
     FdValue(FdEntry),
     ConnectionValue(Connection),
+    LayoutValue(Layout),
     FileValue(FileEntry)
 );
 
@@ -63,6 +71,8 @@ pub struct Maps {
     pub fds: HashMap<MapData, FdKeyValue, FdValue>,
     /// Connections.
     pub connections: HashMap<MapData, u64, ConnectionValue>,
+    /// Connections that the agent found, by the inodes of their sockets.
+    pub found: HashMap<MapData, u64, u64>,
     /// Descriptors of files under model roots.
     pub files: HashMap<MapData, FdKeyValue, FileValue>,
     /// What was not recorded, by `probe_abi::loss`.
@@ -84,6 +94,20 @@ pub struct Attached {
     pub refused: Vec<Refusal>,
     /// Whether scheduling is followed.
     pub following: Following,
+}
+
+/// The kernel's types as the loader wants them, read once, where a tier needs them.
+#[derive(Default)]
+struct KernelTypes(OnceCell<Btf>);
+
+impl KernelTypes {
+    fn get(&self) -> Result<&Btf, AttachError> {
+        if let Some(types) = self.0.get() {
+            return Ok(types);
+        }
+        let types = Btf::from_sys_fs().map_err(|_| AttachError::sockets_need_btf())?;
+        Ok(self.0.get_or_init(|| types))
+    }
 }
 
 /// How the programs are attached.
@@ -134,9 +158,12 @@ impl Attached {
         tracefs::ensure()?;
         tracefs::check(&programs::PROCESS_LAYOUT)?;
         let mut refused = Vec::new();
+        let types = KernelTypes::default();
         for &tier in settings.choice.tiers() {
-            match Self::attach_tier(tier, settings, log_level, roots) {
+            match Self::attach_tier(tier, &types, settings, log_level, roots) {
                 Ok((mut attached, ring)) => {
+                    drop(types);
+                    memory::give_back();
                     attached.refused = refused;
                     return Ok((attached, ring));
                 }
@@ -151,22 +178,41 @@ impl Attached {
 
     fn attach_tier(
         tier: Tier,
+        types: &KernelTypes,
         settings: Settings,
         log_level: log::LevelFilter,
         roots: &[String],
     ) -> Result<(Self, RingBuf<MapData>), AttachError> {
-        programs::can_run(tier, !roots.is_empty())?;
+        let is_named = settings.choice != Choice::Auto;
+        programs::can_run(tier, !roots.is_empty(), is_named)?;
+        let layout = if tier.is_of_sockets() {
+            layout::of_kernel()?
+        } else {
+            Layout::default()
+        };
+        let layout = LayoutValue(layout);
+        let has_fetch = fetch::is_there();
+        let object = if has_fetch {
+            Cow::Borrowed(OBJECT)
+        } else {
+            fetch::without(OBJECT)
+        };
+        let has_fetch = u32::from(has_fetch);
         let level = aya_log_level(log_level);
         let stretch_ns = sched::stretch_ns(settings.stretch);
         let follows_files = u32::from(!roots.is_empty());
         let mut loader = EbpfLoader::new();
+        // The programs read the kernel's structures by `layout`: there is nothing to relocate.
         loader
+            .btf(None)
             .override_global("AYA_LOG_LEVEL", &level, false)
             .override_global(global::FOLLOWS_FILES, &follows_files, true)
+            .override_global(global::LAYOUT, &layout, true)
+            .override_global(global::HAS_FETCH, &has_fetch, true)
             .override_global(global::REFUSED_RECORDS, &settings.refused_records, true);
         sched::prepare(&mut loader, stretch_ns.as_ref());
         let mut ebpf = loader
-            .load(OBJECT)
+            .load(&object)
             .map_err(|error| AttachError::load(&error))?;
         let logger = (log_level > log::LevelFilter::Off)
             .then(|| EbpfLogger::init(&mut ebpf))
@@ -184,7 +230,7 @@ impl Attached {
             trie.insert(&prefix(root), 1_u32, 0)
                 .map_err(|error| AttachError::map(&error))?;
         }
-        let links = programs::attach_all(&mut ebpf, tier, !roots.is_empty())?;
+        let links = programs::attach_all(&mut ebpf, tier, types, !roots.is_empty())?;
         let following = stretch_ns.map_or(Following::Off, |ns| sched::attach(&mut ebpf, ns));
         let attached = Self {
             links,
@@ -219,6 +265,7 @@ impl Maps {
             processes: HashMap::try_from(take(ebpf, map::PROCESSES)?).map_err(failed)?,
             fds: HashMap::try_from(take(ebpf, map::FDS)?).map_err(failed)?,
             connections: HashMap::try_from(take(ebpf, map::CONNECTIONS)?).map_err(failed)?,
+            found: HashMap::try_from(take(ebpf, map::FOUND)?).map_err(failed)?,
             files: HashMap::try_from(take(ebpf, map::FILES)?).map_err(failed)?,
             losses: PerCpuArray::try_from(take(ebpf, map::LOSSES)?).map_err(failed)?,
         })

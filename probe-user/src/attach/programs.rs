@@ -12,7 +12,7 @@ use aya::{
 use probe_abi::program;
 
 use super::{
-    AttachError, Tier,
+    AttachError, KernelTypes, Tier, functions,
     links::Links,
     sockets,
     syscalls::{self, SYSCALLS, Syscall},
@@ -39,9 +39,12 @@ pub(super) const PROCESS_LAYOUT: [tracefs::Field; 2] = [
     ("task", "task_newtask", "clone_flags", 32),
 ];
 
-/// What can be told of a tier before anything is loaded. `files`: whether files are to be followed.
-pub(super) fn can_run(tier: Tier, files: bool) -> Result<(), AttachError> {
+/// What can be told of a tier before anything is loaded. `files`: whether files are to be followed;
+/// `is_named`: whether somebody asked for this tier.
+pub(super) fn can_run(tier: Tier, files: bool, is_named: bool) -> Result<(), AttachError> {
     match tier {
+        Tier::Fentry => functions::can_run_fentry(files, is_named),
+        Tier::Kprobe => functions::can_run_kprobes(files),
         Tier::Sockets => sockets::can_run(files),
         Tier::Tracepoints => tracefs::check(&syscalls::LAYOUT),
         Tier::Raw => Ok(()),
@@ -51,7 +54,12 @@ pub(super) fn can_run(tier: Tier, files: bool) -> Result<(), AttachError> {
 /// Attaches processes first, then returns, then entries: a return without its entry is ignored, an
 /// entry without its return would be stale. What is not among the links goes with `ebpf`.
 /// Syscalls that matter only for files are left alone unless `files` are followed.
-pub(super) fn attach_all(ebpf: &mut Ebpf, tier: Tier, files: bool) -> Result<Links, AttachError> {
+pub(super) fn attach_all(
+    ebpf: &mut Ebpf,
+    tier: Tier,
+    types: &KernelTypes,
+    files: bool,
+) -> Result<Links, AttachError> {
     let mut links = Links::default();
     tracepoint(
         ebpf,
@@ -84,7 +92,9 @@ pub(super) fn attach_all(ebpf: &mut Ebpf, tier: Tier, files: bool) -> Result<Lin
                 tracepoint(ebpf, &mut links, name, &points)?;
             }
         }
-        Tier::Sockets => sockets::attach(ebpf, &mut links)?,
+        Tier::Fentry => functions::attach_fentry(ebpf, types.get()?)?,
+        Tier::Kprobe => functions::attach_kprobes(ebpf, types.get()?)?,
+        Tier::Sockets => sockets::attach(ebpf, types.get()?)?,
         Tier::Raw => {
             raw_tracepoint(ebpf, program::RAW_EXIT, "sys_exit")?;
             raw_tracepoint(ebpf, program::RAW_ENTER, "sys_enter")?;
@@ -112,7 +122,7 @@ fn points(
     Ok(points)
 }
 
-pub(super) fn tracepoint(
+fn tracepoint(
     ebpf: &mut Ebpf,
     links: &mut Links,
     name: &str,
@@ -211,17 +221,26 @@ mod tests {
             program::SOCKET_GONE,
         ];
         names.extend(program::ENTER);
+        for (fentry, kprobe, _) in program::FUNCTIONS_ENTERED {
+            names.extend([fentry, kprobe]);
+        }
+        for (fexit, kretprobe, _) in program::FUNCTIONS_RETURNED {
+            names.extend([fexit, kretprobe]);
+        }
         names.extend([
             probe_abi::map::RECORDS,
             probe_abi::map::LOSSES,
             probe_abi::map::PROCESSES,
             probe_abi::map::FDS,
             probe_abi::map::CONNECTIONS,
+            probe_abi::map::FOUND,
             probe_abi::map::CALLS,
             probe_abi::map::HOOK_CALLS,
             probe_abi::map::FILES,
             probe_abi::map::MODEL_ROOTS,
             probe_abi::global::FOLLOWS_FILES,
+            probe_abi::global::LAYOUT,
+            probe_abi::global::HAS_FETCH,
             probe_abi::map::SCHED_THREADS,
             probe_abi::global::SCHED_STRETCH,
         ]);

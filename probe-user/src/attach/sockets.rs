@@ -1,4 +1,5 @@
-//! The socket tier: programs at the kernel's tracepoints of sockets.
+//! The socket tier: programs at the kernel's tracepoints of sockets. What tells how connections begin and
+//! end is shared with the tiers of functions.
 
 use aya::{
     Btf, Ebpf,
@@ -6,20 +7,7 @@ use aya::{
 };
 use probe_abi::program;
 
-use super::{AttachError, kernel, links::Links, programs, tracefs};
-
-/// Where the programs read: fields of `sock:inet_sock_set_state`.
-const STATE_LAYOUT: [tracefs::Field; 7] = [
-    ("sock", STATE, "skaddr", 8),
-    ("sock", STATE, "oldstate", 16),
-    ("sock", STATE, "newstate", 20),
-    ("sock", STATE, "dport", 26),
-    ("sock", STATE, "family", 28),
-    ("sock", STATE, "daddr[4]", 36),
-    ("sock", STATE, "daddr_v6[16]", 56),
-];
-
-const STATE: &str = "inet_sock_set_state";
+use super::{AttachError, kernel, tracefs};
 
 /// From here on the kernel preempts the programs of tracepoints and skips one while another thread of its
 /// CPU is inside it: a skipped one may leave one connection's bytes with another.
@@ -46,25 +34,24 @@ pub(super) fn can_run(files: bool) -> Result<(), AttachError> {
     if !super::has_btf() {
         return Err(AttachError::sockets_need_btf());
     }
-    tracefs::check(&STATE_LAYOUT)
+    Ok(())
 }
 
 /// Attaches what tells how connections begin and end first, then what tells of their bytes.
-pub(super) fn attach(ebpf: &mut Ebpf, links: &mut Links) -> Result<(), AttachError> {
-    let btf = Btf::from_sys_fs().map_err(|_| AttachError::sockets_need_btf())?;
-    programs::tracepoint(
-        ebpf,
-        links,
-        program::SOCKET_STATE,
-        &[("sock", STATE.to_owned())],
-    )?;
-    typed(ebpf, program::SOCKET_GONE, "tcp_destroy_sock", &btf)?;
+pub(super) fn attach(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), AttachError> {
+    attach_ends(ebpf, btf)?;
     // From 6.16. Without it a send is as late as its end, which only a blocked one notices.
     if tracefs::has("tcp", "tcp_sendmsg_locked") {
-        typed(ebpf, program::SOCKET_SENDS, "tcp_sendmsg_locked", &btf)?;
+        typed(ebpf, program::SOCKET_SENDS, "tcp_sendmsg_locked", btf)?;
     }
-    typed(ebpf, program::SOCKET_RECEIVED, "sock_recv_length", &btf)?;
-    typed(ebpf, program::SOCKET_SENT, "sock_send_length", &btf)
+    typed(ebpf, program::SOCKET_RECEIVED, "sock_recv_length", btf)?;
+    typed(ebpf, program::SOCKET_SENT, "sock_send_length", btf)
+}
+
+/// Attaches what tells how TCP connections begin and end.
+pub(super) fn attach_ends(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), AttachError> {
+    typed(ebpf, program::SOCKET_STATE, "inet_sock_set_state", btf)?;
+    typed(ebpf, program::SOCKET_GONE, "tcp_destroy_sock", btf)
 }
 
 fn typed(ebpf: &mut Ebpf, name: &str, point: &str, btf: &Btf) -> Result<(), AttachError> {

@@ -7,9 +7,15 @@ use super::AttachError;
 /// One way to see sockets. What each costs is measured by `cargo xtask bench`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
-    /// No syscall: the kernel's own tracepoints where a socket has sent, received or gone (Linux 6.3 to
-    /// 7.1, with BTF). A process that does nothing with sockets pays nothing.
+    /// Trampolines at the kernel's functions that send and receive (with BTF). A process that does nothing
+    /// with sockets pays nothing; `io_uring` is seen.
+    Fentry,
+    /// The kernel's own tracepoints where a socket has sent, received or gone (Linux 6.3 to 7.1, with
+    /// BTF). A process that does nothing with sockets pays nothing; of `io_uring` only lengths are seen, and
+    /// what TCP sends.
     Sockets,
+    /// Probes at the functions of `Fentry`. Each thread that sleeps in one takes one of few places.
+    Kprobe,
     /// One tracepoint per syscall. A call that is not hooked runs no program, but pays for the
     /// kernel's slower path while any syscall tracepoint is on: 40 ns on Linux 6.18; one that is
     /// hooked pays 334 ns in a process that is not watched. Detaches in 1.7 s.
@@ -20,16 +26,21 @@ pub enum Tier {
 }
 
 impl Tier {
-    /// All of them: the cheapest for processes that are not watched first.
-    pub const ALL: [Self; 3] = [Self::Sockets, Self::Tracepoints, Self::Raw];
-
-    /// Those that are taken without being named, in this order. Not sockets: what thousands of short
-    /// sessions in half a minute leave is not exact with them (`endurance` of the host tests).
-    pub const LADDER: [Self; 2] = [Self::Tracepoints, Self::Raw];
+    /// All of them, in the order in which they are tried: the cheapest for processes that are not watched
+    /// first; of those that cost them nothing probes last, which may lose what many sleeping threads receive.
+    pub const ALL: [Self; 5] = [
+        Self::Fentry,
+        Self::Sockets,
+        Self::Kprobe,
+        Self::Tracepoints,
+        Self::Raw,
+    ];
 
     /// As the configuration has it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Fentry => "fentry",
+            Self::Kprobe => "kprobe",
             Self::Sockets => "sockets",
             Self::Tracepoints => "tracepoints",
             Self::Raw => "raw",
@@ -39,10 +50,17 @@ impl Tier {
     /// What is hooked.
     pub fn hooked(self) -> &'static str {
         match self {
+            Self::Fentry => "functions of sockets by trampolines, no syscall",
+            Self::Kprobe => "functions of sockets by probes, no syscall",
             Self::Sockets => "tracepoints of sockets, no syscall",
             Self::Tracepoints => "one tracepoint per socket syscall",
             Self::Raw => "raw tracepoints on every syscall",
         }
+    }
+
+    /// Whether sockets themselves tell, whatever their descriptors; else syscalls do.
+    pub fn is_of_sockets(self) -> bool {
+        matches!(self, Self::Fentry | Self::Kprobe | Self::Sockets)
     }
 }
 
@@ -66,11 +84,15 @@ impl fmt::Display for Tier {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Choice {
-    /// The first that works here of tracepoints and raw
+    /// The first of the others that works here
     #[default]
     Auto,
+    /// Trampolines at the kernel's functions of sockets, and nothing else
+    Fentry,
     /// The kernel's tracepoints of sockets, and nothing else
     Sockets,
+    /// Probes at the kernel's functions of sockets, and nothing else
+    Kprobe,
     /// One tracepoint per socket syscall, and nothing else
     Tracepoints,
     /// Two raw tracepoints on every syscall, and nothing else
@@ -81,7 +103,9 @@ impl Choice {
     /// What is tried, in this order.
     pub fn tiers(self) -> &'static [Tier] {
         match self {
-            Self::Auto => &Tier::LADDER,
+            Self::Auto => &Tier::ALL,
+            Self::Fentry => &[Tier::Fentry],
+            Self::Kprobe => &[Tier::Kprobe],
             Self::Sockets => &[Tier::Sockets],
             Self::Tracepoints => &[Tier::Tracepoints],
             Self::Raw => &[Tier::Raw],
@@ -92,6 +116,8 @@ impl Choice {
 impl From<Tier> for Choice {
     fn from(tier: Tier) -> Self {
         match tier {
+            Tier::Fentry => Self::Fentry,
+            Tier::Kprobe => Self::Kprobe,
             Tier::Sockets => Self::Sockets,
             Tier::Tracepoints => Self::Tracepoints,
             Tier::Raw => Self::Raw,
@@ -113,11 +139,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_named_is_tried_alone_and_auto_tries_the_ladder() {
+    fn what_is_named_is_tried_alone_and_auto_tries_all() {
         for tier in Tier::ALL {
             assert_eq!(Choice::from(tier).tiers(), [tier]);
         }
-        assert_eq!(Choice::Auto.tiers(), Tier::LADDER);
+        assert_eq!(Choice::Auto.tiers(), Tier::ALL);
     }
 
     #[test]

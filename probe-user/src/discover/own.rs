@@ -41,11 +41,16 @@ pub enum Asked {
     Gone,
 }
 
-/// Asks a socket of another process what it is.
-pub fn ask_socket(pid: u32, fd: i32) -> Asked {
+/// Asks a socket of another process what it is; `inode`: the number of its inode, where it is known. The
+/// descriptor may be another one's by now.
+pub fn ask_socket(pid: u32, fd: i32, inode: Option<u64>) -> Asked {
     let Some(socket) = borrow(pid, fd) else {
         return Asked::Gone;
     };
+    let is_it = |inode| rustix::fs::fstat(&socket).is_ok_and(|stat| stat.st_ino == inode);
+    if !inode.is_none_or(is_it) {
+        return Asked::Gone;
+    }
     match sockopt::socket_type(&socket) {
         Ok(SocketType::STREAM) => Asked::Stream {
             local: getsockname(&socket).ok().and_then(named),
@@ -112,7 +117,13 @@ mod tests {
         let client = UnixStream::connect(&path).expect("connect");
         let (server, _) = listener.accept().expect("accept");
         let named = Some(Address::Unix(path.display().to_string()));
-        let asked = |socket: &UnixStream| ask_socket(std::process::id(), socket.as_raw_fd());
+        let asked = |socket: &UnixStream| {
+            let inode = rustix::fs::fstat(socket).expect("stat").st_ino;
+            let asked = ask_socket(std::process::id(), socket.as_raw_fd(), Some(inode));
+            let other = ask_socket(std::process::id(), socket.as_raw_fd(), Some(inode + 1));
+            assert_eq!(other, Asked::Gone);
+            asked
+        };
         let ends = |local: &Option<Address>, peer: &Option<Address>| Asked::Stream {
             local: local.clone(),
             peer: peer.clone(),
@@ -126,9 +137,9 @@ mod tests {
     #[test]
     fn socket_that_is_no_stream_says_so() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("bind");
-        let asked = ask_socket(std::process::id(), socket.as_raw_fd());
+        let asked = ask_socket(std::process::id(), socket.as_raw_fd(), None);
         assert_eq!(asked, Asked::Other);
-        assert_eq!(ask_socket(std::process::id(), -1), Asked::Gone);
+        assert_eq!(ask_socket(std::process::id(), -1, None), Asked::Gone);
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl Tracker {
         out: &mut impl FnMut(Record<'_>),
     ) {
         if let Some(replaced) = self.descriptors.add(descriptor, connection) {
-            self.closed(replaced, at, out);
+            self.replaced(replaced, descriptor.files, at, out);
         }
         // The kernel side knows what a client connects to. Its own address matters only where the
         // other end may be watched too, so that nothing is asked of its socket otherwise.
@@ -85,7 +85,7 @@ impl Tracker {
         out: &mut impl FnMut(Record<'_>),
     ) {
         if let Some(replaced) = self.descriptors.add(descriptor, connection) {
-            self.closed(replaced, at, out);
+            self.replaced(replaced, descriptor.files, at, out);
         }
         let (joined, table) = if offset == 0 {
             (Joined::FromStart, None)
@@ -118,6 +118,7 @@ impl Tracker {
         at: KtimeNs,
         out: &mut impl FnMut(Record<'_>),
     ) {
+        self.sockets.remove(connection);
         // Absent when the process ended or the connection was given up.
         let _absent = self.attached.maps.connections.remove(&connection.0);
         out(Record::Closed {

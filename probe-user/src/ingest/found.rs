@@ -43,6 +43,15 @@ impl Tracker {
             if news.count() == 0 {
                 continue;
             }
+            // Another descriptor of a socket that is known by itself.
+            let inode = sockets.first().map_or(0, |socket| socket.inode);
+            if let Some(connection) = self.sockets.connection(inode) {
+                for &descriptor in &descriptors {
+                    self.attach(descriptor, connection);
+                    self.descriptors.add(descriptor, connection);
+                }
+                continue;
+            }
             // What moved on the descriptor that nobody told of went unseen: from here on it is a
             // connection joined late, by whichever descriptor.
             for descriptor in &descriptors {
@@ -105,11 +114,20 @@ impl Tracker {
     ) {
         self.found += 1;
         let connection = ConnectionId(USER_CONNECTION | self.found);
-        let state = ConnectionValue(Connection::default());
-        let connections = &mut self.attached.maps.connections;
-        if connections.insert(connection.0, state, NO_EXIST).is_err() {
+        let state = ConnectionValue(Connection {
+            inode: socket.inode,
+            ..Connection::default()
+        });
+        let maps = &mut self.attached.maps;
+        if maps
+            .connections
+            .insert(connection.0, state, NO_EXIST)
+            .is_err()
+        {
             return;
         }
+        // Full is not possible: the least recently used goes.
+        let _full = maps.found.insert(socket.inode, connection.0, 0);
         for &descriptor in descriptors {
             // The kernel side may be faster: then its record is on the way.
             if !self.attach(descriptor, connection) {
@@ -125,17 +143,23 @@ impl Tracker {
             }
         }
         if !self.descriptors.knows(connection) {
+            let _absent = self.attached.maps.found.remove(&socket.inode);
             let _absent = self.attached.maps.connections.remove(&connection.0);
             return;
         }
         let Socket {
             fd,
+            inode,
             local,
             peer,
             side,
             ..
         } = socket;
         tracing::debug!(pid = tgid.0, fd, ?side, "connection found");
+        if self.attached.tier.is_of_sockets() {
+            let end_is_told = self.tells_end([&Some(local.clone()), &peer]);
+            self.sockets.add(connection, inode, end_is_told);
+        }
         out(Record::Opened(Opened {
             connection,
             tgid,
@@ -157,6 +181,7 @@ impl Tracker {
         for (descriptor, connection) in self.descriptors.of_table(files) {
             // Below zero are sockets that no call named.
             let stands = descriptor.fd < 0
+                || self.outlives_descriptors(connection)
                 || (self.is_attached(descriptor, connection)
                     && socket_inode(tgid.0, descriptor.fd).is_some());
             if !stands {

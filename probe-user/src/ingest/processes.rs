@@ -71,12 +71,7 @@ impl Tracker {
         let Some(&files) = self.files.get(&tgid) else {
             return;
         };
-        let entry = ProcessValue(ProcessEntry {
-            files,
-            flags: 0,
-            since_ns: now().0,
-        });
-        if let Err(error) = self.attached.maps.processes.insert(tgid.0, entry, 0) {
+        if let Err(error) = self.enter(tgid, files) {
             tracing::warn!(pid = tgid.0, %error, "process is no longer watched");
         }
     }
@@ -114,12 +109,7 @@ impl Tracker {
     /// read is missed.
     fn watch(&mut self, process: Process, out: &mut impl FnMut(Record<'_>)) {
         let tgid = process.tgid;
-        let entry = ProcessValue(ProcessEntry {
-            files: tgid.0,
-            flags: 0,
-            since_ns: now().0,
-        });
-        if let Err(error) = self.attached.maps.processes.insert(tgid.0, entry, 0) {
+        if let Err(error) = self.enter(tgid, tgid.0) {
             tracing::warn!(pid = tgid.0, %error, "process cannot be watched: the map is full");
             return;
         }
@@ -135,6 +125,20 @@ impl Tracker {
         self.processes.insert(tgid, process.clone());
         out(Record::Process(process));
         self.find_connections(tgid, out);
+    }
+
+    /// Tells the kernel side to watch a process; since when, once it does.
+    fn enter(&mut self, tgid: Tgid, files: u32) -> Result<(), aya::maps::MapError> {
+        let processes = &mut self.attached.maps.processes;
+        let entry = |since_ns| {
+            ProcessValue(ProcessEntry {
+                files,
+                flags: 0,
+                since_ns,
+            })
+        };
+        processes.insert(tgid.0, entry(u64::MAX), 0)?;
+        processes.insert(tgid.0, entry(now().0), 0)
     }
 
     fn remember_start(&mut self, tgid: Tgid) {

@@ -104,6 +104,7 @@ impl Ingest {
             ("ring_full_hook", count(loss::RING_FULL_HOOK)),
             ("hook_unpaired", count(loss::HOOK_UNPAIRED)),
             ("ring_full_sched", count(loss::RING_FULL_SCHED)),
+            ("unplaced", count(loss::UNPLACED)),
         ]
     }
 }

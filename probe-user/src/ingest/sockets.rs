@@ -1,6 +1,8 @@
 //! Connections that the kernel side tells by their sockets: they begin with their first byte, have ends
 //! that the socket itself tells, and end with the socket.
 
+use std::collections::{HashMap, HashSet};
+
 use probe_core::record::{
     Address, ConnectionId, KtimeNs, Opened, Record, Side, Tgid,
     kernel::{Descriptor, NewConnection},
@@ -12,11 +14,103 @@ use crate::{
     discover::{Asked, SocketTable, ask_socket},
 };
 
+/// Which socket each connection is, where sockets are hooked.
+#[derive(Debug, Default)]
+pub(super) struct Sockets {
+    /// By connection: the number of the socket's inode.
+    inodes: HashMap<ConnectionId, u64>,
+    /// Connections whose end nobody tells.
+    untold: HashSet<ConnectionId>,
+}
+
+impl Sockets {
+    pub(super) fn add(&mut self, connection: ConnectionId, inode: u64, end_is_told: bool) {
+        self.inodes.insert(connection, inode);
+        if !end_is_told {
+            self.untold.insert(connection);
+        }
+    }
+
+    pub(super) fn remove(&mut self, connection: ConnectionId) {
+        self.inodes.remove(&connection);
+        self.untold.remove(&connection);
+    }
+
+    /// Of a connection whose end is told: the number of its socket's inode.
+    fn told(&self, connection: ConnectionId) -> Option<u64> {
+        let inode = self.inodes.get(&connection).copied();
+        inode.filter(|_| !self.untold.contains(&connection))
+    }
+
+    /// The connection of a socket.
+    pub(super) fn connection(&self, inode: u64) -> Option<ConnectionId> {
+        let mut all = self.inodes.iter();
+        all.find_map(|(connection, its)| (*its == inode).then_some(*connection))
+    }
+}
+
+/// The number that a socket without a descriptor is known by, as the kernel side has it.
+fn number(inode: u64) -> i32 {
+    inode as i32 | i32::MIN
+}
+
 impl Tracker {
+    /// A connection lost its last descriptor to another one. Its socket may live: a call that is in it, or
+    /// another descriptor that nobody told of.
+    pub(super) fn replaced(
+        &mut self,
+        connection: ConnectionId,
+        files: u32,
+        at: KtimeNs,
+        out: &mut impl FnMut(Record<'_>),
+    ) {
+        match self.sockets.told(connection) {
+            Some(inode) => {
+                let fd = number(inode);
+                self.descriptors.add(Descriptor { files, fd }, connection);
+            }
+            None => self.closed(connection, at, out),
+        }
+    }
+
+    /// Whether the end of a connection with these addresses is told.
+    pub(super) fn tells_end(&self, ends: [&Option<Address>; 2]) -> bool {
+        let is_unix = ends.iter().any(|end| matches!(end, Some(Address::Unix(_))));
+        self.attached.tier != Tier::Sockets || !is_unix
+    }
+
+    /// Whether a descriptor that `/proc` does not show any more says nothing of its connection.
+    pub(super) fn outlives_descriptors(&self, connection: ConnectionId) -> bool {
+        self.sockets.told(connection).is_some()
+    }
+
+    /// Ends may have been lost: sockets that no process has any more are gone.
+    pub(super) fn look_for_lost_ends(&mut self, tgid: Tgid) {
+        let Some(&files) = self.files.get(&tgid) else {
+            return;
+        };
+        let at = super::now();
+        let Some(table) = SocketTable::read(tgid.0) else {
+            return;
+        };
+        let here: HashSet<u64> = table.sockets.iter().map(|socket| socket.inode).collect();
+        for (descriptor, connection) in self.descriptors.of_table(files) {
+            let inode = self.sockets.told(connection);
+            if inode.is_some_and(|inode| !here.contains(&inode)) {
+                let gone = Gone {
+                    descriptor,
+                    connection,
+                };
+                self.detach(gone);
+                self.vanished.push((gone, at));
+            }
+        }
+    }
+
     /// The kernel side saw a connection begin.
     pub(super) fn announced(&mut self, new: NewConnection, out: &mut impl FnMut(Record<'_>)) {
         match new.side {
-            Some(side) if self.attached.tier != Tier::Sockets => {
+            Some(side) if !self.attached.tier.is_of_sockets() => {
                 let listener = new.listener;
                 let local = listener.and_then(|fd| self.listening_address(new.tgid, fd));
                 let NewConnection {
@@ -43,25 +137,30 @@ impl Tracker {
             joined,
             descriptor,
             peer,
+            inode,
             ..
         } = new;
+        // Two threads were the first on it: the bytes of one came before this.
+        let is_known = self.descriptors.knows(connection);
         if let Some(replaced) = self.descriptors.add(descriptor, connection) {
-            self.closed(replaced, at, out);
+            self.replaced(replaced, descriptor.files, at, out);
         }
-        let (local, asked) = match ask_socket(tgid.0, descriptor.fd) {
-            // Its number may be another socket's by now.
-            _ if !self.is_attached(descriptor, connection) => (None, None),
-            Asked::Gone => (None, None),
-            // Of pairs, event loops wake themselves.
-            Asked::Other
-            | Asked::Stream {
-                local: None,
-                peer: None,
-            } => {
-                self.ignore(connection);
-                return;
-            }
+        if is_known {
+            return;
+        }
+        let asked = ask_socket(tgid.0, descriptor.fd, inode);
+        let nameless = Asked::Stream {
+            local: None,
+            peer: None,
+        };
+        // Of pairs, event loops wake themselves.
+        if side.is_none() && (asked == Asked::Other || asked == nameless) {
+            self.ignore(connection);
+            return;
+        }
+        let (local, asked) = match asked {
             Asked::Stream { local, peer } => (local, peer),
+            Asked::Other | Asked::Gone => (None, None),
         };
         let peer = peer.or(asked);
         let side = side.or_else(|| match (&local, &peer) {
@@ -72,6 +171,10 @@ impl Tracker {
         });
         if side == Some(Side::Server) {
             self.settle_name(tgid, out);
+        }
+        if let Some(inode) = inode {
+            let end_is_told = self.tells_end([&local, &peer]);
+            self.sockets.add(connection, inode, end_is_told);
         }
         let opened = Opened {
             connection,
@@ -125,12 +228,15 @@ impl Tracker {
     /// that crashes has closed nothing.
     pub(super) fn closes_by_ending(&self, descriptor: Descriptor) -> bool {
         let mut ending = self.ending.keys();
-        self.attached.tier == Tier::Sockets
+        self.attached.tier.is_of_sockets()
             && ending.any(|tgid| self.files.get(tgid) == Some(&descriptor.files))
     }
 
-    /// Unix sockets end without a word: those that `/proc` no longer shows are closed.
+    /// Sockets that end without a word: those that `/proc` no longer shows are closed.
     pub(super) fn look_for_closed_sockets(&mut self) {
+        if self.sockets.untold.is_empty() {
+            return;
+        }
         for tgid in self.processes.keys().copied().collect::<Vec<_>>() {
             if !self.ending.contains_key(&tgid) {
                 self.compare_descriptors(tgid);

@@ -9,10 +9,10 @@ use probe_core::record::{
 
 use super::{
     Watched, descriptors::Descriptors, files::OpenFiles, quota::Quotas, renaming::Names,
-    tcp::TcpReadings,
+    sockets::Sockets, tcp::TcpReadings,
 };
 use crate::{
-    attach::{Attached, Following, LibraryHooks, Tier},
+    attach::{Attached, Following, LibraryHooks},
     discover::{ModelFiles, Target},
 };
 
@@ -56,6 +56,8 @@ pub struct Tracker {
     /// Such records were lost, and `/proc` is to be looked at when the ring is read empty: earlier,
     /// the time it takes would fill the ring further.
     pub(super) is_behind: bool,
+    /// Their sockets, where sockets are hooked.
+    pub(super) sockets: Sockets,
     /// Sockets that are gone, and when, of processes that may have ended.
     pub(super) closing: Vec<(ConnectionId, KtimeNs)>,
     /// When descriptors were last compared with `/proc`.
@@ -92,6 +94,7 @@ impl Tracker {
             passed_over: HashMap::new(),
             control_losses: 0,
             is_behind: false,
+            sockets: Sockets::default(),
             closing: Vec::new(),
             compared: KtimeNs(0),
             quotas: Quotas::default(),
@@ -183,7 +186,7 @@ impl Tracker {
                 if self.descriptors.knows(connection)
                     && let Some(replaced) = self.descriptors.add(descriptor, connection)
                 {
-                    self.closed(replaced, super::now(), out);
+                    self.replaced(replaced, descriptor.files, super::now(), out);
                 }
             }
             KernelRecord::Forked {
@@ -207,7 +210,7 @@ impl Tracker {
             KernelRecord::Gone { tgid, at } => self.forget_process(tgid, at, out),
             KernelRecord::Hooked { attachment, call } => self.hooked(attachment, call, out),
             // Sockets show themselves by their first bytes, however the process came by them.
-            KernelRecord::DescriptorsChanged { .. } if self.attached.tier == Tier::Sockets => {}
+            KernelRecord::DescriptorsChanged { .. } if self.attached.tier.is_of_sockets() => {}
             KernelRecord::DescriptorsChanged { tgid } => {
                 self.compare_descriptors(tgid);
                 self.find_connections(tgid, out);
@@ -263,6 +266,7 @@ impl Tracker {
         if std::mem::take(&mut self.is_behind) {
             for tgid in self.processes.keys().copied().collect::<Vec<_>>() {
                 self.compare_descriptors(tgid);
+                self.look_for_lost_ends(tgid);
                 self.find_connections(tgid, out);
                 self.trust_descriptors(tgid);
             }
@@ -284,7 +288,7 @@ impl Tracker {
             let (processes, files) = (&self.processes, &self.files);
             self.tcp.read(processes, files, &self.descriptors, now, out);
         }
-        if self.attached.tier == Tier::Sockets && now.since(self.compared) >= COMPARE_NS {
+        if self.attached.tier.is_of_sockets() && now.since(self.compared) >= COMPARE_NS {
             self.compared = now;
             self.look_for_closed_sockets();
         }

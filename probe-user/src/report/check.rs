@@ -90,14 +90,14 @@ fn linux() -> Capability {
     let system = uname();
     let release = system.release().to_string_lossy();
     let detail = format!("Linux {release} on {}", system.machine().to_string_lossy());
-    if kernel::version(&release) >= (5, 12) {
+    if kernel::version(&release) >= (5, 10) {
         Capability::active("kernel", detail)
     } else {
         Capability::missing(
             "kernel",
             State::Unavailable,
             detail,
-            "use Linux 5.12 or newer",
+            "use Linux 5.10 or newer",
         )
     }
 }

@@ -38,7 +38,7 @@ fn hooks(wanted: &Tried, choice: Choice) -> Capability {
         Ok(attached) => {
             let why = match choice {
                 Choice::Auto => "the first that works here",
-                Choice::Sockets | Choice::Tracepoints | Choice::Raw => "as asked for",
+                _ => "as asked for",
             };
             let count = attached.hooks().len();
             let detail = format!("{}, {why}; {count} programs", attached.tier);
@@ -57,6 +57,8 @@ fn hooks(wanted: &Tried, choice: Choice) -> Capability {
 
 fn name(tier: Tier) -> &'static str {
     match tier {
+        Tier::Fentry => "tier fentry",
+        Tier::Kprobe => "tier kprobe",
         Tier::Sockets => "tier sockets",
         Tier::Tracepoints => "tier tracepoints",
         Tier::Raw => "tier raw",
@@ -73,12 +75,7 @@ fn other(tier: Tier, taken: Option<Tier>, tried: Tried) -> Capability {
                 Some(_) => "dearer",
                 None => "not asked for",
             };
-            let by_name = if Tier::LADDER.contains(&tier) {
-                ""
-            } else {
-                ", taken only where it is named"
-            };
-            let detail = format!("works, {beside}{by_name}: {}", tier.hooked());
+            let detail = format!("works, {beside}: {}", tier.hooked());
             Capability::active(name(tier), detail)
         }
         Err(error) => Capability::missing(name(tier), State::Unavailable, error.what, error.remedy),

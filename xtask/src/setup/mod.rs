@@ -3,6 +3,7 @@
 //! A second run finds everything and installs nothing. What is optional and cannot be had is
 //! reported; the tests that want it then skip with the same reason.
 
+mod emulator;
 mod grafana;
 mod packages;
 mod python;

@@ -56,6 +56,65 @@ pub(crate) fn unpack(installer: Option<Installer>, package: &str, into: &Path) -
     std::fs::remove_file(&archive).with_context(|| format!("remove {}", archive.display()))
 }
 
+/// Unpacks a package, and all that it needs and that is not installed, into a directory. Packages whose names
+/// begin with `family` are taken for absent: another version of them may be installed, and stays.
+pub(crate) fn unpack_whole(
+    installer: Option<Installer>,
+    package: &str,
+    family: &str,
+    into: &Path,
+) -> Result<()> {
+    if let Some(installer) = installer {
+        renew_lists(installer);
+    }
+    let archives = into.join("archives");
+    std::fs::create_dir_all(archives.join("partial"))
+        .with_context(|| format!("create {}", archives.display()))?;
+    let status = into.join("status");
+    let installed = std::fs::read_to_string("/var/lib/dpkg/status")
+        .context("read which packages are installed")?;
+    std::fs::write(&status, without(&installed, family))
+        .with_context(|| format!("write {}", status.display()))?;
+    let mut apt = Command::new("apt-get");
+    apt.args([
+        "install",
+        "--yes",
+        "--quiet",
+        "--no-install-recommends",
+        "--download-only",
+    ])
+    .arg("-o")
+    .arg(format!("Dir::State::status={}", status.display()))
+    .arg("-o")
+    .arg(format!("Dir::Cache::archives={}/", archives.display()))
+    .arg(package);
+    step::run_quietly(&mut apt)?;
+    let entries =
+        std::fs::read_dir(&archives).with_context(|| format!("read {}", archives.display()))?;
+    for archive in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+        if archive
+            .extension()
+            .is_some_and(|extension| extension == "deb")
+        {
+            let mut dpkg = Command::new("dpkg");
+            step::run_quietly(dpkg.arg("--extract").arg(&archive).arg(into))?;
+        }
+    }
+    std::fs::remove_dir_all(&archives).with_context(|| format!("remove {}", archives.display()))
+}
+
+/// What is installed, but for the packages of a family.
+fn without(status: &str, family: &str) -> String {
+    let is_of_family = |stanza: &&str| {
+        let name = stanza
+            .lines()
+            .find_map(|line| line.strip_prefix("Package: "));
+        name.is_some_and(|name| name.starts_with(family))
+    };
+    let kept = status.split("\n\n").filter(|stanza| !is_of_family(stanza));
+    kept.collect::<Vec<_>>().join("\n\n")
+}
+
 /// Renews the package lists, once for all that this run installs: with old lists an install succeeds
 /// and brings old versions. Where that fails, what the lists hold is tried all the same.
 fn renew_lists(installer: Installer) {
@@ -88,6 +147,12 @@ mod tests {
     fn packages_without_an_installer_are_refused() {
         let error = install(None, &["rustc-web"]).expect_err("nothing can install");
         assert!(error.to_string().contains("apt-get and root"), "{error}");
+    }
+
+    #[test]
+    fn family_is_taken_for_absent() {
+        let status = "Package: qemu-utils\nStatus: ok\n\nPackage: sed\nDepends: qemu-x\n";
+        assert_eq!(without(status, "qemu-"), "Package: sed\nDepends: qemu-x\n");
     }
 
     #[test]

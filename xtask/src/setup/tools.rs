@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
-use super::packages;
+use super::{emulator, packages};
 use crate::step;
 use crate::toolchain::Facts;
 use crate::workspace::Workspace;
@@ -122,14 +122,6 @@ const TOOLS: [Tool; 14] = [
     },
 ];
 
-/// Emulates other machines.
-const QEMU: Tool = Tool {
-    name: "qemu-system-x86_64",
-    package: "qemu-system-x86",
-    unpacked: None,
-    reads: &[],
-};
-
 /// The shell of those machines: a program that needs no library.
 const BUSYBOX: Tool = Tool {
     name: "busybox",
@@ -148,7 +140,7 @@ pub(crate) struct Machines {
 /// Finds or installs what running other kernels takes.
 pub(crate) fn machines(workspace: &Workspace) -> Result<Machines> {
     Ok(Machines {
-        qemu: require(workspace, &QEMU)?,
+        qemu: emulator::get(workspace)?,
         busybox: require(workspace, &BUSYBOX)?,
     })
 }

@@ -6,6 +6,7 @@ mod calls;
 mod connection;
 mod network;
 mod processes;
+mod ring;
 mod scenarios;
 
 use std::io::Write as _;

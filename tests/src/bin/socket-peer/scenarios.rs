@@ -13,7 +13,7 @@ use rustix::net::{RecvFlags, recv, sockopt};
 
 use crate::calls::{Receive, Send};
 use crate::connection::{End, Pair, address, serve};
-use crate::{network, processes};
+use crate::{network, processes, ring};
 
 /// Writes of `many_records`.
 const MANY: usize = 5_000;
@@ -46,6 +46,7 @@ pub(crate) fn prepare(name: &str) -> anyhow::Result<Scenario> {
         "passed" => processes::passed()?,
         "closed_under_a_reader" => Box::new(processes::closed_under_a_reader),
         "executes_itself" => Box::new(processes::executes_itself),
+        "ring" => Box::new(ring::moved),
         "many_records" => Box::new(many_records),
         other => anyhow::bail!("no scenario {other}"),
     })

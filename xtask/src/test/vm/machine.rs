@@ -57,7 +57,9 @@ impl Machine {
             .args(["-no-reboot", "-machine", "q35", "-accel", "tcg"])
             // Emulated, cmpxchg16b now and then ends in a fault of the kernel, and five-level paging
             // only costs. With two CPUs loopback is tens of times slower than with one.
-            .args(["-cpu", "max,la57=off,cx16=off", "-smp", "1", "-m", "1024"])
+            // Room for more is what a kernel makes its kretprobes' places by.
+            .args(["-cpu", "max,la57=off,cx16=off", "-m", "1024"])
+            .args(["-smp", "1,maxcpus=16"])
             .arg("-kernel")
             .arg(&kernel.image)
             .arg("-initrd")

@@ -19,22 +19,20 @@ const CONFORMANCE: [&str; 3] = ["kernel_side::", "processes::", "exact_counts::"
 /// The test of kernels on which calls may be missed.
 const COUNTED: [&str; 1] = ["losses::calls_that_were_not_seen_are_counted"];
 
-/// Kernels from which on the programs of syscall tracepoints are preempted, and skipped while another
-/// thread of the same CPU is inside the same one (`trace_call_bpf_faultable`).
-const SKIPS: &str = "from 7.2 on the kernel preempts programs of syscalls and skips some: nothing can \
-                     be exact, every skip is counted";
+/// Kernels that preempt the programs of syscall tracepoints (from 7.2 on, `trace_call_bpf_faultable`) and of
+/// trampolines, and skip one while another thread of the same CPU is inside it.
+const SKIPS: &str = "the kernel preempts these programs and skips some: nothing can be exact, every skip \
+                     is counted";
 
-/// What the agent says where the kernel has no `BPF_FETCH`.
-const TOO_OLD: &str = "use Linux 5.12 or newer";
-
-/// What it says where the kernel has no tracepoints of sockets.
+/// What the agent says where the kernel has no tracepoints of sockets.
 const NO_SOCKETS: &str = "use Linux 6.3 or newer";
 
 /// What it says where such a tracepoint's program may be skipped.
 const PREEMPTS: &str = "preempts the programs of tracepoints and skips some (from 7.2 on)";
 
 /// What it says of the way that it takes by itself.
-const TAKES: &str = "tracepoints, the first that works here";
+const FENTRY: &str = "fentry, the first that works here";
+const KPROBE: &str = "kprobe, the first that works here";
 
 /// One way to see sockets on one kernel.
 #[derive(Debug)]
@@ -67,27 +65,37 @@ const fn cell(kernel: Series, hooks: &'static str, expected: Expected) -> Cell {
 }
 
 /// The matrix.
-pub(super) const CELLS: [Cell; 20] = [
-    cell(Series::V5_10, "tracepoints", Expected::Refused(TOO_OLD)),
-    cell(Series::V5_10, "raw", Expected::Refused(TOO_OLD)),
-    cell(Series::V5_10, "sockets", Expected::Refused(TOO_OLD)),
-    cell(Series::V5_10, "auto", Expected::Refused(TOO_OLD)),
+pub(super) const CELLS: [Cell; 30] = [
+    cell(Series::V5_10, "fentry", Expected::Exact),
+    cell(Series::V5_10, "sockets", Expected::Refused(NO_SOCKETS)),
+    cell(Series::V5_10, "kprobe", Expected::Exact),
+    cell(Series::V5_10, "tracepoints", Expected::Exact),
+    cell(Series::V5_10, "raw", Expected::Exact),
+    cell(Series::V5_10, "auto", Expected::Taken(FENTRY)),
+    cell(Series::V6_1, "fentry", Expected::Exact),
+    cell(Series::V6_1, "sockets", Expected::Refused(NO_SOCKETS)),
+    cell(Series::V6_1, "kprobe", Expected::Exact),
     cell(Series::V6_1, "tracepoints", Expected::Exact),
     cell(Series::V6_1, "raw", Expected::Exact),
-    cell(Series::V6_1, "sockets", Expected::Refused(NO_SOCKETS)),
-    cell(Series::V6_1, "auto", Expected::Taken(TAKES)),
+    cell(Series::V6_1, "auto", Expected::Taken(FENTRY)),
+    cell(Series::V6_12, "fentry", Expected::Exact),
+    cell(Series::V6_12, "sockets", Expected::Exact),
+    cell(Series::V6_12, "kprobe", Expected::Exact),
     cell(Series::V6_12, "tracepoints", Expected::Exact),
     cell(Series::V6_12, "raw", Expected::Exact),
-    cell(Series::V6_12, "sockets", Expected::Exact),
-    cell(Series::V6_12, "auto", Expected::Taken(TAKES)),
+    cell(Series::V6_12, "auto", Expected::Taken(FENTRY)),
+    cell(Series::V6_18, "fentry", Expected::Exact),
+    cell(Series::V6_18, "sockets", Expected::Exact),
+    cell(Series::V6_18, "kprobe", Expected::Exact),
     cell(Series::V6_18, "tracepoints", Expected::Exact),
     cell(Series::V6_18, "raw", Expected::Exact),
-    cell(Series::V6_18, "sockets", Expected::Exact),
-    cell(Series::V6_18, "auto", Expected::Taken(TAKES)),
+    cell(Series::V6_18, "auto", Expected::Taken(FENTRY)),
+    cell(Series::V7_3, "fentry", Expected::Counted(SKIPS)),
+    cell(Series::V7_3, "sockets", Expected::Refused(PREEMPTS)),
+    cell(Series::V7_3, "kprobe", Expected::Exact),
     cell(Series::V7_3, "tracepoints", Expected::Counted(SKIPS)),
     cell(Series::V7_3, "raw", Expected::Counted(SKIPS)),
-    cell(Series::V7_3, "sockets", Expected::Refused(PREEMPTS)),
-    cell(Series::V7_3, "auto", Expected::Taken(TAKES)),
+    cell(Series::V7_3, "auto", Expected::Taken(KPROBE)),
 ];
 
 /// Kernels of the matrix, each once.
@@ -216,13 +224,13 @@ mod tests {
 
     #[test]
     fn refusal_needs_the_reason_and_the_status() {
-        let expected = || Expected::Refused(TOO_OLD);
+        let expected = || Expected::Refused(NO_SOCKETS);
         assert!(matches!(
-            judged(expected(), Some(1), TOO_OLD),
+            judged(expected(), Some(1), NO_SOCKETS),
             Outcome::Refused(_)
         ));
         assert!(matches!(
-            judged(expected(), Some(0), TOO_OLD),
+            judged(expected(), Some(0), NO_SOCKETS),
             Outcome::Broken(_)
         ));
         assert!(matches!(
@@ -233,8 +241,8 @@ mod tests {
 
     #[test]
     fn way_that_is_taken_is_told() {
-        let expected = || Expected::Taken(TAKES);
-        let said = format!("hooks active {TAKES}; 8 programs");
+        let expected = || Expected::Taken(FENTRY);
+        let said = format!("hooks active {FENTRY}; 8 programs");
         let outcome = judged(expected(), Some(1), &said);
         assert!(matches!(outcome, Outcome::Taken(_)), "{outcome}");
         let outcome = judged(expected(), Some(0), "hooks active raw, the first");
@@ -250,7 +258,8 @@ mod tests {
                 .map(|cell| cell.hooks)
                 .collect();
             let name = series.name();
-            assert_eq!(ways, ["tracepoints", "raw", "sockets", "auto"], "{name}");
+            let all = ["fentry", "sockets", "kprobe", "tracepoints", "raw", "auto"];
+            assert_eq!(ways, all, "{name}");
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct NewConnection {
     pub listener: Option<i32>,
     /// The other end, where the kernel side knows.
     pub peer: Option<Address>,
+    /// Number of its socket's inode, where sockets are hooked.
+    pub inode: Option<u64>,
 }
 
 /// A record of the kernel side.
@@ -342,6 +344,7 @@ fn opened<'a>(fields: &mut Fields<'a>, tgid: Tgid) -> Result<KernelRecord<'a>, R
     fields.skip(1)?;
     let address_length = usize::from(fields.u16()?);
     fields.skip(4)?;
+    let inode = Some(fields.u64()?).filter(|inode| *inode != 0);
     let address = fields.take(SOCKADDR_BYTES)?;
     let peer = address.get(..address_length).and_then(socket_address);
     Ok(KernelRecord::Opened(NewConnection {
@@ -353,6 +356,7 @@ fn opened<'a>(fields: &mut Fields<'a>, tgid: Tgid) -> Result<KernelRecord<'a>, R
         descriptor: Descriptor { files, fd },
         listener: (listener >= 0).then_some(listener),
         peer,
+        inode,
     }))
 }
 

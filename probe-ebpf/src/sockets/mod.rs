@@ -1,0 +1,75 @@
+//! The socket tiers: programs where sockets send and receive. A process that does nothing with sockets
+//! runs none and pays nothing, whatever else it calls.
+//!
+//! [`functions`] hooks the kernel's functions of TCP and unix streams (fentry and fexit, or kprobes) and reads
+//! where the bytes are from what those functions are given. [`tracepoints`] is for kernels that let nobody
+//! hook functions. Both run in the thread that moves the bytes.
+
+mod functions;
+mod identity;
+mod iterator;
+mod origin;
+mod socket;
+mod tracepoints;
+
+pub use origin::Origin;
+
+use probe_abi::call;
+
+use self::socket::Socket;
+use crate::{
+    message,
+    registers::{Current, current_syscall},
+    syscall::{self, Syscall},
+};
+
+/// The call that the current thread is in, if it moves bytes in one direction on a descriptor it names. No
+/// `Option`: whether there is one and what it holds would be compared at once, and what is not there is
+/// nothing that may be read.
+struct Entered {
+    /// Of `probe_abi::call`; `OTHER_SEND` or `OTHER_RECEIVE` for none.
+    kind: u8,
+    /// Of the syscall; `u32::MAX` for none.
+    number: u32,
+    /// Negative for none.
+    fd: i32,
+    args: [u64; 5],
+}
+
+/// Of io_uring's work the thread may be in any call, or in none.
+#[inline(always)]
+fn entered(sends: bool) -> Entered {
+    let mut entered = Entered {
+        kind: if sends {
+            call::OTHER_SEND
+        } else {
+            call::OTHER_RECEIVE
+        },
+        number: u32::MAX,
+        fd: -1,
+        args: [0; 5],
+    };
+    let Current { number, args } = current_syscall();
+    entered.number = number;
+    if let Some(Syscall::Transfer(kind)) = syscall::meaning(number)
+        && message::sends(kind) == sends
+    {
+        entered.kind = kind;
+        entered.args = args;
+        entered.fd = args[0] as i32;
+    }
+    entered
+}
+
+/// A TCP socket is gone: its last descriptor is closed and its last byte on the way.
+///
+/// match-proto: `tcp_destroy_sock(struct sock *sk)`, from Linux 4.16.
+#[aya_ebpf::macros::btf_tracepoint(function = "tcp_destroy_sock")]
+pub fn socket_gone(ctx: aya_ebpf::programs::BtfTracePointContext) -> i32 {
+    let sock: *const core::ffi::c_void = ctx.arg(0);
+    let socket = Socket(sock as u64);
+    // Absent unless the connection was made since the programs are here.
+    let _absent = crate::maps::ORIGINS.remove(socket.0);
+    identity::gone(socket);
+    0
+}
