@@ -130,8 +130,12 @@ fn garbage_for_an_orchestrator_leaves_its_other_connections_exact() {
     let bounded = Bounded::new(orchestra::watch(&lab, &[orchestrator.pid()], ""));
     let talk = ["--sessions", "4", "--utterances", "4", "--interrupt"];
     let talker = Talker::start(&lab, &orchestrator, &talk);
+    let sees_sockets = bounded.probe.sees_sockets();
     for garbage in [garbage::noise(), garbage::websocket("/ws")].concat() {
-        bounded.assert_counted(&garbage, here(orchestrator.port));
+        // A socket that moves no byte does not show itself.
+        if garbage.name != "nothing" || !sees_sockets {
+            bounded.assert_counted(&garbage, here(orchestrator.port));
+        }
     }
     talker.finish(CLIENT_LIMIT);
     let said = account::known(

@@ -8,7 +8,7 @@ use probe_tests::artifacts;
 use probe_tests::exposition::Exposition;
 use probe_tests::lab::Lab;
 use probe_tests::peer::{Client, Server};
-use probe_tests::probe::Probe;
+use probe_tests::probe::{Probe, SETTLE};
 use probe_tests::process::eventually;
 use probe_tests::programs;
 use probe_tests::skip::{program, unprivileged};
@@ -184,10 +184,10 @@ fn probe_that_is_started_again_loses_only_the_time_between() {
 
     let second = Probe::watch(&lab, &[worker.pid()], &[]);
     let second_watches = monotonic_ns();
-    let early = second.scrape();
-    assert!(frames(&early) < first, "counters start again");
+    assert!(frames(&second.scrape()) < first, "counters start again");
     let late = [("joined", "late"), ("protocol", "http2")];
-    assert_eq!(early.sum("voxprobe_connections", &late), 1.0);
+    let found = |scrape: &Exposition| scrape.sum("voxprobe_connections", &late) == 1.0;
+    assert!(found(&second.scrape_until(SETTLE, found)));
     client.finish(CLIENT_LIMIT);
     let ended = monotonic_ns();
     let last = second.stop();
