@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::thread;
 
 use anyhow::{Context as _, Result, anyhow};
+use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 
 use crate::bench::Bench;
 use crate::peer::Peer;
@@ -13,6 +14,9 @@ use crate::subject::pin;
 
 /// Bytes that a listener takes at a time.
 const BUFFER_BYTES: usize = 256 * 1024;
+/// Bytes that wait for a listener: what a neighbour's burst of work keeps it from taking is not dropped, to
+/// be sent again a fifth of a second later.
+const WAITING_BYTES: usize = 8 << 20;
 
 /// A process that speaks.
 #[derive(Debug)]
@@ -63,6 +67,8 @@ fn listen(port: u16, cpu: usize, calls: u32) -> Result<()> {
     pin(cpu)?;
     let mut stream =
         TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("connect to the speaker")?;
+    // Beyond the system's bound only with CAP_NET_ADMIN; without it, what fits waits.
+    set_socket_recv_buffer_size_force(&stream, WAITING_BYTES).ok();
     stream
         .write_all(&opening(calls))
         .context("send the client's opening")?;
