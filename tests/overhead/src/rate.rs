@@ -47,7 +47,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         tries += 1;
         if tries == TRIES {
             println!(
-                "Highest without loss: {highest:.0} frames a second, which is all that the sender can"
+                "Highest without loss: {highest:.0} frames a second, which is all that the sender can now"
             );
             return Ok(());
         }
