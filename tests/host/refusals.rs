@@ -184,12 +184,13 @@ fn hooks_that_cannot_do_what_is_configured_are_refused_with_the_reason() {
     let lab = Lab::new();
     let config = lab.write("voxprobe.toml", "[models]\nroots = [\"/models\"]\n");
     let config = config.to_string_lossy();
-    // Where the kernel has no such hooks either, it says that first, with the same remedy.
-    assert_refused(
-        voxprobe(&["run", "--hooks", "sockets", "--config", &config])
-            .args(["--listen", "127.0.0.1:0"]),
-        &["tracepoint", "`--hooks auto` or `tracepoints`"],
-    );
+    for hooks in ["fentry", "sockets", "kprobe"] {
+        assert_refused(
+            voxprobe(&["run", "--hooks", hooks, "--config", &config])
+                .args(["--listen", "127.0.0.1:0"]),
+            &["models.roots", "`--hooks tracepoints`"],
+        );
+    }
 }
 
 /// The command on a host whose kernel tells no types; `None` where that cannot be had.

@@ -64,11 +64,15 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Measure what voxprobe costs: watched and unwatched processes, the host, itself.
+    /// Measure what voxprobe costs: watched and unwatched processes, the host, itself; beside empty programs
+    /// and other tools.
     Bench {
         /// Times that each condition is measured; fewer than 11 tell little on a shared machine.
         #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u32).range(3..=1000))]
         repetitions: u32,
+        /// Parts to measure instead of all.
+        #[arg(long, value_delimiter = ',', value_parser = bench::PARTS)]
+        only: Vec<String>,
     },
     /// Make what is installed elsewhere: the stripped binary, and the container image.
     Dist,
@@ -94,7 +98,9 @@ fn main() -> ExitCode {
         Task::Lint => lint::task(&workspace).map(|()| true),
         Task::Test { level } => test::task(&workspace, level),
         Task::Accuracy { arguments } => accuracy::task(&workspace, &arguments),
-        Task::Bench { repetitions } => bench::task(&workspace, repetitions).map(|()| true),
+        Task::Bench { repetitions, only } => {
+            bench::task(&workspace, repetitions, &only).map(|()| true)
+        }
         Task::Pictures => pictures::task(&workspace),
         Task::Dist => dist::task(&workspace).map(|()| true),
         Task::Demo { duration, record } => {

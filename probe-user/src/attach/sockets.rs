@@ -15,12 +15,12 @@ const PREEMPTED: kernel::Version = (7, 2);
 
 /// What can be told before anything is loaded.
 pub(super) fn can_run(files: bool) -> Result<(), AttachError> {
+    if files {
+        return Err(AttachError::files_need_syscalls());
+    }
     let running = kernel::running();
     if running >= PREEMPTED {
         return Err(AttachError::sockets_are_preempted(running));
-    }
-    if files {
-        return Err(AttachError::files_need_syscalls());
     }
     for (category, name) in [
         ("sock", "sock_send_length"),

@@ -3,7 +3,6 @@
 
 import type { Dashboard, Panel, RowPanel } from './node_modules/@grafana/schema/dist/esm/raw/dashboard/x/dashboard_types.gen';
 import type * as gauge from './node_modules/@grafana/schema/dist/esm/raw/composable/gauge/panelcfg/x/GaugePanelCfg_types.gen';
-import type * as heatmap from './node_modules/@grafana/schema/dist/esm/raw/composable/heatmap/panelcfg/x/HeatmapPanelCfg_types.gen';
 import type * as stat from './node_modules/@grafana/schema/dist/esm/raw/composable/stat/panelcfg/x/StatPanelCfg_types.gen';
 import type * as table from './node_modules/@grafana/schema/dist/esm/raw/composable/table/panelcfg/x/TablePanelCfg_types.gen';
 import type * as text from './node_modules/@grafana/schema/dist/esm/raw/composable/text/panelcfg/x/TextPanelCfg_types.gen';
@@ -25,7 +24,7 @@ interface Query {
   legendFormat: string;
   instant?: boolean;
   range?: boolean;
-  format?: 'table' | 'heatmap';
+  format?: 'table';
 }
 
 type FieldConfig = NonNullable<Plain<Panel>['fieldConfig']>;
@@ -44,7 +43,6 @@ type Of<Kind extends string, Options, Custom> = Omit<
 
 type Ours =
   | Of<'gauge', gauge.Options, never>
-  | Of<'heatmap', heatmap.Options, heatmap.FieldConfig>
   | Of<'stat', stat.Options, never>
   | Of<'table', table.Options, never>
   | Of<'text', text.Options, never>

@@ -23,7 +23,7 @@ const STEP: &str = "1s";
 
 /// Pixels of a dashboard's line with the gap below it, and above the first one.
 const LINE: u64 = 38;
-const TOP: u64 = 16;
+const TOP: u64 = 8;
 
 /// Milliseconds of its own time that the page has to draw in.
 const BUDGET: &str = "--virtual-time-budget=20000";
@@ -81,7 +81,7 @@ impl<'a> Page<'a> {
             artifacts::grafana_panels().expect("Grafana's panels: `cargo xtask pictures`");
         std::os::unix::fs::symlink(&modules, lab.path("node_modules")).expect("link the packages");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/grafana/draw");
-        for file in ["page.jsx", "panel.jsx", "frames.js"] {
+        for file in ["page.jsx", "panel.jsx", "frames.js", "dial.js"] {
             fs::copy(source.join(file), lab.path(file)).expect("copy the page");
         }
         let mut bundler = Command::new(modules.join("esbuild/bin/esbuild"));

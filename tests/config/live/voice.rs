@@ -44,8 +44,11 @@ const TALKER: [&str; 7] = [
 /// (300 ms) and of an interruption (50 ms).
 pub(super) const SLOW: &str = "slow 400";
 
+/// Milliseconds for which frames are held back after each other: from just audible to a broken stream.
+const STALLS: [&str; 4] = ["100", "200", "700", "1400"];
+
 /// Between two frames that are held back: more than each is.
-const BETWEEN_STALLS: Duration = Duration::from_secs(1);
+const BETWEEN_STALLS: Duration = Duration::from_millis(1500);
 
 /// Between two Redis commands.
 const BETWEEN_COMMANDS: Duration = Duration::from_millis(100);
@@ -128,7 +131,7 @@ impl Voice {
         assert!(status.status.success(), "{words:?}: {status:?}");
     }
 
-    /// Once everything that makes a series of its own: a frame so late that its listener hears a gap,
+    /// Once everything that makes a series of its own: frames so late that their listeners hear gaps,
     /// one that is not forwarded, a session that fails, a command that Redis refuses.
     pub(super) fn trouble(&self) {
         // An utterance's first frame has nobody waiting for it: the fault may hit one.
@@ -142,6 +145,10 @@ impl Voice {
                 .is_some()
         });
         assert!(gap, "no gap is counted");
+        for milliseconds in STALLS {
+            self.fault(&["stall", milliseconds]);
+            std::thread::sleep(BETWEEN_STALLS);
+        }
         for fault in ["drop 1", "error SYNTHESIS_FAILED", "redis-error"] {
             self.orchestrator.fault(fault);
         }

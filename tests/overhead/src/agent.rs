@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::http;
+use crate::machine::Refused;
 use crate::process::Process;
 
 /// Time to load and attach every program: the verifier is the slow part.
@@ -30,15 +31,6 @@ pub(crate) struct Agent {
     pub(crate) ready_after: Duration,
 }
 
-/// How a start ended.
-#[derive(Debug)]
-pub(crate) enum Start {
-    /// Programs are attached.
-    Ready(Agent),
-    /// The host does not let it: the agent's own words.
-    Refused(String),
-}
-
 /// What the kernel side has seen so far.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counts {
@@ -49,14 +41,14 @@ pub(crate) struct Counts {
 }
 
 impl Agent {
-    /// Attaches voxprobe to one process, without a GPU.
+    /// Attaches voxprobe to one process, without a GPU; `attachment` is its `hooks.syscalls`.
     pub(crate) fn start(
         voxprobe: &Path,
         directory: &Path,
         attachment: &str,
         diagnoses: bool,
         pid: u32,
-    ) -> Result<Start> {
+    ) -> Result<Result<Self, Refused>> {
         let config = directory.join("voxprobe.toml");
         let log = directory.join("voxprobe.log");
         let text = format!(
@@ -87,12 +79,12 @@ impl Agent {
             if let Some(status) = process.ended()? {
                 let reason = last_line(&log);
                 if status.code() == Some(EXIT_ERROR) {
-                    return Ok(Start::Refused(reason));
+                    return Ok(Err(Refused(reason)));
                 }
                 bail!("voxprobe ended with {status}: {reason}");
             }
             if http::get(address, "/readyz").is_ok() {
-                return Ok(Start::Ready(Self {
+                return Ok(Ok(Self {
                     process,
                     address,
                     ready_after: started.elapsed(),
@@ -128,7 +120,12 @@ impl Agent {
 
     /// What it counted until now.
     pub(crate) fn counts(&self) -> Result<Counts> {
-        counts(&http::get(self.address, "/metrics")?).context("read voxprobe's counts")
+        counts(&self.metrics()?).context("read voxprobe's counts")
+    }
+
+    /// Everything it exports, in Prometheus' text format.
+    pub(crate) fn metrics(&self) -> Result<String> {
+        http::get(self.address, "/metrics")
     }
 
     /// Detaches it; how long that took.
@@ -139,7 +136,7 @@ impl Agent {
     fn wait_for<T>(&self, what: &str, found: impl Fn(&str) -> Option<T>) -> Result<T> {
         let started = Instant::now();
         while started.elapsed() < COUNT_LIMIT {
-            if let Some(found) = found(&http::get(self.address, "/metrics")?) {
+            if let Some(found) = found(&self.metrics()?) {
                 return Ok(found);
             }
             thread::sleep(POLL);
@@ -148,7 +145,8 @@ impl Agent {
     }
 }
 
-fn counts(metrics: &str) -> Option<Counts> {
+/// Its counts, from what it exports.
+pub(crate) fn counts(metrics: &str) -> Option<Counts> {
     Some(Counts {
         records: http::sum(metrics, "voxprobe_kernel_records_total")?,
         lost: http::sum(metrics, "voxprobe_kernel_losses_total")?,

@@ -1,52 +1,51 @@
-//! What the subjects are measured under.
+//! What the measured processes run under.
 
 use std::fmt;
 
-/// What is attached to the kernel.
+use crate::tool::Tool;
+
+/// voxprobe's ways to see sockets, by their names for `--hooks`.
+pub(crate) const TIERS: [&str; 3] = ["tracepoints", "raw", "sockets"];
+
+/// What is attached to the kernel, or to the watched process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Condition {
     /// Nothing.
-    NoProbe,
-    /// voxprobe with one tracepoint per syscall.
-    Tracepoints,
-    /// voxprobe with two raw tracepoints.
-    Raw,
-    /// voxprobe with tracepoints of sockets.
-    Sockets,
+    Nothing,
+    /// Programs that do nothing, wherever voxprobe with these hooks has its own.
+    Empty(&'static str),
+    /// voxprobe with these hooks.
+    Probe(&'static str),
+    /// Another tool.
+    Tool(Tool),
 }
 
 impl Condition {
-    /// How many there are.
-    pub(crate) const COUNT: usize = 4;
-
-    pub(crate) const ALL: [Self; Self::COUNT] =
-        [Self::NoProbe, Self::Tracepoints, Self::Raw, Self::Sockets];
-
-    /// Value of voxprobe's configuration key `hooks.syscalls`; `None` without voxprobe.
-    pub(crate) fn attachment(self) -> Option<&'static str> {
-        match self {
-            Self::NoProbe => None,
-            Self::Tracepoints => Some("tracepoints"),
-            Self::Raw => Some("raw"),
-            Self::Sockets => Some("sockets"),
-        }
-    }
-
-    /// The conditions of repetition `index`, each of them once. The order moves on by one with each
-    /// repetition, so that none is always the first.
-    pub(crate) fn order(index: usize) -> impl Iterator<Item = Self> {
-        Self::ALL
-            .into_iter()
-            .cycle()
-            .skip(index % Self::COUNT)
-            .take(Self::COUNT)
+    /// All of them, nothing first.
+    pub(crate) fn all() -> Vec<Self> {
+        let mut all = vec![Self::Nothing];
+        all.extend(TIERS.map(Self::Empty));
+        all.extend(TIERS.map(Self::Probe));
+        all.extend(Tool::ALL.map(Self::Tool));
+        all
     }
 }
 
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.attachment().unwrap_or("no probe"))
+        match self {
+            Self::Nothing => f.pad("no probe"),
+            Self::Empty(tier) => f.pad(&format!("empty {tier}")),
+            Self::Probe(tier) => f.pad(tier),
+            Self::Tool(tool) => f.pad(tool.name()),
+        }
     }
+}
+
+/// Each of them once, beginning with another one each turn, so that none is always the first.
+pub(crate) fn in_turn<T: Copy>(all: &[T], turn: usize) -> impl Iterator<Item = T> {
+    let first = turn % all.len().max(1);
+    all.iter().copied().cycle().skip(first).take(all.len())
 }
 
 #[cfg(test)]
@@ -54,13 +53,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_condition_is_first_equally_often() {
-        let firsts: Vec<_> = (0..Condition::COUNT)
-            .filter_map(|index| Condition::order(index).next())
+    fn each_is_first_equally_often() {
+        let all = Condition::all();
+        let turns = 0..all.len();
+        let firsts: Vec<_> = turns
+            .filter_map(|turn| in_turn(&all, turn).next())
             .collect();
-        assert_eq!(firsts, Condition::ALL);
-        assert!(
-            (0..Condition::COUNT).all(|index| Condition::order(index).count() == Condition::COUNT)
-        );
+        assert_eq!(firsts, all);
+        assert_eq!(in_turn(&all, 3).count(), all.len());
     }
 }

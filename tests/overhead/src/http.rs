@@ -1,5 +1,6 @@
 //! One GET to the agent on this machine.
 
+use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 /// Longest wait for a connection and for each read.
-const TIMEOUT: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// Most bytes taken of an answer: two orders of magnitude above a large `/metrics`.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -46,6 +47,19 @@ pub(crate) fn sum(metrics: &str, name: &str) -> Option<f64> {
     values.fold(None, |sum, value| Some(sum.unwrap_or(0.0) + value))
 }
 
+/// Values of a metric by one of its labels.
+pub(crate) fn by_label(metrics: &str, name: &str, label: &str) -> HashMap<String, f64> {
+    let start = format!("{name}{{");
+    let key = format!("{label}=\"");
+    let samples = metrics.lines().filter_map(|line| {
+        let (labels, value) = line.strip_prefix(&start)?.rsplit_once("} ")?;
+        let (_, rest) = labels.split_once(&key)?;
+        let (of, _) = rest.split_once('"')?;
+        Some((of.to_owned(), value.trim().parse().ok()?))
+    });
+    samples.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +74,16 @@ mod tests {
     fn metric_is_summed_over_its_labels_and_over_no_other_metric() {
         assert_eq!(sum(METRICS, "lost_total"), Some(5.0));
         assert_eq!(sum(METRICS, "plain"), Some(1.5));
+    }
+
+    #[test]
+    fn values_are_told_apart_by_a_label() {
+        let values = by_label(
+            "runs{program=\"p\"} 3\nruns{program=\"q\"} 4\n",
+            "runs",
+            "program",
+        );
+        assert_eq!((values["p"], values["q"]), (3.0, 4.0));
     }
 
     #[test]

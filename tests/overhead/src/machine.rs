@@ -1,8 +1,26 @@
 //! The machine that the figures are of, and whether it is fit to be measured.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result, bail};
 use procfs::Current as _;
 use rustix::thread::sched_getaffinity;
+
+/// Why something is not measured here, in the words of what refused it.
+#[derive(Clone, Debug)]
+pub(crate) struct Refused(pub(crate) String);
+
+/// Where tracefs is mounted by convention, and where older hosts have it.
+const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+
+/// The folder of tracefs, which the agent mounts where nobody else has.
+pub(crate) fn tracefs() -> Result<&'static str> {
+    let mounted = |place: &&str| Path::new(place).join("events").is_dir();
+    TRACEFS
+        .into_iter()
+        .find(mounted)
+        .context("tracefs is not mounted")
+}
 
 /// Name of the agent's process, cut as the kernel does to 15 bytes.
 const AGENT: &str = "voxprobe";

@@ -1,25 +1,36 @@
 //! What voxprobe costs: the processes it watches, the ones it does not, and the host.
 //!
-//! `overhead measure` alternates between no probe and the probe in each of its attachments, many
-//! times, and measures the same three things under each: a write in a watched process, the same
-//! write in an unwatched one, and a bare system call in a process that has no socket at all. Then it
-//! measures the agent itself under a paced load. Nothing is estimated; what could not be measured is
-//! said.
+//! `overhead measure` alternates between nothing, empty programs, the probe with each of its hooks and
+//! other tools, and measures the same calls under each; then the agent itself under load, up to its limit.
+//! Nothing is estimated; what could not be measured is said.
 
 #![expect(clippy::print_stdout, reason = "the figures are the program's output")]
 
 mod agent;
+mod audience;
+mod bench;
 mod condition;
+mod empty;
+mod fit;
+mod following;
+mod hooks;
 mod http;
-mod load;
+mod intervals;
 mod machine;
 mod measure;
 mod peer;
 mod process;
+mod programs;
+mod rate;
 mod sample;
+mod speaker;
+mod streams;
 mod subject;
-mod table;
+mod tool;
+mod usage;
 mod wire;
+mod worker;
+mod writes;
 
 use std::process::ExitCode;
 
@@ -40,12 +51,20 @@ enum Command {
         #[arg(long)]
         cpu: usize,
     },
+    /// Be the process that speaks; commands come on standard input
+    #[command(hide = true)]
+    Speaker {
+        /// CPU it runs on
+        #[arg(long)]
+        cpu: usize,
+    },
 }
 
 fn main() -> ExitCode {
     let done = match Command::parse() {
         Command::Measure(arguments) => measure::run(&arguments),
         Command::Subject { kind, cpu } => subject::run(kind, cpu),
+        Command::Speaker { cpu } => speaker::run(cpu),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

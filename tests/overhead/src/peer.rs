@@ -13,39 +13,34 @@ use crate::process::Process;
 use crate::subject::{self, BURST_BYTES, Kind};
 use crate::wire;
 
-/// A measured process; it ends with its owner.
+/// This program as a process of its own, which takes commands and answers; it ends with its owner.
 #[derive(Debug)]
-pub(crate) struct Subject {
+pub(crate) struct Peer {
     // Standard input first: closing it ends the process.
     commands: ChildStdin,
     answers: BufReader<ChildStdout>,
     process: Process,
-    port: u16,
-    reader_cpu: usize,
+    /// Where it listens, if it does.
+    pub(crate) port: u16,
 }
 
-impl Subject {
-    /// Starts one on CPU `cpu`; its reader runs on `reader_cpu`.
-    pub(crate) fn start(kind: Kind, cpu: usize, reader_cpu: usize) -> Result<Self> {
-        let value = kind.to_possible_value().context("name the kind")?;
+impl Peer {
+    /// Starts it and waits until it listens.
+    pub(crate) fn start(arguments: &[&str]) -> Result<Self> {
         let program = std::env::current_exe().context("find this program")?;
         let mut command = Command::new(program);
-        command.args(["subject", value.get_name(), "--cpu", &cpu.to_string()]);
+        command.args(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process::start(&mut command)?;
         let (commands, answers) = process.pipes().context("reach the measured process")?;
-        let mut subject = Self {
+        let mut peer = Self {
             commands,
             answers: BufReader::new(answers),
             process,
             port: 0,
-            reader_cpu,
         };
-        subject.port = subject
-            .answer("listening ")?
-            .parse()
-            .context("read a port")?;
-        Ok(subject)
+        peer.port = peer.answer("listening ")?.parse().context("read a port")?;
+        Ok(peer)
     }
 
     /// Process id.
@@ -53,23 +48,13 @@ impl Subject {
         self.process.pid()
     }
 
-    /// One round: nanoseconds of one call.
-    pub(crate) fn measure(&mut self) -> Result<f64> {
-        writeln!(self.commands, "measure").context("ask for a round")?;
-        let reader = (self.port != 0).then(|| {
-            let (port, cpu) = (self.port, self.reader_cpu);
-            thread::spawn(move || read(port, cpu))
-        });
-        let answer = self.answer("nanoseconds ");
-        if let Some(reader) = reader {
-            reader
-                .join()
-                .map_err(|_| anyhow!("the reader panicked"))??;
-        }
-        answer?.parse().context("read a time")
+    /// Tells it to do something.
+    pub(crate) fn tell(&mut self, command: &str) -> Result<()> {
+        writeln!(self.commands, "{command}").context("tell a measured process")
     }
 
-    fn answer(&mut self, start: &str) -> Result<String> {
+    /// Its next line, which has to begin with these words; what comes after them.
+    pub(crate) fn answer(&mut self, start: &str) -> Result<String> {
         let mut line = String::new();
         self.answers
             .read_line(&mut line)
@@ -80,6 +65,43 @@ impl Subject {
     }
 }
 
+/// A process whose calls are measured.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    peer: Peer,
+    reader_cpu: usize,
+}
+
+impl Subject {
+    /// Starts one on CPU `cpu`; its reader runs on `reader_cpu`.
+    pub(crate) fn start(kind: Kind, cpu: usize, reader_cpu: usize) -> Result<Self> {
+        let value = kind.to_possible_value().context("name the kind")?;
+        let peer = Peer::start(&["subject", value.get_name(), "--cpu", &cpu.to_string()])?;
+        Ok(Self { peer, reader_cpu })
+    }
+
+    /// Process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.peer.pid()
+    }
+
+    /// One round: nanoseconds of one call.
+    pub(crate) fn measure(&mut self) -> Result<f64> {
+        self.peer.tell("measure")?;
+        let reader = (self.peer.port != 0).then(|| {
+            let (port, cpu) = (self.peer.port, self.reader_cpu);
+            thread::spawn(move || read(port, cpu))
+        });
+        let answer = self.peer.answer("nanoseconds ");
+        if let Some(reader) = reader {
+            reader
+                .join()
+                .map_err(|_| anyhow!("the reader panicked"))??;
+        }
+        answer?.parse().context("read a time")
+    }
+}
+
 /// Takes what a subject writes, and gives leave for the next burst when one is complete.
 fn read(port: u16, cpu: usize) -> Result<()> {
     subject::pin(cpu)?;
@@ -87,9 +109,9 @@ fn read(port: u16, cpu: usize) -> Result<()> {
         TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("connect to a measured process")?;
     stream.set_nodelay(true).context("set TCP_NODELAY")?;
     stream
-        .write_all(&wire::client_opening())
+        .write_all(&wire::client_opening(1))
         .context("send the client's opening")?;
-    let mut opening = vec![0; wire::server_opening().len()];
+    let mut opening = vec![0; wire::server_opening(1).len()];
     stream
         .read_exact(&mut opening)
         .context("read the server's opening")?;

@@ -53,10 +53,15 @@ impl Process {
 
     /// Asks it to end and waits until it has; how long that took.
     pub(crate) fn stop(&mut self) -> Duration {
+        self.stop_by(Signal::TERM)
+    }
+
+    /// The same with another signal.
+    pub(crate) fn stop_by(&mut self, signal: Signal) -> Duration {
         let started = Instant::now();
         let pid = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
         // A process that is gone cannot be asked.
-        let asked = pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok());
+        let asked = pid.is_some_and(|pid| kill_process(pid, signal).is_ok());
         while asked && started.elapsed() < GRACE {
             if matches!(self.0.try_wait(), Ok(Some(_))) {
                 return started.elapsed();

@@ -14,13 +14,25 @@ pub(crate) struct Spread {
 
 /// Median and quartiles; `None` for an empty sample.
 pub(crate) fn spread(values: &[f64]) -> Option<Spread> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
+    let [lower, median, upper] = quantiles(values.to_vec(), [0.25, 0.5, 0.75])?;
     Some(Spread {
-        lower: quantile(&sorted, 0.25)?,
-        median: quantile(&sorted, 0.5)?,
-        upper: quantile(&sorted, 0.75)?,
+        lower,
+        median,
+        upper,
     })
+}
+
+/// Values below which these shares of a sample lie; `None` for an empty sample.
+pub(crate) fn quantiles<const N: usize>(
+    mut values: Vec<f64>,
+    shares: [f64; N],
+) -> Option<[f64; N]> {
+    values.sort_by(f64::total_cmp);
+    let mut found = [0.0; N];
+    for (found, share) in found.iter_mut().zip(shares) {
+        *found = quantile(&values, share)?;
+    }
+    Some(found)
 }
 
 /// Linear interpolation between the two nearest values of a sorted sample.

@@ -88,14 +88,14 @@ pub(crate) fn pin(cpu: usize) -> Result<()> {
 fn writes(listener: &TcpListener) -> Result<Vec<f64>> {
     let (mut stream, _) = listener.accept().context("accept the reader")?;
     stream.set_nodelay(true).context("set TCP_NODELAY")?;
-    let mut opening = vec![0; wire::client_opening().len()];
+    let mut opening = vec![0; wire::client_opening(1).len()];
     stream
         .read_exact(&mut opening)
         .context("read the client's opening")?;
-    write_whole(&stream, &wire::server_opening())?;
+    write_whole(&stream, &wire::server_opening(1))?;
 
     let mut leave = vec![0; wire::window_updates(0).len()];
-    let mut frame = AudioFrame::new();
+    let mut frame = AudioFrame::new(0, 0);
     let mut sequence = 0;
     let mut times = Vec::new();
     for burst in 0..ROUND_BURSTS {
@@ -116,7 +116,7 @@ fn writes(listener: &TcpListener) -> Result<Vec<f64>> {
 }
 
 /// One `write(2)`: a blocking socket takes all of it.
-fn write_whole(stream: &TcpStream, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_whole(stream: &TcpStream, bytes: &[u8]) -> Result<()> {
     let written = rustix::io::write(stream, bytes).context("write")?;
     if written == bytes.len() {
         Ok(())

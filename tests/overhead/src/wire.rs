@@ -1,7 +1,7 @@
 //! The bytes of one gRPC call as a text-to-speech worker and its client exchange them, so that the
 //! probe follows the connection and decodes every message, as it does in service.
 
-/// Bytes of one write: one DATA frame with one audio message. Audio of 40 ms at 24 kHz is 1920.
+/// Bytes of one write: one DATA frame with one audio message. Audio of 20 ms at 48 kHz is 1920.
 pub(crate) const WRITE_BYTES: usize = 2048;
 
 /// RFC 9113, section 3.4.
@@ -15,16 +15,24 @@ const SETTINGS: u8 = 4;
 const WINDOW_UPDATE: u8 = 8;
 /// Flag of HEADERS (RFC 9113, section 6.2).
 const END_HEADERS: u8 = 4;
-/// The first stream of a client.
-const STREAM: u32 = 1;
+/// The windows' highest value, the setting that gives streams theirs, and the value that windows have
+/// before (RFC 9113, sections 6.9.1, 6.5.2 and 6.9.2).
+const MAX_WINDOW: u32 = (1 << 31) - 1;
+const INITIAL_WINDOW_SIZE: u16 = 4;
+const DEFAULT_WINDOW: u32 = 65535;
 /// Octets before a gRPC message: compressed flag and length.
 const GRPC_PREFIX_BYTES: usize = 5;
 /// Octets of the sequence number: a varint that is always written at full length, so that it can
 /// be replaced in place. Protobuf allows it.
 const SEQUENCE_BYTES: usize = 5;
 
-/// What the client sends first: preface, SETTINGS and the call's HEADERS.
-pub(crate) fn client_opening() -> Vec<u8> {
+/// The client's stream number `index`: odd numbers (RFC 9113, section 5.1.1).
+pub(crate) fn stream(index: u32) -> u32 {
+    2 * index + 1
+}
+
+/// What the client sends first: preface, SETTINGS and the HEADERS of so many calls.
+pub(crate) fn client_opening(calls: u32) -> Vec<u8> {
     let mut bytes = PREFACE.to_vec();
     frame(&mut bytes, SETTINGS, 0, 0, &[]);
     let block = header_block(&[
@@ -34,26 +42,41 @@ pub(crate) fn client_opening() -> Vec<u8> {
         ("te", "trailers"),
         ("content-type", "application/grpc"),
     ]);
-    frame(&mut bytes, HEADERS, END_HEADERS, STREAM, &block);
+    for call in 0..calls {
+        frame(&mut bytes, HEADERS, END_HEADERS, stream(call), &block);
+    }
     bytes
 }
 
-/// What the server sends first: SETTINGS and the answer's HEADERS.
-pub(crate) fn server_opening() -> Vec<u8> {
+/// What the server sends first: SETTINGS and the answers' HEADERS.
+pub(crate) fn server_opening(calls: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     frame(&mut bytes, SETTINGS, 0, 0, &[]);
     let block = header_block(&[(":status", "200"), ("content-type", "application/grpc")]);
-    frame(&mut bytes, HEADERS, END_HEADERS, STREAM, &block);
+    for call in 0..calls {
+        frame(&mut bytes, HEADERS, END_HEADERS, stream(call), &block);
+    }
     bytes
 }
 
-/// The client's leave to send `bytes` more, on the connection and on the stream.
+/// The client's leave to send `bytes` more, on the connection and on its first stream.
 pub(crate) fn window_updates(bytes: u32) -> Vec<u8> {
     let mut updates = Vec::new();
-    for stream in [0, STREAM] {
+    for stream in [0, stream(0)] {
         frame(&mut updates, WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes());
     }
     updates
+}
+
+/// The client's leave to send two gigabytes, on the connection and on each stream.
+pub(crate) fn wide_windows() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut setting = INITIAL_WINDOW_SIZE.to_be_bytes().to_vec();
+    setting.extend(MAX_WINDOW.to_be_bytes());
+    frame(&mut bytes, SETTINGS, 0, 0, &setting);
+    let more = MAX_WINDOW - DEFAULT_WINDOW;
+    frame(&mut bytes, WINDOW_UPDATE, 0, 0, &more.to_be_bytes());
+    bytes
 }
 
 /// One audio message in one DATA frame, [`WRITE_BYTES`] long.
@@ -62,11 +85,14 @@ pub(crate) struct AudioFrame {
 }
 
 impl AudioFrame {
-    pub(crate) fn new() -> Self {
-        // Field numbers are those of `AudioFrame` in tests/data/tts.proto. Sequence number last.
-        const TAIL: [u8; 6] = [3 << 3, 0xC0, 0xBB, 0x01, 4 << 3, 40];
-        let mut message = vec![1 << 3 | 2, 5];
-        message.extend(b"bench");
+    /// Of call number `call` on its connection; sessions are told apart by their numbers.
+    pub(crate) fn new(call: u32, session: u32) -> Self {
+        // Field numbers are those of `AudioFrame` in tests/data/tts.proto: 48 kHz, 20 ms. Sequence number
+        // last.
+        const TAIL: [u8; 6] = [3 << 3, 0x80, 0xF7, 0x02, 4 << 3, 20];
+        let session = format!("bench-{session:04}");
+        let mut message = vec![1 << 3 | 2, session.len() as u8];
+        message.extend(session.as_bytes());
         let audio = WRITE_BYTES
             - FRAME_HEADER_BYTES
             - GRPC_PREFIX_BYTES
@@ -86,7 +112,7 @@ impl AudioFrame {
         payload.extend((message.len() as u32).to_be_bytes());
         payload.extend(message);
         let mut bytes = Vec::new();
-        frame(&mut bytes, DATA, 0, STREAM, &payload);
+        frame(&mut bytes, DATA, 0, stream(call), &payload);
         Self { bytes }
     }
 
@@ -129,7 +155,7 @@ mod tests {
 
     #[test]
     fn audio_frame_fills_one_write_and_its_lengths_agree() {
-        let mut frame = AudioFrame::new();
+        let mut frame = AudioFrame::new(0, 0);
         let bytes = frame.numbered(1).to_vec();
         assert_eq!(bytes.len(), WRITE_BYTES);
         assert_eq!(
@@ -142,7 +168,7 @@ mod tests {
 
     #[test]
     fn sequence_number_is_a_varint_of_constant_length() {
-        let mut frame = AudioFrame::new();
+        let mut frame = AudioFrame::new(0, 0);
         let tail = |bytes: &[u8]| bytes[bytes.len() - SEQUENCE_BYTES..].to_vec();
         assert_eq!(tail(frame.numbered(300)), [0xAC, 0x82, 0x80, 0x80, 0]);
         assert_eq!(

@@ -7,10 +7,22 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::workspace::Workspace;
-use crate::{build, step};
+use crate::{build, setup, step};
 
-/// The whole task. A host that refuses eBPF is told so by `overhead`, and is no failure.
-pub(crate) fn task(workspace: &Workspace, repetitions: u32) -> Result<()> {
+/// What can be measured alone.
+pub(crate) const PARTS: [&str; 6] = [
+    "writes",
+    "programs",
+    "worker",
+    "streams",
+    "rate",
+    "intervals",
+];
+
+/// The whole task, or the named parts of it. A host that refuses eBPF is told so by `overhead`, and is no
+/// failure.
+pub(crate) fn task(workspace: &Workspace, repetitions: u32, only: &[String]) -> Result<()> {
+    setup::other_tools(workspace);
     build::task(workspace, false)?;
     build::peers(workspace)?;
     let mut cargo = workspace.cargo();
@@ -18,10 +30,10 @@ pub(crate) fn task(workspace: &Workspace, repetitions: u32) -> Result<()> {
         "overhead",
         cargo.args(["build", "--release", "-p", "overhead"]),
     )?;
-    step::run("bench", &mut measure(workspace, repetitions))
+    step::run("bench", &mut measure(workspace, repetitions, only))
 }
 
-fn measure(workspace: &Workspace, repetitions: u32) -> Command {
+fn measure(workspace: &Workspace, repetitions: u32, only: &[String]) -> Command {
     let mut command = Command::new(workspace.release("overhead"));
     command.arg("measure");
     command
@@ -30,5 +42,8 @@ fn measure(workspace: &Workspace, repetitions: u32) -> Command {
         .arg("--voicelab")
         .arg(workspace.release("voicelab"))
         .args(["--repetitions", &repetitions.to_string()]);
+    for part in only {
+        command.args(["--only", part]);
+    }
     command
 }

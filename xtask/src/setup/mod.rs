@@ -19,7 +19,7 @@ use crate::workspace::Workspace;
 
 pub(crate) use self::grafana::{PANELS, SCHEMA};
 pub(crate) use self::python::{KUBERNETES, PEERS};
-pub(crate) use self::tools::{find as program, machines};
+pub(crate) use self::tools::{find as program, install_others as other_tools, machines};
 
 /// Most steps to a complete toolchain: compiler, LLVM libraries, linker, and the look after them.
 const TOOLCHAIN_STEPS: usize = 4;

@@ -122,6 +122,28 @@ const TOOLS: [Tool; 14] = [
     },
 ];
 
+/// What tells of a process's writes besides voxprobe: compared with it by `cargo xtask bench`.
+const OTHERS: [Tool; 3] = [
+    Tool {
+        name: "bpftrace",
+        package: "bpftrace",
+        unpacked: None,
+        reads: &[],
+    },
+    Tool {
+        name: "perf",
+        package: "linux-perf",
+        unpacked: None,
+        reads: &[],
+    },
+    Tool {
+        name: "strace",
+        package: "strace",
+        unpacked: None,
+        reads: &[],
+    },
+];
+
 /// The shell of those machines: a program that needs no library.
 const BUSYBOX: Tool = Tool {
     name: "busybox",
@@ -162,9 +184,18 @@ fn require(workspace: &Workspace, tool: &Tool) -> Result<PathBuf> {
     present().with_context(|| format!("{} has no {}", tool.package, tool.name))
 }
 
-/// Finds or installs each; says what cannot be had and what that leaves out.
+/// Finds or installs what host and config tests need; says what cannot be had and what that leaves out.
 pub(crate) fn install(workspace: &Workspace) {
-    for tool in &TOOLS {
+    install_each(workspace, &TOOLS, "tests that need it will skip");
+}
+
+/// The same for what voxprobe's cost is compared with.
+pub(crate) fn install_others(workspace: &Workspace) {
+    install_each(workspace, &OTHERS, "voxprobe is not compared with it");
+}
+
+fn install_each(workspace: &Workspace, tools: &[Tool], without: &str) {
+    for tool in tools {
         let started = Instant::now();
         if let Some(path) = find(workspace, tool.name) {
             step::report(tool.name, path.display(), started.elapsed());
@@ -174,10 +205,7 @@ pub(crate) fn install(workspace: &Workspace) {
             Ok(()) => step::report(tool.name, "installed", started.elapsed()),
             Err(error) => step::skipped(
                 tool.name,
-                format!(
-                    "tests that need it will skip; install {}: {error:#}",
-                    tool.package
-                ),
+                format!("{without}; install {}: {error:#}", tool.package),
             ),
         }
     }

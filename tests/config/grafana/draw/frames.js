@@ -1,12 +1,29 @@
 // From Prometheus' answers to Grafana's data frames, as its data source and panels make them.
 
-import { FieldType, ThresholdsMode, applyFieldOverrides, toDataFrame } from '@grafana/data';
+import {
+  FieldColorModeId,
+  FieldConfigOptionsRegistry,
+  FieldType,
+  ThresholdsMode,
+  applyFieldOverrides,
+  toDataFrame,
+} from '@grafana/data';
 
-// What a panel has where its dashboard says nothing.
+// What a panel has where its dashboard says nothing: lines are told apart, values are judged.
 const DEFAULTS = {
-  color: { mode: 'palette-classic' },
+  color: { mode: FieldColorModeId.Thresholds },
   thresholds: { mode: ThresholdsMode.Absolute, steps: [{ color: 'green', value: -Infinity }] },
 };
+const OF_LINES = {
+  ...DEFAULTS,
+  color: { mode: FieldColorModeId.PaletteClassic },
+  custom: { pointSize: 5 },
+};
+
+// What a dashboard may say of one series alone.
+const OF_ONE = new FieldConfigOptionsRegistry(() => [
+  { id: 'color', path: 'color', name: 'color', process: (value) => value, shouldApply: () => true },
+]);
 
 // `{{label}}` in a legend's format.
 function named(legend, metric) {
@@ -63,7 +80,9 @@ export function framesOf(panel, answers, theme) {
   const { defaults = {}, overrides = [] } = panel.fieldConfig ?? {};
   // Thresholds begin at minus infinity, which JSON writes as null.
   const config = () => {
-    const own = { ...DEFAULTS, ...structuredClone(defaults) };
+    const usual = panel.type === 'timeseries' ? OF_LINES : DEFAULTS;
+    const own = { ...usual, ...structuredClone(defaults) };
+    own.custom = { ...usual.custom, ...own.custom };
     const [first] = own.thresholds.steps;
     first.value = first.value ?? -Infinity;
     return own;
@@ -84,6 +103,7 @@ export function framesOf(panel, answers, theme) {
   return applyFieldOverrides({
     data,
     fieldConfig: { defaults: {}, overrides },
+    fieldConfigRegistry: OF_ONE,
     replaceVariables: (text) => text,
     timeZone: 'utc',
     theme,

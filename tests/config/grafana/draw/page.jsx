@@ -2,7 +2,7 @@
 //
 // `window.drawn` holds `dashboard` (as shipped), `from` and `to` (milliseconds) and `answers`: for each
 // panel's id, for each of its targets, the series of a range query. When every panel is on the page,
-// `document.title` is "drawn"; a panel that Grafana's libraries do not have is drawn as a note.
+// `document.title` is "drawn"; a panel of a kind that is not known here is an error.
 
 import { ThemeContext, createTheme, dateTime } from '@grafana/data';
 import { GlobalStyles, PanelChrome } from '@grafana/ui';
@@ -69,5 +69,5 @@ function Page() {
   );
 }
 
-document.body.style.background = theme.colors.background.canvas;
+Object.assign(document.body.style, { background: theme.colors.background.canvas, margin: 0 });
 createRoot(document.getElementById('page')).render(<Page />);

@@ -1,8 +1,19 @@
 // A panel's inside.
 
-import { VizOrientation, getFieldDisplayValues } from '@grafana/data';
-import { BigValue, BigValueColorMode, BigValueGraphMode, BigValueTextMode, Table, TimeSeries, VizRepeater } from '@grafana/ui';
+import { VizOrientation, getFieldDisplayValues, renderTextPanelMarkdown } from '@grafana/data';
+import {
+  BigValue,
+  BigValueColorMode,
+  BigValueGraphMode,
+  BigValueTextMode,
+  Gauge,
+  Table,
+  TimeSeries,
+  VizRepeater,
+} from '@grafana/ui';
 import React from 'react';
+
+import './dial.js';
 
 // What one value or several are made of, for panels that show numbers.
 function valuesOf({ panel, frames, theme }) {
@@ -50,9 +61,25 @@ export function Panel(all) {
           options={panel.options}
         />
       );
-    case 'stat':
-    // The dial of a gauge needs a script of Grafana's server: its value alone is drawn.
     case 'gauge':
+      return (
+        <Numbers
+          all={all}
+          draw={(value, width, height) => (
+            <Gauge
+              value={value.display}
+              field={value.field}
+              showThresholdLabels={panel.options.showThresholdLabels}
+              showThresholdMarkers={panel.options.showThresholdMarkers}
+              orientation={panel.options.orientation}
+              width={width}
+              height={height}
+              theme={theme}
+            />
+          )}
+        />
+      );
+    case 'stat':
       return (
         <Numbers
           all={all}
@@ -74,13 +101,11 @@ export function Panel(all) {
       );
     case 'table':
       return <Table data={frames[0]} width={width} height={height} timeRange={timeRange} />;
-    case 'text':
-      return <pre style={{ whiteSpace: 'pre-wrap', color: theme.colors.text.primary }}>{panel.options.content}</pre>;
+    case 'text': {
+      const html = renderTextPanelMarkdown(panel.options.content);
+      return <div className="markdown-html" dangerouslySetInnerHTML={{ __html: html }} />;
+    }
     default:
-      return (
-        <div style={{ color: theme.colors.text.secondary }}>
-          Grafana draws its {panel.type} in its server's pages only: not drawn here.
-        </div>
-      );
+      throw new Error(`${panel.title}: no ${panel.type} here`);
   }
 }

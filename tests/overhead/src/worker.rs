@@ -10,56 +10,51 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::agent::{Agent, Start};
-use crate::condition::Condition;
+use crate::bench::Bench;
+use crate::condition::in_turn;
+use crate::machine::Refused;
 use crate::process::Process;
+use crate::sample::spread;
+use crate::usage::{MIB, Used, cpu, percent};
 
 /// Streams at the same time.
-pub(crate) const STREAMS: u32 = 100;
+const STREAMS: u32 = 100;
 /// How long the agent is measured.
-const WINDOW: Duration = Duration::from_secs(6);
+const WINDOW: Duration = Duration::from_secs(4);
 /// Before that: every stream has begun to play.
 const RAMP: Duration = Duration::from_secs(2);
 /// Characters of a stream's text: at 60 ms each the audio outlasts ramp and window.
 const TEXT_LENGTH: &str = "200";
 
+/// Times that each is measured.
+const TURNS: usize = 3;
+
 /// What watches the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Watching {
+enum Watching {
     /// Nobody.
     Nobody,
-    /// voxprobe with this attachment.
-    Probe(Condition),
+    /// voxprobe with these hooks.
+    Probe(&'static str),
     /// voxprobe that diagnoses all the time (`diagnosis.enabled`), with the hooks that it takes by itself.
     Diagnosis,
 }
 
 impl Watching {
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Nobody,
-        Self::Probe(Condition::Tracepoints),
-        Self::Probe(Condition::Raw),
-        Self::Probe(Condition::Sockets),
-        Self::Diagnosis,
-    ];
-
-    /// Its place in [`Self::ALL`].
-    pub(crate) fn index(self) -> usize {
-        let place = Self::ALL.iter().position(|one| *one == self);
-        place.unwrap_or_default()
-    }
-
-    /// All of them, beginning with another one each turn.
-    pub(crate) fn order(turn: usize) -> impl Iterator<Item = Self> {
-        let count = Self::ALL.len();
-        Self::ALL.into_iter().cycle().skip(turn % count).take(count)
+    /// What can be had here, nobody first.
+    fn all(bench: &Bench) -> Vec<Self> {
+        let tiers = bench.tiers.iter().filter(|tier| tier.is_here());
+        let mut all = vec![Self::Nobody];
+        all.extend(tiers.map(|tier| Self::Probe(tier.name)));
+        all.push(Self::Diagnosis);
+        all
     }
 
     /// `hooks.syscalls` and `diagnosis.enabled`; `None` without voxprobe.
     fn settings(self) -> Option<(&'static str, bool)> {
         match self {
             Self::Nobody => None,
-            Self::Probe(condition) => condition.attachment().map(|attachment| (attachment, false)),
+            Self::Probe(tier) => Some((tier, false)),
             Self::Diagnosis => Some(("auto", true)),
         }
     }
@@ -69,7 +64,7 @@ impl fmt::Display for Watching {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nobody => f.pad("no probe"),
-            Self::Probe(condition) => condition.fmt(f),
+            Self::Probe(tier) => f.pad(tier),
             Self::Diagnosis => f.pad("diagnosis"),
         }
     }
@@ -77,85 +72,99 @@ impl fmt::Display for Watching {
 
 /// What was used in a window.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Load {
+struct Load {
     /// How long it was measured.
-    pub(crate) window: Duration,
+    window: Duration,
     /// CPU time of the worker, user and system: what hooks take in it counts.
-    pub(crate) worker: Duration,
+    worker: Duration,
     /// The agent's part, where there is one.
-    pub(crate) agent: Option<Used>,
+    agent: Option<Used>,
 }
 
-/// What the agent used.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Used {
-    /// Its CPU time, user and system.
-    pub(crate) cpu: Duration,
-    /// Its resident memory at the end, in bytes.
-    pub(crate) resident: u64,
-    /// Records it read in the window.
-    pub(crate) records: f64,
-    /// Records lost since it started.
-    pub(crate) lost: f64,
+/// Measures and prints.
+pub(crate) fn run(bench: &Bench) -> Result<()> {
+    let all = Watching::all(bench);
+    let places: Vec<usize> = (0..all.len()).collect();
+    let mut turns = Vec::new();
+    for turn in 0..TURNS {
+        let mut loads = vec![None; all.len()];
+        for place in in_turn(&places, turn) {
+            bench.wait_for_others()?;
+            loads[place] = Some(measure(bench, all[place])?);
+        }
+        turns.push(loads.into_iter().flatten().collect::<Vec<_>>());
+    }
+    println!(
+        "A text-to-speech worker with {STREAMS} paced streams, medians of {TURNS} turns; CPU in percent of one:"
+    );
+    for (place, watching) in all.iter().enumerate() {
+        if let Some(line) = line(&turns, place) {
+            println!("{watching:<18} {line}");
+        }
+    }
+    Ok(())
+}
+
+/// The worker and the agent of one kind of watching.
+fn line(turns: &[Vec<Load>], place: usize) -> Option<String> {
+    let median = |figure: &dyn Fn(&Load, &Load) -> Option<f64>| {
+        let figures: Vec<f64> = turns
+            .iter()
+            .filter_map(|loads| figure(loads.get(place)?, loads.first()?))
+            .collect();
+        Some(spread(&figures)?.median)
+    };
+    let worker = median(&|load, _| Some(percent(load.worker, load.window)))?;
+    let text = format!("worker {worker:.1} %");
+    let Some(agent) = median(&|load, _| Some(percent(load.agent?.cpu, load.window))) else {
+        return Some(text);
+    };
+    let ratio = median(&|load, none| {
+        Some(percent(load.worker, load.window) / percent(none.worker, none.window))
+    })?;
+    let resident = median(&|load, _| Some(load.agent?.resident as f64 / MIB))?;
+    let records = median(&|load, _| Some(load.agent?.records / load.window.as_secs_f64()))?;
+    let agents = turns.iter().filter_map(|loads| loads.get(place)?.agent);
+    let lost: f64 = agents.map(|agent| agent.lost).sum();
+    Some(format!(
+        "{text} ({ratio:.2} times no probe), agent {agent:.1} %, {resident:.1} MiB resident, \
+         {records:.0} records/s, {lost} lost"
+    ))
 }
 
 /// Measures a worker of the voicelab, and the agent that watches it.
-pub(crate) fn measure(
-    voxprobe: &Path,
-    voicelab: &Path,
-    directory: &Path,
-    watching: Watching,
-) -> Result<Load> {
-    let worker = Worker::start(voicelab)?;
+fn measure(bench: &Bench, watching: Watching) -> Result<Load> {
+    let worker = Worker::start(&bench.voicelab)?;
     let pid = worker.process.pid();
     let agent = match watching.settings() {
         None => None,
-        Some((attachment, diagnoses)) => {
-            match Agent::start(voxprobe, directory, attachment, diagnoses, pid)? {
-                Start::Ready(agent) => Some(agent),
-                Start::Refused(reason) => bail!("voxprobe was refused: {reason}"),
-            }
-        }
+        Some((tier, diagnoses)) => match bench.agent(tier, diagnoses, pid)? {
+            Ok(agent) => Some(agent),
+            Err(Refused(reason)) => bail!("voxprobe was refused: {reason}"),
+        },
     };
     if let Some(agent) = &agent {
         agent.wait_until_watching()?;
     }
-    let mut client = client(voicelab, worker.port)?;
+    let mut client = client(&bench.voicelab, worker.port)?;
     thread::sleep(RAMP);
 
     let started = Instant::now();
     let worker_before = cpu(pid)?;
-    let agent_before = agent.as_ref().map(used).transpose()?;
+    let agent_before = agent.as_ref().map(Used::by).transpose()?;
     thread::sleep(WINDOW);
     let worker_after = cpu(pid)?;
-    let agent_after = agent.as_ref().map(used).transpose()?;
+    let agent_after = agent.as_ref().map(Used::by).transpose()?;
     let window = started.elapsed();
     if let Some(status) = client.ended()? {
         bail!("the streams ended with {status} before the measurement did");
     }
-    drop(client);
-    if let Some(agent) = agent {
-        agent.stop();
-    }
     Ok(Load {
         window,
         worker: worker_after.saturating_sub(worker_before),
-        agent: agent_before.zip(agent_after).map(|(before, after)| Used {
-            cpu: after.cpu.saturating_sub(before.cpu),
-            records: after.records - before.records,
-            ..after
-        }),
-    })
-}
-
-/// What an agent has used since its start.
-fn used(agent: &Agent) -> Result<Used> {
-    let counts = agent.counts()?;
-    Ok(Used {
-        cpu: cpu(agent.pid())?,
-        resident: resident(agent.pid())?,
-        records: counts.records,
-        lost: counts.lost,
+        agent: agent_before
+            .zip(agent_after)
+            .map(|(before, after)| after.since(before)),
     })
 }
 
@@ -203,25 +212,4 @@ impl Worker {
             _output: output,
         })
     }
-}
-
-fn process(pid: u32) -> Result<procfs::process::Stat> {
-    let pid = i32::try_from(pid).context("a process id fits")?;
-    procfs::process::Process::new(pid)
-        .and_then(|process| process.stat())
-        .context("read the agent's use of CPU and memory")
-}
-
-/// User and system time of a process.
-fn cpu(pid: u32) -> Result<Duration> {
-    let stat = process(pid)?;
-    let ticks = stat.utime + stat.stime;
-    Ok(Duration::from_secs_f64(
-        ticks as f64 / procfs::ticks_per_second() as f64,
-    ))
-}
-
-/// Resident memory of a process in bytes.
-fn resident(pid: u32) -> Result<u64> {
-    Ok(process(pid)?.rss * procfs::page_size())
 }
