@@ -3,7 +3,8 @@
 //! `overhead measure` alternates between no probe and the probe in each of its attachments, many
 //! times, and measures the same three things under each: a write in a watched process, the same
 //! write in an unwatched one, and a bare system call in a process that has no socket at all. Then it
-//! measures the agent itself under a paced load. Nothing is estimated; what could not be measured is
+//! measures the agent itself under a paced load. `overhead replay` measures how many records a second
+//! the core takes. Nothing is estimated; what could not be measured is
 //! said.
 
 #![expect(clippy::print_stdout, reason = "the figures are the program's output")]
@@ -16,6 +17,7 @@ mod machine;
 mod measure;
 mod peer;
 mod process;
+mod replay;
 mod sample;
 mod subject;
 mod table;
@@ -31,6 +33,8 @@ use clap::Parser;
 enum Command {
     /// Measure and print one table; needs the rights that voxprobe needs
     Measure(measure::Arguments),
+    /// Measure how many records a second the core takes; needs no rights
+    Replay(replay::Arguments),
     /// Be one of the measured processes; commands come on standard input
     #[command(hide = true)]
     Subject {
@@ -45,6 +49,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Command::parse() {
         Command::Measure(arguments) => measure::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Subject { kind, cpu } => subject::run(kind, cpu),
     };
     match done {

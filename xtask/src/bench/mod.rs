@@ -18,7 +18,8 @@ pub(crate) fn task(workspace: &Workspace, repetitions: u32) -> Result<()> {
         "overhead",
         cargo.args(["build", "--release", "-p", "overhead"]),
     )?;
-    step::run("bench", &mut measure(workspace, repetitions))
+    step::run("bench", &mut measure(workspace, repetitions))?;
+    step::run("replay", &mut replay(workspace))
 }
 
 fn measure(workspace: &Workspace, repetitions: u32) -> Command {
@@ -30,5 +31,12 @@ fn measure(workspace: &Workspace, repetitions: u32) -> Command {
         .arg("--voicelab")
         .arg(workspace.release("voicelab"))
         .args(["--repetitions", &repetitions.to_string()]);
+    command
+}
+
+fn replay(workspace: &Workspace) -> Command {
+    let mut command = Command::new(workspace.release("overhead"));
+    command.arg("replay");
+    command.arg("--voxprobe").arg(workspace.release("voxprobe"));
     command
 }
