@@ -8,6 +8,8 @@ use super::{STREAMS, Traffic, speech};
 
 /// Frames of an utterance: 5 s.
 const FRAMES: u32 = 250;
+/// Frames within which all streams begin, one after the other.
+pub(super) const BEGINNING_FRAMES: usize = 50;
 
 const WORKER: u32 = 1000;
 const PORT: u16 = 50_051;
@@ -24,7 +26,7 @@ struct Speaker {
     session: String,
     /// Stream of its utterance, and the frames sent of it.
     utterance: Option<(u32, u32)>,
-    /// Frames until its first utterance begins: not all begin at once.
+    /// Frames until its first utterance begins.
     silent: usize,
 }
 
@@ -49,7 +51,7 @@ impl Grpc {
             Speaker {
                 session,
                 utterance: None,
-                silent: index * FRAMES as usize / STREAMS,
+                silent: index * BEGINNING_FRAMES / STREAMS,
             }
         });
         let speakers = speakers.collect();
