@@ -38,9 +38,9 @@ impl Traffic for Redis {
 
 /// A command as clients send it: an array of bulk strings.
 fn command(words: &[&str]) -> Vec<u8> {
-    let mut bytes = format!("*{}\r\n", words.len());
-    for word in words {
-        bytes += &format!("${}\r\n{word}\r\n", word.len());
-    }
-    bytes.into_bytes()
+    let strings = words
+        .iter()
+        .map(|word| format!("${}\r\n{word}\r\n", word.len()));
+    let strings: Vec<String> = strings.collect();
+    format!("*{}\r\n{}", words.len(), strings.concat()).into_bytes()
 }

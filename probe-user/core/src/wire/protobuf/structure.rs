@@ -4,6 +4,10 @@ use super::state::{Field, MAX_KEY_OCTETS, MAX_VARINT_OCTETS, State};
 use super::{Content, Decoder, number};
 use crate::profile::Profile;
 
+/// Wire types: a number, and a length with so many bytes.
+const VARINT: u32 = 0;
+const BYTES: u32 = 2;
+
 impl Decoder {
     /// Consumes fields of the message itself that begin here and are there in full, numbers with their
     /// value and others with their length; the bytes consumed.
@@ -23,9 +27,9 @@ impl Decoder {
             && let Some(key) = number::varint(&mut rest, MAX_KEY_OCTETS)
             && let Ok(key) = u32::try_from(key)
             && key >> 3 != 0
-            && matches!(key & 7, 0 | 2)
+            && let wire_type @ (VARINT | BYTES) = key & 7
         {
-            let is_number = key & 7 == 0;
+            let is_number = wire_type == VARINT;
             let most = if is_number {
                 MAX_VARINT_OCTETS
             } else {
