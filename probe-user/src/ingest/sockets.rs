@@ -251,3 +251,32 @@ fn listed_side(tgid: Tgid, descriptor: Descriptor) -> Option<Side> {
     let mut sockets = table.sockets.into_iter();
     sockets.find(|socket| socket.fd == descriptor.fd)?.side
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOLD: ConnectionId = ConnectionId(1);
+    const UNTOLD: ConnectionId = ConnectionId(2);
+
+    #[test]
+    fn connection_whose_end_is_told_outlives_its_descriptors() {
+        let mut sockets = Sockets::default();
+        sockets.add(TOLD, 70, true);
+        sockets.add(UNTOLD, 80, false);
+        assert_eq!(sockets.told(TOLD), Some(70));
+        assert_eq!(sockets.told(UNTOLD), None);
+        assert_eq!(sockets.connection(80), Some(UNTOLD));
+        sockets.remove(UNTOLD);
+        assert_eq!(sockets.connection(80), None);
+        assert!(sockets.untold.is_empty());
+    }
+
+    #[test]
+    fn number_of_a_socket_without_a_descriptor_is_no_descriptor() {
+        for inode in [1, 70, u64::from(u32::MAX), 1 << 40] {
+            assert!(number(inode) < 0, "{inode}");
+        }
+        assert_ne!(number(70), number(71));
+    }
+}

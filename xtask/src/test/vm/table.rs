@@ -144,7 +144,7 @@ mod tests {
         let text = summary.to_string();
         assert!(text.ends_with("4 passed, 1 failed, 1 skipped"), "{text}");
         assert!(
-            text.contains("vm: failed: processes::stdio on 5.10 tracepoints"),
+            text.contains("vm: failed: processes::stdio on 5.10 fentry"),
             "{text}"
         );
         assert!(text.contains("vm: 1 skipped: no qemu"), "{text}");

@@ -156,7 +156,7 @@ fn open_bytes(origin: u8, fd: i32, address: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.extend(kind::OPEN.to_ne_bytes());
     bytes.extend(0_u16.to_ne_bytes());
-    bytes.extend((64 + SOCKADDR_BYTES as u32).to_ne_bytes());
+    bytes.extend((72 + SOCKADDR_BYTES as u32).to_ne_bytes());
     bytes.extend(900_u64.to_ne_bytes());
     bytes.extend(10_u32.to_ne_bytes());
     bytes.extend(11_u32.to_ne_bytes());
@@ -169,6 +169,7 @@ fn open_bytes(origin: u8, fd: i32, address: &[u8]) -> Vec<u8> {
     bytes.extend([origin, 0]);
     bytes.extend((address.len() as u16).to_ne_bytes());
     bytes.extend(0_u32.to_ne_bytes());
+    bytes.extend(4711_u64.to_ne_bytes());
     let mut room = [0; SOCKADDR_BYTES];
     for (to, from) in room.iter_mut().zip(address) {
         *to = *from;
@@ -180,7 +181,10 @@ fn open_bytes(origin: u8, fd: i32, address: &[u8]) -> Vec<u8> {
 #[test]
 fn opening_says_what_is_known_of_its_beginning() {
     let opened = |origin| match parse(&open_bytes(origin, 5, &[])) {
-        Ok(KernelRecord::Opened(new)) => (new.side, new.joined),
+        Ok(KernelRecord::Opened(new)) => {
+            assert_eq!(new.inode, Some(4711));
+            (new.side, new.joined)
+        }
         other => panic!("{other:?}"),
     };
     let start = Joined::FromStart;
