@@ -157,8 +157,8 @@ impl Tracker {
         } = socket;
         tracing::debug!(pid = tgid.0, fd, ?side, "connection found");
         if self.attached.tier.is_of_sockets() {
-            let end_is_told = self.tells_end([&Some(local.clone()), &peer]);
-            self.sockets.add(connection, inode, end_is_told);
+            // The kernel side knows its socket only once it moves a byte.
+            self.sockets.add(connection, inode, false);
         }
         out(Record::Opened(Opened {
             connection,

@@ -57,7 +57,7 @@ pub(crate) enum Level {
     Compat,
     /// The files in `config/`, run by the programs that they are for.
     Config,
-    /// Other kernels, in virtual machines; named alone, more of it.
+    /// Other kernels, in virtual machines. Only where it is named.
     Vm,
     /// The service, installed as the README says, in a virtual machine.
     Systemd,
@@ -96,7 +96,8 @@ const WHOLE: [Level; 3] = [Level::Host, Level::Compat, Level::Config];
 /// The whole task; tells whether every test passed.
 pub(crate) fn task(workspace: &Workspace, level: Option<Level>) -> Result<bool> {
     let runs = |wanted: Level| level.is_none_or(|level| level == wanted);
-    let whole = [Level::Vm, Level::Systemd].into_iter().any(runs) || WHOLE.into_iter().any(runs);
+    let machines = level == Some(Level::Vm);
+    let whole = machines || runs(Level::Systemd) || WHOLE.into_iter().any(runs);
     if whole {
         // First, so that what embeds the eBPF object is compiled once and not once more after it.
         let toolchain = setup::toolchain(workspace)
@@ -149,13 +150,11 @@ pub(crate) fn task(workspace: &Workspace, level: Option<Level>) -> Result<bool> 
             summary.add(run(level, &mut cargo, &skips)?);
         }
     }
-    if runs(Level::Vm) {
-        let depth = match level {
-            Some(_) => vm::Depth::Whole,
-            None => vm::Depth::Short,
-        };
-        let environment = Environment::release(workspace, &skips);
-        summary.add(vm::run(workspace, &environment, depth)?);
+    if machines {
+        summary.add(vm::run(
+            workspace,
+            &Environment::release(workspace, &skips),
+        )?);
     }
     if runs(Level::Systemd) {
         summary.add(vm::systemd::run(workspace)?);
