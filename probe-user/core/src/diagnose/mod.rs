@@ -17,9 +17,7 @@ mod finding;
 mod judge;
 mod timelines;
 
-use std::collections::VecDeque;
-
-use foldhash::{HashMap, HashMapExt as _};
+use std::collections::{HashMap, VecDeque};
 
 pub use account::{Account, Kind, Part};
 pub use cause::{Cause, RULES, Rule};

@@ -1,8 +1,6 @@
 //! What each watched thread did of late, as its scheduling records tell it.
 
-use std::collections::VecDeque;
-
-use foldhash::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use crate::record::{KtimeNs, Left, Sched, Short, Tgid};
 

@@ -9,7 +9,6 @@ mod http2;
 mod infer;
 mod redis;
 mod sink;
-mod streams;
 mod websocket;
 mod windows;
 

@@ -67,9 +67,7 @@ pub use story::{
 pub use view::{SentFrame, StreamState, StreamView, WorkerView};
 pub use violation::{Objective, Violation};
 
-use std::collections::VecDeque;
-
-use foldhash::{HashMap, HashMapExt as _};
+use std::collections::{HashMap, VecDeque};
 
 use files::ModelFile;
 use late::Lateness;

@@ -1,28 +1,45 @@
 //! Where the parser of a connection puts what it finds.
 
-use super::{elide::Elided, stage::Stage};
+use super::{Counters, elide::Elided, named::NamedCalls, stage::Stage};
 use crate::{
     flow::{Blocked, Event, Exchange, InferenceOutcome, InferenceState, Problem, Sink},
-    record::{Side, WebSocketEvent},
+    interpret::{self, Interpreter},
+    record::{Process, Side, WebSocketEvent},
     wire::resp::Registration,
 };
 
 /// Takes what a connection's parser finds.
-pub(super) struct FlowSink<'a, 'stage> {
+pub(super) struct FlowSink<'a, 'b> {
     side: Side,
-    stage: &'a mut Stage<'stage>,
-    elided: Option<&'a mut Elided>,
+    process: &'a Process,
+    interpreter: &'a mut Interpreter,
+    events: &'a mut Vec<interpret::Event>,
+    blocked: &'a mut Vec<Blocked>,
+    exchanges: &'a mut Vec<Exchange>,
+    registrations: &'a mut Vec<Registration>,
+    websocket: &'a mut Vec<WebSocketEvent>,
+    counters: &'a Counters,
+    named: Option<&'a mut NamedCalls>,
+    elided: Option<&'b mut Elided>,
 }
 
-impl<'a, 'stage> FlowSink<'a, 'stage> {
+impl<'a, 'b> FlowSink<'a, 'b> {
     pub(super) fn new(
         side: Side,
-        stage: &'a mut Stage<'stage>,
-        elided: Option<&'a mut Elided>,
+        stage: &'a mut Stage<'_>,
+        elided: Option<&'b mut Elided>,
     ) -> Self {
         Self {
             side,
-            stage,
+            process: stage.process,
+            interpreter: stage.interpreter,
+            events: stage.events,
+            blocked: stage.blocked,
+            exchanges: stage.exchanges,
+            registrations: stage.registrations,
+            websocket: stage.websocket,
+            counters: stage.counters,
+            named: stage.named.as_deref_mut(),
             elided,
         }
     }
@@ -30,29 +47,27 @@ impl<'a, 'stage> FlowSink<'a, 'stage> {
 
 impl Sink for FlowSink<'_, '_> {
     fn event(&mut self, event: Event<'_>) {
-        let stage = &mut *self.stage;
-        if let Some(named) = &mut stage.named {
+        if let Some(named) = &mut self.named {
             named.handle(&event);
         }
-        stage
-            .interpreter
-            .handle(stage.process, self.side, &event, stage.events);
+        self.interpreter
+            .handle(self.process, self.side, &event, self.events);
     }
 
     fn blocked(&mut self, blocked: Blocked) {
-        self.stage.blocked.push(blocked);
+        self.blocked.push(blocked);
     }
 
     fn redis(&mut self, exchange: Exchange) {
-        self.stage.exchanges.push(exchange);
+        self.exchanges.push(exchange);
     }
 
     fn websocket(&mut self, event: WebSocketEvent) {
-        self.stage.websocket.push(event);
+        self.websocket.push(event);
     }
 
     fn registration(&mut self, registration: Registration) {
-        self.stage.registrations.push(registration);
+        self.registrations.push(registration);
     }
 
     fn keep(&mut self, start: usize, end: usize) {
@@ -68,14 +83,14 @@ impl Sink for FlowSink<'_, '_> {
     }
 
     fn inferred(&mut self, state: InferenceState) {
-        self.stage.counters.inferred(state);
+        self.counters.inferred(state);
     }
 
     fn inferred_call(&mut self, outcome: InferenceOutcome) {
-        self.stage.counters.inferred_call(outcome);
+        self.counters.inferred_call(outcome);
     }
 
     fn problem(&mut self, problem: Problem) {
-        self.stage.counters.problem(problem);
+        self.counters.problem(problem);
     }
 }

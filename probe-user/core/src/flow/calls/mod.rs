@@ -3,7 +3,7 @@
 mod naming;
 mod tell;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use naming::{described, told};
@@ -12,7 +12,6 @@ use tell::tell;
 use super::headers::Headers;
 use super::infer::{Inference, Key};
 use super::sink::{Keeper, Problem, Sink};
-use super::streams::Streams;
 use super::{CallEnd, CallId, Event, Method, Origin};
 use crate::profile::{MessageIndex, Profile};
 use crate::record::{ConnectionId, KtimeNs};
@@ -36,7 +35,7 @@ const DOUBT_NS: u64 = 30_000_000_000;
 pub(super) struct Calls {
     connection: ConnectionId,
     profile: Arc<Profile>,
-    open: Streams<Box<Call>>,
+    open: BTreeMap<u32, Call>,
     /// Ended calls, oldest first.
     closed: VecDeque<u32>,
     spare: Vec<[Deframer; 2]>,
@@ -86,7 +85,7 @@ impl Calls {
         Self {
             connection,
             profile,
-            open: Streams::default(),
+            open: BTreeMap::new(),
             closed: VecDeque::new(),
             spare: Vec::new(),
             uses: 0,
@@ -122,7 +121,7 @@ impl Calls {
     ) {
         match origin {
             Origin::Client => {
-                if !self.open.contains(stream) && !self.closed.contains(&stream) {
+                if !self.open.contains_key(&stream) && !self.closed.contains(&stream) {
                     self.start(stream, headers, true, at, sink);
                 }
                 if end_stream {
@@ -178,7 +177,7 @@ impl Calls {
             return;
         }
         let (id, profile) = (self.id(stream), &*self.profile);
-        let Some(call) = self.open.get_mut(stream) else {
+        let Some(call) = self.open.get_mut(&stream) else {
             return;
         };
         let schema = call.schema(origin);
@@ -196,10 +195,7 @@ impl Calls {
                 keeper.keep(start, start + run.used);
             }
             done += run.used;
-            let place = (stream, origin);
-            let told = inference
-                .as_deref_mut()
-                .is_some_and(|inference| told(&run.outcome, inference, place, at));
+            let told = told(&run.outcome, inference.as_deref_mut(), (stream, origin), at);
             tell(id, origin, run.outcome, at, keeper.sink());
             if let Some(masked) = deframer.take_masked() {
                 keeper.replace(start, &masked);
@@ -227,7 +223,7 @@ impl Calls {
             return;
         }
         let id = self.id(stream);
-        let Some(call) = self.open.get_mut(stream) else {
+        let Some(call) = self.open.get_mut(&stream) else {
             return;
         };
         let Some(deframer) = call.deframers.get_mut(side(origin)) else {
@@ -238,10 +234,7 @@ impl Calls {
         while left > 0 {
             let (used, outcome) = deframer.step_hole(left);
             left = left.saturating_sub(used);
-            let place = (stream, origin);
-            let told = inference
-                .as_deref_mut()
-                .is_some_and(|inference| told(&outcome, inference, place, at));
+            let told = told(&outcome, inference.as_deref_mut(), (stream, origin), at);
             tell(id, origin, outcome, at, sink);
             if let (true, Some(inference)) = (told, inference.as_deref_mut())
                 && let Some(shape) = deframer.shape()
@@ -308,7 +301,7 @@ impl Calls {
 
     /// The server's GOAWAY (RFC 9113, 6.8).
     pub(super) fn go_away(&mut self, last_stream: u32, at: KtimeNs, sink: &mut dyn Sink) {
-        while let Some(stream) = self.open.above(last_stream) {
+        while let Some((&stream, _)) = self.open.range(last_stream.saturating_add(1)..).next() {
             self.end(stream, CallEnd::Refused, at, sink);
         }
     }
@@ -323,7 +316,7 @@ impl Calls {
         if !self.open.is_empty() {
             self.doubt_ends = Some(at.plus(DOUBT_NS));
         }
-        for (stream, call) in self.open.iter_mut() {
+        for (&stream, call) in &mut self.open {
             call.doubtful = true;
             if let Some(inference) = &mut self.inference {
                 inference.lost(stream, origin);
@@ -355,16 +348,14 @@ impl Calls {
             return;
         }
         self.doubt_ends = None;
-        let doubtful = self.open.iter().filter(|(_, call)| call.doubtful);
-        let doubtful: Vec<u32> = doubtful.map(|(stream, _)| stream).collect();
-        for stream in doubtful {
+        while let Some((&stream, _)) = self.open.iter().find(|(_, call)| call.doubtful) {
             self.end(stream, CallEnd::Unknown, at, sink);
         }
     }
 
     /// The connection ended.
     pub(super) fn close(&mut self, at: KtimeNs, sink: &mut dyn Sink) {
-        while let Some(stream) = self.open.first() {
+        while let Some((&stream, _)) = self.open.first_key_value() {
             self.end(stream, CallEnd::ConnectionClosed, at, sink);
         }
         if let Some(inference) = &mut self.inference {
@@ -389,14 +380,14 @@ impl Calls {
         at: KtimeNs,
         sink: &mut dyn Sink,
     ) -> Option<&mut Call> {
-        if !self.open.find(stream) {
+        if !self.open.contains_key(&stream) {
             if !self.incomplete || self.closed.contains(&stream) {
                 return None;
             }
             self.start(stream, &Headers::UNREADABLE, false, at, sink);
         }
         self.uses += 1;
-        let call = self.open.get_mut(stream)?;
+        let call = self.open.get_mut(&stream)?;
         call.last_use = self.uses;
         if origin == Origin::Server {
             call.doubtful = false;
@@ -419,7 +410,7 @@ impl Calls {
         }
         if self.open.len() >= MAX_CALLS {
             let oldest = self.open.iter().min_by_key(|(_, call)| call.last_use);
-            if let Some((oldest, _)) = oldest {
+            if let Some((&oldest, _)) = oldest {
                 sink.problem(Problem::TooManyCalls);
                 self.end(oldest, CallEnd::Unknown, at, sink);
             }
@@ -459,7 +450,7 @@ impl Calls {
             doubtful: false,
             last_use: self.uses,
         };
-        self.open.insert(stream, Box::new(call));
+        self.open.insert(stream, call);
         if headers.other_content {
             method = Method::Other;
         }
@@ -472,7 +463,7 @@ impl Calls {
 
     fn requests_ended(&mut self, stream: u32, at: KtimeNs, sink: &mut dyn Sink) {
         let id = self.id(stream);
-        if let Some(call) = self.open.get_mut(stream)
+        if let Some(call) = self.open.get_mut(&stream)
             && !std::mem::replace(&mut call.requests_ended, true)
         {
             sink.event(Event::RequestsEnded { call: id, at });
@@ -480,7 +471,7 @@ impl Calls {
     }
 
     fn end(&mut self, stream: u32, end: CallEnd, at: KtimeNs, sink: &mut dyn Sink) {
-        let Some(call) = self.open.remove(stream) else {
+        let Some(call) = self.open.remove(&stream) else {
             return;
         };
         if self.spare.len() < MAX_SPARE {
