@@ -86,6 +86,9 @@ impl Tracker {
 
     /// Ends may have been lost: sockets that no process has any more are gone.
     pub(super) fn look_for_lost_ends(&mut self, tgid: Tgid) {
+        if self.sockets.inodes.is_empty() {
+            return;
+        }
         let Some(&files) = self.files.get(&tgid) else {
             return;
         };
