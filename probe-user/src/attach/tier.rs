@@ -36,8 +36,8 @@ impl Tier {
         Self::Raw,
     ];
 
-    /// Those that are taken without being named, in this order. None that is of sockets: with them what
-    /// thousands of short sessions in half a minute leave is not exact (`endurance` of the host tests).
+    /// Those that are taken without being named, in this order: those of sockets have not watched every
+    /// system that the tests play for as long as these have.
     pub const LADDER: [Self; 2] = [Self::Tracepoints, Self::Raw];
 
     /// As the configuration has it.

@@ -27,9 +27,13 @@ fn key(descriptor: Descriptor) -> FdKeyValue {
 /// A connection began.
 pub(super) fn tell_opened(fd: i32, opened: Opened, out: &mut impl FnMut(Record<'_>)) {
     let Opened {
-        tgid, side, peer, ..
+        tgid,
+        side,
+        joined,
+        peer,
+        ..
     } = &opened;
-    tracing::debug!(pid = tgid.0, fd, ?side, ?peer, "connection opened");
+    tracing::debug!(pid = tgid.0, fd, ?side, ?peer, ?joined, "connection opened");
     out(Record::Opened(opened));
 }
 
