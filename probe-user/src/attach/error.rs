@@ -119,6 +119,14 @@ impl AttachError {
         )
     }
 
+    pub(super) fn fentry_is_preempted() -> Self {
+        Self::new(
+            "this kernel may preempt programs at its functions, and skips one while another thread of its CPU \
+             is inside it",
+            "use probes, which are not preempted, or name it (`--hooks fentry`): what is skipped is counted",
+        )
+    }
+
     pub(super) fn no_field(structure: &str, field: &str) -> Self {
         Self::new(
             format!("this kernel has no field {field} of {structure}, or has it otherwise"),

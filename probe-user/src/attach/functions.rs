@@ -7,10 +7,18 @@ use aya::{
 };
 use probe_abi::program::{FUNCTIONS_ENTERED, FUNCTIONS_RETURNED};
 
-use super::{AttachError, sockets};
+use super::{AttachError, kernel, sockets};
 
-/// What can be told before anything is loaded.
-pub(super) fn can_run(files: bool) -> Result<(), AttachError> {
+/// What can be told before anything is loaded. `is_named`: whether somebody asked for these hooks.
+pub(super) fn can_run_fentry(files: bool, is_named: bool) -> Result<(), AttachError> {
+    can_run(files)?;
+    if !is_named && kernel::preempts() {
+        return Err(AttachError::fentry_is_preempted());
+    }
+    Ok(())
+}
+
+fn can_run(files: bool) -> Result<(), AttachError> {
     if files {
         return Err(AttachError::files_need_syscalls());
     }

@@ -183,7 +183,8 @@ impl Attached {
         log_level: log::LevelFilter,
         roots: &[String],
     ) -> Result<(Self, RingBuf<MapData>), AttachError> {
-        programs::can_run(tier, !roots.is_empty())?;
+        let is_named = settings.choice != Choice::Auto;
+        programs::can_run(tier, !roots.is_empty(), is_named)?;
         let layout = if tier.is_of_sockets() {
             layout::of_kernel()?
         } else {

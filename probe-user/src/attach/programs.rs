@@ -39,10 +39,11 @@ pub(super) const PROCESS_LAYOUT: [tracefs::Field; 2] = [
     ("task", "task_newtask", "clone_flags", 32),
 ];
 
-/// What can be told of a tier before anything is loaded. `files`: whether files are to be followed.
-pub(super) fn can_run(tier: Tier, files: bool) -> Result<(), AttachError> {
+/// What can be told of a tier before anything is loaded. `files`: whether files are to be followed;
+/// `is_named`: whether somebody asked for this tier.
+pub(super) fn can_run(tier: Tier, files: bool, is_named: bool) -> Result<(), AttachError> {
     match tier {
-        Tier::Fentry => functions::can_run(files),
+        Tier::Fentry => functions::can_run_fentry(files, is_named),
         Tier::Kprobe => functions::can_run_kprobes(files),
         Tier::Sockets => sockets::can_run(files),
         Tier::Tracepoints => tracefs::check(&syscalls::LAYOUT),

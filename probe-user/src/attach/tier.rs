@@ -26,8 +26,8 @@ pub enum Tier {
 }
 
 impl Tier {
-    /// All of them: the cheapest for processes that are not watched first; of those that cost them nothing probes
-    /// last, which may lose what many sleeping threads receive.
+    /// All of them, in the order in which they are tried: the cheapest for processes that are not watched
+    /// first; of those that cost them nothing probes last, which may lose what many sleeping threads receive.
     pub const ALL: [Self; 5] = [
         Self::Fentry,
         Self::Sockets,
@@ -35,10 +35,6 @@ impl Tier {
         Self::Tracepoints,
         Self::Raw,
     ];
-
-    /// Those that are taken without being named, in this order: those of sockets have not watched every
-    /// system that the tests play for as long as these have.
-    pub const LADDER: [Self; 2] = [Self::Tracepoints, Self::Raw];
 
     /// As the configuration has it.
     pub fn name(self) -> &'static str {
@@ -88,7 +84,7 @@ impl fmt::Display for Tier {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Choice {
-    /// The first that works here of tracepoints and raw
+    /// The first of the others that works here
     #[default]
     Auto,
     /// Trampolines at the kernel's functions of sockets, and nothing else
@@ -107,7 +103,7 @@ impl Choice {
     /// What is tried, in this order.
     pub fn tiers(self) -> &'static [Tier] {
         match self {
-            Self::Auto => &Tier::LADDER,
+            Self::Auto => &Tier::ALL,
             Self::Fentry => &[Tier::Fentry],
             Self::Kprobe => &[Tier::Kprobe],
             Self::Sockets => &[Tier::Sockets],
@@ -143,11 +139,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_named_is_tried_alone_and_auto_tries_the_ladder() {
+    fn what_is_named_is_tried_alone_and_auto_tries_all() {
         for tier in Tier::ALL {
             assert_eq!(Choice::from(tier).tiers(), [tier]);
         }
-        assert_eq!(Choice::Auto.tiers(), Tier::LADDER);
+        assert_eq!(Choice::Auto.tiers(), Tier::ALL);
     }
 
     #[test]

@@ -75,12 +75,7 @@ fn other(tier: Tier, taken: Option<Tier>, tried: Tried) -> Capability {
                 Some(_) => "dearer",
                 None => "not asked for",
             };
-            let by_name = if Tier::LADDER.contains(&tier) {
-                ""
-            } else {
-                ", taken only where it is named"
-            };
-            let detail = format!("works, {beside}{by_name}: {}", tier.hooked());
+            let detail = format!("works, {beside}: {}", tier.hooked());
             Capability::active(name(tier), detail)
         }
         Err(error) => Capability::missing(name(tier), State::Unavailable, error.what, error.remedy),

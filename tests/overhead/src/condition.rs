@@ -5,7 +5,7 @@ use std::fmt;
 use crate::tool::Tool;
 
 /// voxprobe's ways to see sockets, by their names for `--hooks`.
-pub(crate) const TIERS: [&str; 3] = ["tracepoints", "raw", "sockets"];
+pub(crate) const TIERS: [&str; 3] = ["sockets", "tracepoints", "raw"];
 
 /// What is attached to the kernel, or to the watched process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

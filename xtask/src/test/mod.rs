@@ -57,7 +57,7 @@ pub(crate) enum Level {
     Compat,
     /// The files in `config/`, run by the programs that they are for.
     Config,
-    /// Other kernels, in virtual machines. Only where it is named.
+    /// Other kernels, in virtual machines; named alone, more of it.
     Vm,
     /// The service, installed as the README says, in a virtual machine.
     Systemd,
@@ -96,8 +96,7 @@ const WHOLE: [Level; 3] = [Level::Host, Level::Compat, Level::Config];
 /// The whole task; tells whether every test passed.
 pub(crate) fn task(workspace: &Workspace, level: Option<Level>) -> Result<bool> {
     let runs = |wanted: Level| level.is_none_or(|level| level == wanted);
-    let machines = level == Some(Level::Vm);
-    let whole = machines || runs(Level::Systemd) || WHOLE.into_iter().any(runs);
+    let whole = [Level::Vm, Level::Systemd].into_iter().any(runs) || WHOLE.into_iter().any(runs);
     if whole {
         // First, so that what embeds the eBPF object is compiled once and not once more after it.
         let toolchain = setup::toolchain(workspace)
@@ -150,11 +149,13 @@ pub(crate) fn task(workspace: &Workspace, level: Option<Level>) -> Result<bool> 
             summary.add(run(level, &mut cargo, &skips)?);
         }
     }
-    if machines {
-        summary.add(vm::run(
-            workspace,
-            &Environment::release(workspace, &skips),
-        )?);
+    if runs(Level::Vm) {
+        let depth = match level {
+            Some(_) => vm::Depth::Whole,
+            None => vm::Depth::Short,
+        };
+        let environment = Environment::release(workspace, &skips);
+        summary.add(vm::run(workspace, &environment, depth)?);
     }
     if runs(Level::Systemd) {
         summary.add(vm::systemd::run(workspace)?);
