@@ -67,3 +67,38 @@ pub fn read<T: Copy + Default>(structure: u64, offset: u32) -> T {
     };
     value
 }
+
+/// Eight bytes, so far into a structure whose type the verifier knows, that a program was given a pointer to: a load
+/// where [`read`] is a call. Zero where it cannot be read.
+#[inline(always)]
+pub fn load_word(structure: u64, offset: u32) -> u64 {
+    let mut value = structure;
+    // SAFETY: the kernel refuses the program where there is no such field.
+    unsafe {
+        core::arch::asm!(
+            "{0} += {1}",
+            "{0} = *(u64 *)({0} + 0)",
+            inout(reg) value,
+            in(reg) u64::from(offset),
+            options(nostack, readonly),
+        );
+    }
+    value
+}
+
+/// As [`load_word`], one byte.
+#[inline(always)]
+pub fn load_byte(structure: u64, offset: u32) -> u8 {
+    let mut value = structure;
+    // SAFETY: see `load_word`.
+    unsafe {
+        core::arch::asm!(
+            "{0} += {1}",
+            "{0} = *(u8 *)({0} + 0)",
+            inout(reg) value,
+            in(reg) u64::from(offset),
+            options(nostack, readonly),
+        );
+    }
+    value as u8
+}

@@ -39,6 +39,20 @@ pub struct Bound {
     pub connection: u64,
     /// Number of the socket's inode: of two sockets that had the address, it tells which one it was.
     pub inode: u64,
+    /// Descriptor table of the process that began it; 0 where other calls have to be followed too.
+    pub files: u32,
+    /// Descriptor that it is known by there.
+    pub fd: i32,
+}
+
+impl Bound {
+    /// None.
+    pub const NOTHING: Self = Self {
+        connection: 0,
+        inode: 0,
+        files: 0,
+        fd: -1,
+    };
 }
 
 /// What a function of a socket was told to move, kept from its entry to its return.

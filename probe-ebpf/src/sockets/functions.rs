@@ -20,7 +20,7 @@ use probe_abi::{direction, loss};
 use super::{
     entered,
     identity::{self, Use},
-    iterator,
+    iterator::{self, Iterator},
     socket::Socket,
 };
 use crate::{
@@ -39,7 +39,8 @@ fn enters(socket: Socket, message: u64, length: u64, flags: u64, sends: bool) {
     if !sends && !message::takes_next(flags) {
         return;
     }
-    let begun = iterator::begun(socket, message, length, flags, sends);
+    let iterator = || Iterator::read(message);
+    let begun = iterator::begun(socket, iterator, length, flags, sends);
     if put(&begun) {
         count_loss(loss::UNPLACED);
     }
@@ -53,7 +54,8 @@ pub fn continues(socket: Socket, message: u64) {
     if entry.is_some_and(|entry| unsafe { (*entry).socket == socket.0 }) {
         return;
     }
-    let _other = put(&iterator::begun(socket, message, 0, 0, true));
+    let iterator = || Iterator::load(message);
+    let _other = put(&iterator::begun(socket, iterator, 0, 0, true));
 }
 
 /// Remembers what the current thread moves; whether something else was not ended.

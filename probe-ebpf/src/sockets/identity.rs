@@ -36,16 +36,38 @@ pub struct Known {
     pub is_named: bool,
 }
 
-const UNKNOWN: Known = Known {
-    connection: 0,
-    fd: -1,
-    is_named: false,
-};
+impl Known {
+    pub const NOTHING: Self = Self {
+        connection: 0,
+        fd: -1,
+        is_named: false,
+    };
+}
 
 /// The number that a socket without a descriptor is known by: no descriptor has it.
 #[inline(always)]
 fn number(inode: u64) -> i32 {
     inode as i32 | i32::MIN
+}
+
+/// The connection of a socket that the process began itself, by the descriptor that it began it with, whichever
+/// the call names: cheaper than [`connection`]. Connection 0 where that has to tell.
+#[inline(always)]
+pub fn own_connection(process: &Process, socket: Socket) -> Known {
+    let Bound {
+        connection,
+        inode,
+        files,
+        fd,
+    } = bound(socket);
+    if connection == 0 || files != process.files || inode != socket.inode() {
+        return Known::NOTHING;
+    }
+    Known {
+        connection,
+        fd,
+        is_named: false,
+    }
 }
 
 /// The connection of a socket that a process uses; begins one where it has none and bytes moved. None where
@@ -94,13 +116,13 @@ pub fn connection(process: &Process, used: &Use, ends_are_told: bool) -> Known {
         }
     }
     if used.result <= 0 || inode == 0 {
-        return UNKNOWN;
+        return Known::NOTHING;
     }
     let kind = socket.kind();
     let is_behind = fd >= 0 && socket.is_behind(fd);
     let is_named = is_behind || (fd >= 0 && !works_for_ring());
     if kind == Kind::Other || (!is_behind && kind == Kind::Unix && !ends_are_told) {
-        return UNKNOWN;
+        return Known::NOTHING;
     }
     let new = New {
         inode,
@@ -118,14 +140,10 @@ pub fn connection(process: &Process, used: &Use, ends_are_told: bool) -> Known {
 /// Which connection the address of a socket has, its own or that of one that is gone; connection 0 for none.
 #[inline(always)]
 fn bound(socket: Socket) -> Bound {
-    // SAFETY: two aligned words, of which the second tells whether the first is this socket's.
-    SOCKETS.get_ptr(socket.0).map_or(
-        Bound {
-            connection: 0,
-            inode: 0,
-        },
-        |bound| unsafe { *bound },
-    )
+    // SAFETY: aligned words, of which the second tells whether they are this socket's.
+    SOCKETS
+        .get_ptr(socket.0)
+        .map_or(Bound::NOTHING, |bound| unsafe { *bound })
 }
 
 /// A socket without a connection.
@@ -146,14 +164,21 @@ fn begin(process: &Process, used: &Use, new: &New) -> u64 {
     let replaces = new.bound.connection != 0;
     // SAFETY: an aligned word.
     let found = FOUND.get_ptr(inode).map_or(0, |found| unsafe { *found });
-    if found != 0 && bind(found, socket, inode, replaces) {
+    // The agent compares its descriptors: each has to be told.
+    let bound_to = |connection, files| Bound {
+        connection,
+        inode,
+        files,
+        fd,
+    };
+    if found != 0 && bind(&bound_to(found, 0), socket, replaces) {
         return found;
     }
     let files = process.files;
     let Some(connection) = connection::create() else {
         return 0;
     };
-    if !bind(connection, socket, inode, replaces) {
+    if !bind(&bound_to(connection, files), socket, replaces) {
         // Another thread was the first on this socket.
         let _gone = CONNECTIONS.remove(connection);
         let bound = bound(socket);
@@ -227,7 +252,10 @@ fn take_origin(kind: Kind, socket: Socket, since_ns: u64) -> Origin {
 /// Gives a connection its socket; false where it has another one or is not there any more, and where the
 /// socket has another connection.
 #[inline(always)]
-fn bind(connection: u64, socket: Socket, inode: u64, replaces: bool) -> bool {
+fn bind(bound: &Bound, socket: Socket, replaces: bool) -> bool {
+    let Bound {
+        connection, inode, ..
+    } = *bound;
     let Some(state) = CONNECTIONS.get_ptr_mut(connection) else {
         return false;
     };
@@ -242,7 +270,6 @@ fn bind(connection: u64, socket: Socket, inode: u64, replaces: bool) -> bool {
         // Absent where another thread did so at this moment.
         let _absent = SOCKETS.remove(socket.0);
     }
-    let bound = Bound { connection, inode };
     SOCKETS
         .insert(socket.0, bound, u64::from(BPF_NOEXIST))
         .is_ok()

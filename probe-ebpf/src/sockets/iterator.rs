@@ -6,16 +6,57 @@ use probe_abi::direction;
 use super::socket::Socket;
 use crate::{
     buffers::{Source, memory},
-    layout::{layout, read},
+    layout::{layout, load_byte, load_word, read},
     values::Move,
 };
 
 /// Discards what it receives, on TCP. Source: include/linux/socket.h.
 const MSG_TRUNC: u64 = 0x20;
 
-/// What a function is told to move. To be read before it runs: it uses its message up.
+/// What an `iov_iter` says.
+pub struct Iterator {
+    kind: u32,
+    segments: u64,
+    offset: u64,
+    data: u64,
+}
+
+impl Iterator {
+    /// Of a message whatever its address is.
+    #[inline(always)]
+    pub fn read(message: u64) -> Self {
+        let iterator = message + u64::from(layout!(message_iterator));
+        Self {
+            kind: read(iterator, layout!(iterator_type)),
+            segments: read(iterator, layout!(iterator_segments)),
+            offset: read(iterator, layout!(iterator_offset)),
+            data: read(iterator, layout!(iterator_data)),
+        }
+    }
+
+    /// Of a message that a tracepoint was given, from Linux 5.14.
+    #[inline(always)]
+    pub fn load(message: u64) -> Self {
+        let at = |offset| layout!(message_iterator) + offset;
+        Self {
+            kind: u32::from(load_byte(message, at(layout!(iterator_type)))),
+            segments: load_word(message, at(layout!(iterator_segments))),
+            offset: load_word(message, at(layout!(iterator_offset))),
+            data: load_word(message, at(layout!(iterator_data))),
+        }
+    }
+}
+
+/// What a function is told to move. To be read before it runs: it uses its message up. Nothing is where what
+/// it receives is thrown away.
 #[inline(always)]
-pub fn begun(socket: Socket, message: u64, length: u64, flags: u64, sends: bool) -> Move {
+pub fn begun(
+    socket: Socket,
+    iterator: impl FnOnce() -> Iterator,
+    length: u64,
+    flags: u64,
+    sends: bool,
+) -> Move {
     let mut begun = Move {
         socket: socket.0,
         // SAFETY: no argument, no side effect.
@@ -32,9 +73,8 @@ pub fn begun(socket: Socket, message: u64, length: u64, flags: u64, sends: bool)
         }),
         pad: 0,
     };
-    // What is thrown away is nowhere.
     if sends || flags & MSG_TRUNC == 0 {
-        locate(message, &mut begun);
+        locate(&iterator(), &mut begun);
     }
     begun
 }
@@ -42,10 +82,8 @@ pub fn begun(socket: Socket, message: u64, length: u64, flags: u64, sends: bool)
 /// Finds the buffers. Those of pages (sendfile, splice, registered buffers) are nowhere: they may not be in
 /// the kernel's address space.
 #[inline(always)]
-fn locate(message: u64, begun: &mut Move) {
-    let iterator = message + u64::from(layout!(message_iterator));
-    let kind: u32 = read(iterator, layout!(iterator_type));
-    let kind = kind & layout!(iterator_type_mask);
+fn locate(iterator: &Iterator, begun: &mut Move) {
+    let kind = iterator.kind & layout!(iterator_type_mask);
     if kind == layout!(type_vectors) {
         begun.memory = memory::VECTORS;
     } else if kind == layout!(type_kernel_vectors) {
@@ -53,10 +91,9 @@ fn locate(message: u64, begun: &mut Move) {
     } else if kind != layout!(type_buffer) {
         return;
     }
-    let vectors: u64 = read(iterator, layout!(iterator_segments));
-    begun.vectors = vectors as u32;
-    begun.skip = read(iterator, layout!(iterator_offset));
-    begun.data = read(iterator, layout!(iterator_data));
+    begun.vectors = iterator.segments as u32;
+    begun.skip = iterator.offset;
+    begun.data = iterator.data;
 }
 
 /// Where the bytes are that a function moved.

@@ -36,6 +36,16 @@ struct Entered {
     args: [u64; 5],
 }
 
+impl Entered {
+    /// None.
+    const NOTHING: Self = Self {
+        kind: 0,
+        number: u32::MAX,
+        fd: -1,
+        args: [0; 5],
+    };
+}
+
 /// Of io_uring's work the thread may be in any call, or in none.
 #[inline(always)]
 fn entered(sends: bool) -> Entered {
@@ -45,9 +55,7 @@ fn entered(sends: bool) -> Entered {
         } else {
             call::OTHER_RECEIVE
         },
-        number: u32::MAX,
-        fd: -1,
-        args: [0; 5],
+        ..Entered::NOTHING
     };
     let Current { number, args } = current_syscall();
     entered.number = number;

@@ -19,8 +19,8 @@ use aya_ebpf::{
 use probe_abi::{Process, call, direction};
 
 use super::{
-    Entered, entered, functions,
-    identity::{self, Use},
+    Entered, functions,
+    identity::{self, Known, Use},
     socket::Socket,
 };
 use crate::{
@@ -95,14 +95,22 @@ fn moved<C: EbpfContext>(
         // SAFETY: no argument, no side effect.
         unsafe { bpf_ktime_get_ns() }
     };
-    let entered = entered(sends);
-    let used = Use {
-        socket,
-        fd: entered.fd,
-        enter_ns,
-        result,
+    let mut known = if is_begun {
+        identity::own_connection(process, socket)
+    } else {
+        Known::NOTHING
     };
-    let known = identity::connection(process, &used, false);
+    let mut entered = Entered::NOTHING;
+    if known.connection == 0 {
+        entered = super::entered(sends);
+        let used = Use {
+            socket,
+            fd: entered.fd,
+            enter_ns,
+            result,
+        };
+        known = identity::connection(process, &used, false);
+    }
     if known.connection == 0 {
         return;
     }
