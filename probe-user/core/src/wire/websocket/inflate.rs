@@ -26,8 +26,7 @@ pub enum InflateError {
 }
 
 /// Inflates the messages of one direction, with the window carried from one to the next. It holds
-/// about 43 KiB: the window and the code tables. What refers to before the first message reads as
-/// zeros: the back end does not tell.
+/// about 43 KiB: the window and the code tables.
 #[derive(Debug)]
 pub struct Inflater {
     stream: Decompress,
