@@ -13,9 +13,6 @@ use serde::Serialize;
 
 use super::{Header, MAGIC};
 
-/// Level of the compression: level 1 leaves a third more.
-const LEVEL: u32 = 2;
-
 /// A capture file being written. A file whose writer was killed is readable up to the last block
 /// that reached it.
 pub struct Writer {
@@ -32,7 +29,7 @@ impl Writer {
         options.write(true).create(true).truncate(true).mode(0o600);
         let mut file = BufWriter::new(options.open(path)?);
         file.write_all(&MAGIC)?;
-        let stream = GzEncoder::new(file, Compression::new(LEVEL));
+        let stream = GzEncoder::new(file, Compression::fast());
         let mut writer = Self {
             stream,
             buffer: Vec::new(),

@@ -26,7 +26,8 @@ pub enum InflateError {
 }
 
 /// Inflates the messages of one direction, with the window carried from one to the next. It holds
-/// about 43 KiB: the window and the code tables.
+/// about 43 KiB: the window and the code tables. What refers to before the first message reads as
+/// zeros: the back end does not tell.
 #[derive(Debug)]
 pub struct Inflater {
     stream: Decompress,
