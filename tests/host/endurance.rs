@@ -17,8 +17,8 @@ use voicelab::truth::{Line, Reading, measures};
 /// Name of the worker.
 const WORKER: &str = "w";
 
-/// Sessions after which the agent holds everything that it keeps.
-const WARM: f64 = 1_000.0;
+/// Sessions after which the agent holds everything that it keeps: of those that are over some 4,000.
+const WARM: f64 = 5_000.0;
 
 /// Bytes per session after those that would be a leak, on average; a label's value, a map's entry or a
 /// vector's has more.

@@ -2,7 +2,8 @@
 
 use std::{
     fs::File,
-    io::{self, BufReader, Read as _},
+    io::{self, Read as _},
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -11,11 +12,19 @@ use probe_core::record::Record;
 
 use super::{Header, MAGIC, MAX_RECORD_BYTES};
 
-/// A capture file being read.
+/// Bytes inflated at once.
+const RUN_BYTES: usize = 64 * 1024;
+
+/// Bytes of a value's length.
+const LENGTH_BYTES: usize = size_of::<u32>();
+
+/// A capture file being read. A record is read where it was inflated to, without a copy.
 pub struct Reader {
-    stream: BufReader<GzDecoder<File>>,
+    stream: GzDecoder<File>,
     header: Header,
+    /// Inflated; what is not read yet is at `unread`.
     buffer: Vec<u8>,
+    unread: Range<usize>,
     records: u64,
     truncated: bool,
 }
@@ -84,9 +93,10 @@ impl Reader {
             });
         }
         let mut reader = Self {
-            stream: BufReader::new(GzDecoder::new(file)),
+            stream: GzDecoder::new(file),
             header: Header::default(),
             buffer: Vec::new(),
+            unread: 0..0,
             records: 0,
             truncated: false,
         };
@@ -94,10 +104,9 @@ impl Reader {
             path: path.to_owned(),
             record: 0,
         };
-        if !reader.fill().map_err(|_| damaged())? {
-            return Err(damaged());
-        }
-        reader.header = postcard::from_bytes(&reader.buffer).map_err(|_| damaged())?;
+        let value = reader.next_value().map_err(|Broken| damaged())?;
+        let header = value.and_then(|value| postcard::from_bytes(value).ok());
+        reader.header = header.ok_or_else(damaged)?;
         Ok(reader)
     }
 
@@ -114,14 +123,13 @@ impl Reader {
         };
         self.records += 1;
         let number = self.records;
-        match self.fill() {
-            Ok(true) => {}
-            Ok(false) => return Ok(None),
-            Err(Broken) => return Err(damaged(number)),
+        match self.next_value() {
+            Ok(None) => Ok(None),
+            Ok(Some(value)) => postcard::from_bytes(value)
+                .map(Some)
+                .map_err(|_| damaged(number)),
+            Err(Broken) => Err(damaged(number)),
         }
-        postcard::from_bytes(&self.buffer)
-            .map(Some)
-            .map_err(|_| damaged(number))
     }
 
     /// Whether the file ended in the middle of a record: its writer was killed.
@@ -129,33 +137,42 @@ impl Reader {
         self.truncated
     }
 
-    /// Reads the next value into the buffer; false at the end.
-    fn fill(&mut self) -> Result<bool, Broken> {
-        let mut length = [0; 4];
-        if !self.read_exact_or_end(None, &mut length) {
-            return Ok(false);
+    /// The next value; `None` at the end.
+    fn next_value(&mut self) -> Result<Option<&[u8]>, Broken> {
+        if !self.inflate(LENGTH_BYTES) {
+            self.truncated |= !self.unread.is_empty();
+            return Ok(None);
         }
-        let length = u32::from_le_bytes(length);
+        let start = self.unread.start + LENGTH_BYTES;
+        let length = self.buffer.get(self.unread.start..start);
+        let length = length.and_then(|octets| octets.try_into().ok());
+        let length = u32::from_le_bytes(length.unwrap_or_default());
         if length > MAX_RECORD_BYTES {
             return Err(Broken);
         }
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.resize(length as usize, 0);
-        let whole = self.read_exact_or_end(Some(()), &mut buffer);
-        self.buffer = buffer;
-        Ok(whole)
+        let length = length as usize;
+        if !self.inflate(LENGTH_BYTES + length) {
+            self.truncated = true;
+            return Ok(None);
+        }
+        let start = self.unread.start + LENGTH_BYTES;
+        self.unread.start = start + length;
+        Ok(self.buffer.get(start..start + length))
     }
 
-    /// Fills the slice; false when the file ends before, or (`inside` a value) in the middle.
-    fn read_exact_or_end(&mut self, inside: Option<()>, bytes: &mut [u8]) -> bool {
-        let mut filled = 0;
-        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match self.stream.read(rest) {
-                Ok(0) => {
-                    self.truncated |= inside.is_some() || filled > 0;
-                    return false;
-                }
-                Ok(read) => filled += read,
+    /// Inflates until this many bytes are unread; false where the file ends before.
+    fn inflate(&mut self, bytes: usize) -> bool {
+        if self.unread.len() >= bytes {
+            return true;
+        }
+        self.buffer.copy_within(self.unread.clone(), 0);
+        self.unread = 0..self.unread.len();
+        self.buffer.resize(bytes.max(RUN_BYTES), 0);
+        while self.unread.len() < bytes {
+            let free = self.buffer.get_mut(self.unread.end..).unwrap_or_default();
+            match self.stream.read(free) {
+                Ok(0) => return false,
+                Ok(read) => self.unread.end += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // A gzip stream that just stops.
                 Err(_) => {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io::Write as _, path::PathBuf, sync::Arc};
 use anyhow::Context as _;
 use clap::Args;
 use probe_core::{
-    metrics::{Limits, Metrics, Observation, Observations},
+    metrics::{Limits, Metrics, Observation},
     model::ModelSettings,
     pipeline::{NamedCall, Pipeline},
     profile::{MethodRole, Profile},
@@ -92,11 +92,15 @@ pub(super) fn replay(arguments: &Arguments, overrides: Overrides) -> anyhow::Res
         } else {
             pipeline.handle(record, None);
         }
-        for one in observations.iter().flat_map(Observations::take) {
-            observation(&mut stdout, &one)?;
+        if let Some(observations) = &observations {
+            for one in observations.take() {
+                observation(&mut stdout, &one)?;
+            }
         }
-        for one in pipeline.take_named() {
-            named(&mut stdout, &one, &opened)?;
+        if arguments.calls {
+            for one in pipeline.take_named() {
+                named(&mut stdout, &one, &opened)?;
+            }
         }
     }
     if reader.is_truncated() {

@@ -2,7 +2,8 @@
 //!
 //! `overhead measure` alternates between nothing, empty programs, the probe with each of its hooks and
 //! other tools, and measures the same calls under each; then the agent itself under load, up to its limit.
-//! Nothing is estimated; what could not be measured is said.
+//! `overhead replay` measures how many records a second the core takes. Nothing is estimated; what could not be
+//! measured is said.
 
 #![expect(clippy::print_stdout, reason = "the figures are the program's output")]
 
@@ -22,6 +23,7 @@ mod peer;
 mod process;
 mod programs;
 mod rate;
+mod replay;
 mod sample;
 mod speaker;
 mod streams;
@@ -42,6 +44,8 @@ use clap::Parser;
 enum Command {
     /// Measure and print one table; needs the rights that voxprobe needs
     Measure(measure::Arguments),
+    /// Measure how many records a second the core takes; needs no rights
+    Replay(replay::Arguments),
     /// Be one of the measured processes; commands come on standard input
     #[command(hide = true)]
     Subject {
@@ -63,6 +67,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Command::parse() {
         Command::Measure(arguments) => measure::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Subject { kind, cpu } => subject::run(kind, cpu),
         Command::Speaker { cpu } => speaker::run(cpu),
     };

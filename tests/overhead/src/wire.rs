@@ -5,16 +5,18 @@
 pub(crate) const WRITE_BYTES: usize = 2048;
 
 /// RFC 9113, section 3.4.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Octets of a frame header (RFC 9113, section 4.1).
 const FRAME_HEADER_BYTES: usize = 9;
 /// Frame types (RFC 9113, section 6).
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const WINDOW_UPDATE: u8 = 8;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
+/// Flag of HEADERS and DATA (RFC 9113, sections 6.1 and 6.2).
+pub(crate) const END_STREAM: u8 = 1;
 /// Flag of HEADERS (RFC 9113, section 6.2).
-const END_HEADERS: u8 = 4;
+pub(crate) const END_HEADERS: u8 = 4;
 /// The windows' highest value, the setting that gives streams theirs, and the value that windows have
 /// before (RFC 9113, sections 6.9.1, 6.5.2 and 6.9.2).
 const MAX_WINDOW: u32 = (1 << 31) - 1;
@@ -127,7 +129,8 @@ impl AudioFrame {
     }
 }
 
-fn frame(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+/// One frame.
+pub(crate) fn frame(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     // The length has three octets; every payload here is below 2^24.
     out.extend(&(payload.len() as u32).to_be_bytes()[1..]);
     out.extend([kind, flags]);
@@ -136,7 +139,7 @@ fn frame(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
 }
 
 /// Literal fields without indexing, names and values not compressed (RFC 7541, section 6.2.2).
-fn header_block(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn header_block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         block.push(0);

@@ -10,14 +10,18 @@ use crate::workspace::Workspace;
 use crate::{build, setup, step};
 
 /// What can be measured alone.
-pub(crate) const PARTS: [&str; 6] = [
+pub(crate) const PARTS: [&str; 7] = [
     "writes",
     "programs",
     "worker",
     "streams",
     "rate",
     "intervals",
+    REPLAY,
 ];
+
+/// The part that needs no kernel.
+const REPLAY: &str = "replay";
 
 /// The whole task, or the named parts of it. A host that refuses eBPF is told so by `overhead`, and is no
 /// failure.
@@ -30,10 +34,17 @@ pub(crate) fn task(workspace: &Workspace, repetitions: u32, only: &[String]) -> 
         "overhead",
         cargo.args(["build", "--release", "-p", "overhead"]),
     )?;
-    step::run("bench", &mut measure(workspace, repetitions, only))
+    let measured: Vec<&String> = only.iter().filter(|part| *part != REPLAY).collect();
+    if only.is_empty() || !measured.is_empty() {
+        step::run("bench", &mut measure(workspace, repetitions, &measured))?;
+    }
+    if only.is_empty() || only.iter().any(|part| part == REPLAY) {
+        step::run("replay", &mut replay(workspace))?;
+    }
+    Ok(())
 }
 
-fn measure(workspace: &Workspace, repetitions: u32, only: &[String]) -> Command {
+fn measure(workspace: &Workspace, repetitions: u32, only: &[&String]) -> Command {
     let mut command = Command::new(workspace.release("overhead"));
     command.arg("measure");
     command
@@ -43,7 +54,14 @@ fn measure(workspace: &Workspace, repetitions: u32, only: &[String]) -> Command 
         .arg(workspace.release("voicelab"))
         .args(["--repetitions", &repetitions.to_string()]);
     for part in only {
-        command.args(["--only", part]);
+        command.arg("--only").arg(part);
     }
+    command
+}
+
+fn replay(workspace: &Workspace) -> Command {
+    let mut command = Command::new(workspace.release("overhead"));
+    command.arg("replay");
+    command.arg("--voxprobe").arg(workspace.release("voxprobe"));
     command
 }

@@ -17,7 +17,9 @@ mod finding;
 mod judge;
 mod timelines;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use foldhash::{HashMap, HashMapExt as _};
 
 pub use account::{Account, Kind, Part};
 pub use cause::{Cause, RULES, Rule};

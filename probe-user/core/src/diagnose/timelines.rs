@@ -1,6 +1,8 @@
 //! What each watched thread did of late, as its scheduling records tell it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use foldhash::HashMap;
 
 use crate::record::{KtimeNs, Left, Sched, Short, Tgid};
 

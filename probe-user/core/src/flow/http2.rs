@@ -276,27 +276,25 @@ impl Http2Connection {
             if step.keep {
                 keeper.keep(position, position + step.used);
             }
-            self.windows.handle(origin, &step.part, at, keeper.sink());
-            if let Part::Data { stream, bytes } = step.part {
-                self.calls
-                    .data(origin, stream, (bytes, position), at, keeper);
-            } else {
-                let mut tables = Tables {
-                    own: table,
-                    peer: &mut peer.table,
-                    secrets,
-                };
-                part(
-                    &mut self.calls,
-                    &mut tables,
-                    origin,
-                    step.part,
-                    at,
-                    keeper.sink(),
-                );
-                if let Part::Headers { block, tail, .. } = step.part {
-                    for secret in secrets.drain(..) {
-                        keeper.mask(block, tail, position + step.used, secret);
+            match step.part {
+                Part::Nothing => {}
+                Part::Data { stream, bytes } => {
+                    let bytes = (bytes, position);
+                    self.calls.data(origin, stream, bytes, at, keeper);
+                }
+                found => {
+                    self.windows.handle(origin, &found, at, keeper.sink());
+                    let mut tables = Tables {
+                        own: table,
+                        peer: &mut peer.table,
+                        secrets,
+                    };
+                    let calls = &mut self.calls;
+                    part(calls, &mut tables, origin, found, at, keeper.sink());
+                    if let Part::Headers { block, tail, .. } = found {
+                        for secret in secrets.drain(..) {
+                            keeper.mask(block, tail, position + step.used, secret);
+                        }
                     }
                 }
             }
@@ -322,6 +320,10 @@ impl Http2Connection {
                 return;
             };
             left = left.saturating_sub(used);
+            if let Part::DataHole { stream, length } = found {
+                self.calls.data_hole(origin, stream, length, at, sink);
+                continue;
+            }
             self.windows.handle(origin, &found, at, sink);
             let mut tables = Tables {
                 own: table,
@@ -342,7 +344,7 @@ struct Tables<'a> {
     secrets: &'a mut Vec<hpack::Literal>,
 }
 
-/// Acts on anything but a stream's bytes.
+/// Acts on what frames say of themselves.
 fn part(
     calls: &mut Calls,
     tables: &mut Tables<'_>,
@@ -352,7 +354,12 @@ fn part(
     sink: &mut dyn Sink,
 ) {
     match part {
-        Part::Nothing | Part::Data { .. } | Part::InitialWindow(_) | Part::WindowUpdate { .. } => {}
+        // Bytes of a stream, and those that are missing, do not come here.
+        Part::Nothing
+        | Part::Data { .. }
+        | Part::DataHole { .. }
+        | Part::InitialWindow(_)
+        | Part::WindowUpdate { .. } => {}
         Part::Headers {
             stream,
             end_stream,
@@ -384,7 +391,6 @@ fn part(
         Part::DataStart { stream, length, .. } => {
             calls.data_start(origin, stream, length, at, sink);
         }
-        Part::DataHole { stream, length } => calls.data_hole(origin, stream, length, at, sink),
         Part::DataLost { stream, .. } => calls.data_lost(origin, stream, at, sink),
         Part::EndStream { stream } => calls.end_stream(origin, stream, at, sink),
         Part::Reset { stream, code } => calls.reset(origin, stream, code, at, sink),

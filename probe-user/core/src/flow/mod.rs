@@ -9,6 +9,7 @@ mod http2;
 mod infer;
 mod redis;
 mod sink;
+mod streams;
 mod websocket;
 mod windows;
 

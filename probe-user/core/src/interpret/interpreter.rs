@@ -1,7 +1,8 @@
 //! Keeps the open calls and turns what happens in them into events.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::call::Call;
 use super::{Command, Event, What};

@@ -67,7 +67,9 @@ pub use story::{
 pub use view::{SentFrame, StreamState, StreamView, WorkerView};
 pub use violation::{Objective, Violation};
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use files::ModelFile;
 use late::Lateness;

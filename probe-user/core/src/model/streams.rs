@@ -1,8 +1,10 @@
 //! Synthesis streams of all workers: their events, and what they mean to session and worker.
 
-use super::late::Sent;
+use foldhash::HashMap;
+
 use super::story::Story;
 use super::stream::Stream;
+use super::worker::Worker;
 use super::{MAX_STREAMS, Model};
 use crate::flow::{CallEnd, CallId};
 use crate::interpret::{AudioFrame, Id};
@@ -66,13 +68,19 @@ impl Model {
         let Some(stream) = self.streams.get(&call) else {
             return;
         };
+        let lacks_counter = stream.lacks_counter();
         if !stream.identified {
             self.identify(call, true);
         }
         match frame.audio_bytes {
             // An end marker without audio is no frame.
             Some(0) => {}
-            Some(_) => self.send_frame(call, at, frame),
+            Some(_) => {
+                if lacks_counter {
+                    self.give_counter(call);
+                }
+                self.send_frame(call, at, frame);
+            }
             None => self.handle_frames_lost(call, SkipReason::Unreadable),
         }
         if frame.is_final == Some(true) {
@@ -112,26 +120,20 @@ impl Model {
     }
 
     fn send_frame(&mut self, call: CallId, at: KtimeNs, frame: &AudioFrame) {
-        if self.streams.get(&call).is_some_and(Stream::lacks_counter) {
-            self.give_counter(call);
-        }
+        let Some(stream) = self.streams.get_mut(&call) else {
+            return;
+        };
         let prebuffer_ns = u64::from(self.settings.prebuffer_ms) * 1_000_000;
-        let first = self.streams.get(&call).and_then(Stream::waits_for_model);
-        let mut sent = Sent::default();
-        self.change(call, |stream, metrics| {
-            sent = stream.handle_frame(at, frame, prebuffer_ns, metrics);
-        });
-        if let Some(stream) = self.streams.get(&call) {
-            self.late.handle(call, stream, at, sent, &self.metrics);
-        }
+        let first = stream.waits_for_model();
+        let queued = stream.queued;
+        let sent = stream.handle_frame(at, frame, prebuffer_ns, &self.metrics);
+        let awaits_resume = stream.awaits_resume;
+        count_queued(&mut self.workers, stream, queued, &self.metrics);
+        self.late.handle(call, stream, at, sent, &self.metrics);
         if let Some((worker, model, asked)) = first {
             self.answer_for_model(&worker, &model, Some(asked), at);
         }
-        if self
-            .streams
-            .get(&call)
-            .is_some_and(|stream| stream.awaits_resume)
-        {
+        if awaits_resume {
             self.observe_resumed(call, at);
         }
     }
@@ -195,17 +197,27 @@ impl Model {
         let Some(stream) = self.streams.get_mut(&call) else {
             return;
         };
-        let before = stream.queued;
+        let queued = stream.queued;
         change(stream, &self.metrics);
-        if before != stream.queued
-            && let Some(worker) = self.workers.get_mut(&stream.worker)
-        {
-            worker.queue = if stream.queued {
-                worker.queue + 1
-            } else {
-                worker.queue.saturating_sub(1)
-            };
-            worker.publish_queue(&self.metrics);
-        }
+        count_queued(&mut self.workers, stream, queued, &self.metrics);
+    }
+}
+
+/// Brings a worker's queue depth up to a stream that was `queued` before.
+fn count_queued(
+    workers: &mut HashMap<Id, Worker>,
+    stream: &Stream,
+    queued: bool,
+    metrics: &Metrics,
+) {
+    if queued != stream.queued
+        && let Some(worker) = workers.get_mut(&stream.worker)
+    {
+        worker.queue = if stream.queued {
+            worker.queue + 1
+        } else {
+            worker.queue.saturating_sub(1)
+        };
+        worker.publish_queue(metrics);
     }
 }

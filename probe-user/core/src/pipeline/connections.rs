@@ -183,14 +183,18 @@ impl Pipeline {
                 self.redis_changed = true;
             }
         }
-        for registration in self.registrations.drain(..) {
-            self.registered.add(registration, connection.opened());
+        if !self.registrations.is_empty() {
+            for registration in self.registrations.drain(..) {
+                self.registered.add(registration, connection.opened());
+            }
         }
         if connection.take_verdict() == Some(Verdict::Unwanted) {
             self.unwanted.push_back(id);
         }
-        for blocked in self.blocked.drain(..) {
-            self.diagnosis.handle_blocked(blocked);
+        if !self.blocked.is_empty() {
+            for blocked in self.blocked.drain(..) {
+                self.diagnosis.handle_blocked(blocked);
+            }
         }
         for event in self.events.drain(..) {
             self.model.handle(&event);
@@ -234,7 +238,7 @@ impl Pipeline {
     }
 
     /// A capture tells what a WebSocket connection said.
-    pub(super) fn handle_told(&mut self, event: &WebSocketEvent) {
+    pub(super) fn handle_told(&mut self, event: WebSocketEvent) {
         let Some(connection) = self.connections.get_mut(&event.connection) else {
             return;
         };
@@ -248,7 +252,7 @@ impl Pipeline {
             self.counters.connection_changed(connection, protocol);
         }
         let tgid = connection.tgid();
-        self.handle_websocket(tgid, event.clone());
+        self.handle_websocket(tgid, event);
     }
 
     fn handle_websocket(&mut self, process: Tgid, event: WebSocketEvent) {

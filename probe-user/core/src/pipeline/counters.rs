@@ -7,7 +7,7 @@ use crate::{
     flow::{InferenceOutcome, InferenceState, Problem},
     interpret,
     metrics::{Metrics, ProbeMetrics},
-    record::{Direction, GapReason, Joined, Piece, Record},
+    record::{Direction, GapReason, Joined, Record},
     stream::Delivery,
 };
 
@@ -106,12 +106,8 @@ impl Counters {
                 if let Some(counter) = self.bytes.get(direction) {
                     counter.inc_by(u64::from(chunk.length));
                 }
-                if !chunk.holes.is_empty() {
-                    for piece in chunk.pieces() {
-                        if let Piece::Hole(length, reason) = piece {
-                            self.gap(reason, u64::from(length));
-                        }
-                    }
+                for hole in chunk.holes.iter() {
+                    self.gap(hole.reason, u64::from(hole.length));
                 }
             }
         }

@@ -1,45 +1,28 @@
 //! Where the parser of a connection puts what it finds.
 
-use super::{Counters, elide::Elided, named::NamedCalls, stage::Stage};
+use super::{elide::Elided, stage::Stage};
 use crate::{
     flow::{Blocked, Event, Exchange, InferenceOutcome, InferenceState, Problem, Sink},
-    interpret::{self, Interpreter},
-    record::{Process, Side, WebSocketEvent},
+    record::{Side, WebSocketEvent},
     wire::resp::Registration,
 };
 
 /// Takes what a connection's parser finds.
-pub(super) struct FlowSink<'a, 'b> {
+pub(super) struct FlowSink<'a, 'stage> {
     side: Side,
-    process: &'a Process,
-    interpreter: &'a mut Interpreter,
-    events: &'a mut Vec<interpret::Event>,
-    blocked: &'a mut Vec<Blocked>,
-    exchanges: &'a mut Vec<Exchange>,
-    registrations: &'a mut Vec<Registration>,
-    websocket: &'a mut Vec<WebSocketEvent>,
-    counters: &'a Counters,
-    named: Option<&'a mut NamedCalls>,
-    elided: Option<&'b mut Elided>,
+    stage: &'a mut Stage<'stage>,
+    elided: Option<&'a mut Elided>,
 }
 
-impl<'a, 'b> FlowSink<'a, 'b> {
+impl<'a, 'stage> FlowSink<'a, 'stage> {
     pub(super) fn new(
         side: Side,
-        stage: &'a mut Stage<'_>,
-        elided: Option<&'b mut Elided>,
+        stage: &'a mut Stage<'stage>,
+        elided: Option<&'a mut Elided>,
     ) -> Self {
         Self {
             side,
-            process: stage.process,
-            interpreter: stage.interpreter,
-            events: stage.events,
-            blocked: stage.blocked,
-            exchanges: stage.exchanges,
-            registrations: stage.registrations,
-            websocket: stage.websocket,
-            counters: stage.counters,
-            named: stage.named.as_deref_mut(),
+            stage,
             elided,
         }
     }
@@ -47,27 +30,29 @@ impl<'a, 'b> FlowSink<'a, 'b> {
 
 impl Sink for FlowSink<'_, '_> {
     fn event(&mut self, event: Event<'_>) {
-        if let Some(named) = &mut self.named {
+        let stage = &mut *self.stage;
+        if let Some(named) = &mut stage.named {
             named.handle(&event);
         }
-        self.interpreter
-            .handle(self.process, self.side, &event, self.events);
+        stage
+            .interpreter
+            .handle(stage.process, self.side, &event, stage.events);
     }
 
     fn blocked(&mut self, blocked: Blocked) {
-        self.blocked.push(blocked);
+        self.stage.blocked.push(blocked);
     }
 
     fn redis(&mut self, exchange: Exchange) {
-        self.exchanges.push(exchange);
+        self.stage.exchanges.push(exchange);
     }
 
     fn websocket(&mut self, event: WebSocketEvent) {
-        self.websocket.push(event);
+        self.stage.websocket.push(event);
     }
 
     fn registration(&mut self, registration: Registration) {
-        self.registrations.push(registration);
+        self.stage.registrations.push(registration);
     }
 
     fn keep(&mut self, start: usize, end: usize) {
@@ -83,14 +68,14 @@ impl Sink for FlowSink<'_, '_> {
     }
 
     fn inferred(&mut self, state: InferenceState) {
-        self.counters.inferred(state);
+        self.stage.counters.inferred(state);
     }
 
     fn inferred_call(&mut self, outcome: InferenceOutcome) {
-        self.counters.inferred_call(outcome);
+        self.stage.counters.inferred_call(outcome);
     }
 
     fn problem(&mut self, problem: Problem) {
-        self.counters.problem(problem);
+        self.stage.counters.problem(problem);
     }
 }

@@ -17,10 +17,9 @@ mod stage;
 mod told;
 mod undetermined;
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use crate::{
     diagnose::Diagnosis,
@@ -210,10 +209,16 @@ impl Pipeline {
         // Chunks, and gaps found between them, are told when their place in the stream is known.
         let record = match record {
             Record::Chunk(chunk) => return self.handle_chunk(chunk, tap),
+            Record::WebSocket(event) => {
+                if let Some(tap) = tap {
+                    tap.record(&Record::WebSocket(event.clone()));
+                }
+                return self.handle_told(event);
+            }
             record => record,
         };
         match &record {
-            Record::Chunk(_) => {}
+            Record::Chunk(_) | Record::WebSocket(_) => {}
             Record::Gap(gap) => self.handle_gap(gap),
             Record::Opened(opened) => self.handle_opened(opened),
             Record::HalfClosed {
@@ -264,7 +269,6 @@ impl Pipeline {
             Record::File(event) => self.model.handle_file(event),
             Record::Renamed { from, to, at } => self.handle_renamed(from, to, *at),
             Record::Tick { at } => self.handle_tick(*at, reborrow(&mut tap)),
-            Record::WebSocket(event) => self.handle_told(event),
             Record::Hook(hook) => self.hooks.handle_hook(hook),
             Record::HookCalled(call) => self.handle_hook_called(call),
         }

@@ -155,6 +155,7 @@ impl Deframer {
 
     /// Consumes a run of `input`, which must not be empty. Messages are read as `schema` says; where
     /// there are `looks`, their shapes are recorded.
+    #[inline]
     pub fn step(
         &mut self,
         profile: &Profile,
@@ -222,6 +223,7 @@ impl Deframer {
     }
 
     /// Consumes a run of a hole of `length` bytes, which must not be 0; returns the bytes consumed.
+    #[inline]
     pub fn step_hole(&mut self, length: u32) -> (u32, Outcome<'_>) {
         match self.state {
             State::Ignored => (length, Outcome::Nothing),

@@ -3,7 +3,7 @@
 mod naming;
 mod tell;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use naming::{described, told};
@@ -12,6 +12,7 @@ use tell::tell;
 use super::headers::Headers;
 use super::infer::{Inference, Key};
 use super::sink::{Keeper, Problem, Sink};
+use super::streams::Streams;
 use super::{CallEnd, CallId, Event, Method, Origin};
 use crate::profile::{MessageIndex, Profile};
 use crate::record::{ConnectionId, KtimeNs};
@@ -35,7 +36,7 @@ const DOUBT_NS: u64 = 30_000_000_000;
 pub(super) struct Calls {
     connection: ConnectionId,
     profile: Arc<Profile>,
-    open: BTreeMap<u32, Call>,
+    open: Streams<Box<Call>>,
     /// Ended calls, oldest first.
     closed: VecDeque<u32>,
     spare: Vec<[Deframer; 2]>,
@@ -85,7 +86,7 @@ impl Calls {
         Self {
             connection,
             profile,
-            open: BTreeMap::new(),
+            open: Streams::default(),
             closed: VecDeque::new(),
             spare: Vec::new(),
             uses: 0,
@@ -121,7 +122,7 @@ impl Calls {
     ) {
         match origin {
             Origin::Client => {
-                if !self.open.contains_key(&stream) && !self.closed.contains(&stream) {
+                if !self.open.contains(stream) && !self.closed.contains(&stream) {
                     self.start(stream, headers, true, at, sink);
                 }
                 if end_stream {
@@ -177,7 +178,7 @@ impl Calls {
             return;
         }
         let (id, profile) = (self.id(stream), &*self.profile);
-        let Some(call) = self.open.get_mut(&stream) else {
+        let Some(call) = self.open.get_mut(stream) else {
             return;
         };
         let schema = call.schema(origin);
@@ -195,7 +196,10 @@ impl Calls {
                 keeper.keep(start, start + run.used);
             }
             done += run.used;
-            let told = told(&run.outcome, inference.as_deref_mut(), (stream, origin), at);
+            let place = (stream, origin);
+            let told = inference
+                .as_deref_mut()
+                .is_some_and(|inference| told(&run.outcome, inference, place, at));
             tell(id, origin, run.outcome, at, keeper.sink());
             if let Some(masked) = deframer.take_masked() {
                 keeper.replace(start, &masked);
@@ -223,7 +227,7 @@ impl Calls {
             return;
         }
         let id = self.id(stream);
-        let Some(call) = self.open.get_mut(&stream) else {
+        let Some(call) = self.open.get_mut(stream) else {
             return;
         };
         let Some(deframer) = call.deframers.get_mut(side(origin)) else {
@@ -234,7 +238,10 @@ impl Calls {
         while left > 0 {
             let (used, outcome) = deframer.step_hole(left);
             left = left.saturating_sub(used);
-            let told = told(&outcome, inference.as_deref_mut(), (stream, origin), at);
+            let place = (stream, origin);
+            let told = inference
+                .as_deref_mut()
+                .is_some_and(|inference| told(&outcome, inference, place, at));
             tell(id, origin, outcome, at, sink);
             if let (true, Some(inference)) = (told, inference.as_deref_mut())
                 && let Some(shape) = deframer.shape()
@@ -301,7 +308,7 @@ impl Calls {
 
     /// The server's GOAWAY (RFC 9113, 6.8).
     pub(super) fn go_away(&mut self, last_stream: u32, at: KtimeNs, sink: &mut dyn Sink) {
-        while let Some((&stream, _)) = self.open.range(last_stream.saturating_add(1)..).next() {
+        while let Some(stream) = self.open.above(last_stream) {
             self.end(stream, CallEnd::Refused, at, sink);
         }
     }
@@ -316,7 +323,7 @@ impl Calls {
         if !self.open.is_empty() {
             self.doubt_ends = Some(at.plus(DOUBT_NS));
         }
-        for (&stream, call) in &mut self.open {
+        for (stream, call) in self.open.iter_mut() {
             call.doubtful = true;
             if let Some(inference) = &mut self.inference {
                 inference.lost(stream, origin);
@@ -348,14 +355,16 @@ impl Calls {
             return;
         }
         self.doubt_ends = None;
-        while let Some((&stream, _)) = self.open.iter().find(|(_, call)| call.doubtful) {
+        let doubtful = self.open.iter().filter(|(_, call)| call.doubtful);
+        let doubtful: Vec<u32> = doubtful.map(|(stream, _)| stream).collect();
+        for stream in doubtful {
             self.end(stream, CallEnd::Unknown, at, sink);
         }
     }
 
     /// The connection ended.
     pub(super) fn close(&mut self, at: KtimeNs, sink: &mut dyn Sink) {
-        while let Some((&stream, _)) = self.open.first_key_value() {
+        while let Some(stream) = self.open.first() {
             self.end(stream, CallEnd::ConnectionClosed, at, sink);
         }
         if let Some(inference) = &mut self.inference {
@@ -380,14 +389,14 @@ impl Calls {
         at: KtimeNs,
         sink: &mut dyn Sink,
     ) -> Option<&mut Call> {
-        if !self.open.contains_key(&stream) {
+        if !self.open.find(stream) {
             if !self.incomplete || self.closed.contains(&stream) {
                 return None;
             }
             self.start(stream, &Headers::UNREADABLE, false, at, sink);
         }
         self.uses += 1;
-        let call = self.open.get_mut(&stream)?;
+        let call = self.open.get_mut(stream)?;
         call.last_use = self.uses;
         if origin == Origin::Server {
             call.doubtful = false;
@@ -410,7 +419,7 @@ impl Calls {
         }
         if self.open.len() >= MAX_CALLS {
             let oldest = self.open.iter().min_by_key(|(_, call)| call.last_use);
-            if let Some((&oldest, _)) = oldest {
+            if let Some((oldest, _)) = oldest {
                 sink.problem(Problem::TooManyCalls);
                 self.end(oldest, CallEnd::Unknown, at, sink);
             }
@@ -450,7 +459,7 @@ impl Calls {
             doubtful: false,
             last_use: self.uses,
         };
-        self.open.insert(stream, call);
+        self.open.insert(stream, Box::new(call));
         if headers.other_content {
             method = Method::Other;
         }
@@ -463,7 +472,7 @@ impl Calls {
 
     fn requests_ended(&mut self, stream: u32, at: KtimeNs, sink: &mut dyn Sink) {
         let id = self.id(stream);
-        if let Some(call) = self.open.get_mut(&stream)
+        if let Some(call) = self.open.get_mut(stream)
             && !std::mem::replace(&mut call.requests_ended, true)
         {
             sink.event(Event::RequestsEnded { call: id, at });
@@ -471,7 +480,7 @@ impl Calls {
     }
 
     fn end(&mut self, stream: u32, end: CallEnd, at: KtimeNs, sink: &mut dyn Sink) {
-        let Some(call) = self.open.remove(&stream) else {
+        let Some(call) = self.open.remove(stream) else {
             return;
         };
         if self.spare.len() < MAX_SPARE {

@@ -31,7 +31,7 @@ impl Calls {
             return;
         }
         let mut inference = Inference::new(Arc::clone(&self.profile));
-        for (&stream, call) in &self.open {
+        for (stream, call) in self.open.iter() {
             inference.open(stream, None, call.method, false);
         }
         self.inference = Some(Box::new(inference));
@@ -70,7 +70,7 @@ impl Calls {
             return;
         };
         for open in inference.open_calls(decision.group) {
-            let Some(call) = self.open.get_mut(&open.stream) else {
+            let Some(call) = self.open.get_mut(open.stream) else {
                 continue;
             };
             let id = CallId {
@@ -115,19 +115,14 @@ pub(super) fn described(profile: &Profile, position: Option<usize>) -> Option<De
 /// Gives the inference what a deframer found; whether that is a message.
 pub(super) fn told(
     outcome: &Outcome<'_>,
-    inference: Option<&mut Inference>,
+    inference: &mut Inference,
     (stream, origin): (u32, Origin),
     at: KtimeNs,
 ) -> bool {
-    match (outcome, inference) {
-        (Outcome::Message(message), Some(inference)) => {
-            inference.message(stream, origin, message, at);
-            true
-        }
-        (Outcome::Lost(_), Some(inference)) => {
-            inference.lost(stream, origin);
-            false
-        }
-        _ => false,
+    match outcome {
+        Outcome::Message(message) => inference.message(stream, origin, message, at),
+        Outcome::Lost(_) => inference.lost(stream, origin),
+        Outcome::Nothing => {}
     }
+    matches!(outcome, Outcome::Message(_))
 }

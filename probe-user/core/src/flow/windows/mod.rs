@@ -5,10 +5,11 @@
 //! or after frames of either side were lost, only streams that begin later are followed, once the
 //! peer has said how large their windows are.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::Origin;
 use super::sink::Sink;
+use super::streams::Streams;
 use crate::record::{ConnectionId, Joined, KtimeNs};
 use crate::wire::http2::Part;
 
@@ -64,7 +65,7 @@ pub(super) struct Windows {
     connection: Window,
     /// Of a stream that begins, bytes; `None` for unknown.
     initial: Option<i64>,
-    streams: BTreeMap<u32, Stream>,
+    streams: Streams<Stream>,
     /// The last stream that was opened: numbers only grow (RFC 9113, 5.1.1).
     last: u32,
 }
@@ -84,7 +85,7 @@ impl Windows {
             own,
             connection: known.map_or_else(Window::default, |bytes| Window::new(bytes, KtimeNs(0))),
             initial: known,
-            streams: BTreeMap::new(),
+            streams: Streams::default(),
             last: 0,
         }
     }
@@ -112,11 +113,11 @@ impl Windows {
                     self.begin(stream, at);
                 }
                 if is_own && end_stream {
-                    self.streams.remove(&stream);
+                    self.streams.remove(stream);
                 }
             }
-            Part::EndStream { stream } if is_own => drop(self.streams.remove(&stream)),
-            Part::Reset { stream, .. } => drop(self.streams.remove(&stream)),
+            Part::EndStream { stream } if is_own => drop(self.streams.remove(stream)),
+            Part::Reset { stream, .. } => drop(self.streams.remove(stream)),
             Part::DataStart { stream, charge, .. } | Part::DataLost { stream, charge }
                 if is_own =>
             {
@@ -126,7 +127,7 @@ impl Windows {
                 let bytes = bytes.map(i64::from);
                 if stream == 0 {
                     self.connection.add(bytes, at);
-                } else if let Some(stream) = self.streams.get_mut(&stream) {
+                } else if let Some(stream) = self.streams.get_mut(stream) {
                     stream.window.add(bytes, at);
                 }
             }
@@ -152,7 +153,7 @@ impl Windows {
     }
 
     fn forget_streams(&mut self) {
-        for stream in self.streams.values_mut() {
+        for (_, stream) in self.streams.iter_mut() {
             stream.window = Window::default();
         }
     }
@@ -162,8 +163,10 @@ impl Windows {
             return;
         }
         self.last = stream;
-        if self.streams.len() >= MAX_STREAMS {
-            self.streams.pop_first();
+        if self.streams.len() >= MAX_STREAMS
+            && let Some(oldest) = self.streams.first()
+        {
+            self.streams.remove(oldest);
         }
         let window = self.initial.map(|bytes| Window::new(bytes, at));
         let window = window.unwrap_or_default();
@@ -175,7 +178,7 @@ impl Windows {
         if bytes == 0 {
             return;
         }
-        if let Some(found) = self.streams.get_mut(&stream) {
+        if let Some(found) = self.streams.get_mut(stream) {
             let mut tell = |(from, until), by| {
                 sink.blocked(Blocked {
                     connection: self.id,
@@ -203,7 +206,7 @@ impl Windows {
         let Some(before) = self.initial.replace(bytes) else {
             return;
         };
-        for stream in self.streams.values_mut() {
+        for (_, stream) in self.streams.iter_mut() {
             stream.window.add(Some(bytes - before), at);
         }
     }
@@ -251,16 +254,22 @@ impl Window {
 
     /// Only its present size matters from now on.
     fn settle(&mut self) {
-        let last = self.changes.pop_back();
-        self.changes.clear();
-        self.changes.extend(last);
+        while self.changes.len() > 1 {
+            self.changes.pop_front();
+        }
     }
 
     /// The stretches of a time in which it was too small for a frame.
     fn short(&self, bytes: i64, from: KtimeNs, until: KtimeNs) -> Vec<(KtimeNs, KtimeNs)> {
         let needed = bytes.min(ENOUGH_BYTES);
-        let ends = self.changes.iter().skip(1).map(|(at, _)| *at);
-        let sizes = self.changes.iter().zip(ends.chain([until]));
+        if self.changes.iter().all(|(_, size)| *size >= needed) {
+            return Vec::new();
+        }
+        // Of what was before, only the last counts.
+        let before = self.changes.partition_point(|(at, _)| *at <= from);
+        let first = before.saturating_sub(1);
+        let ends = self.changes.iter().skip(first + 1).map(|(at, _)| *at);
+        let sizes = self.changes.iter().skip(first).zip(ends.chain([until]));
         let mut stretches: Vec<(KtimeNs, KtimeNs)> = Vec::new();
         for ((start, size), end) in sizes {
             let (start, end) = ((*start).max(from), end.min(until));

@@ -76,9 +76,10 @@ mod stream;
 mod tell;
 mod utterance;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use foldhash::{HashMap, HashMapExt as _};
 use prometheus::IntCounter;
 
 use super::story::Stories;

@@ -128,6 +128,7 @@ impl Framer {
     }
 
     /// Consumes a run of `input`; `None` when it is used up, or when the framing is lost.
+    #[inline]
     pub fn step<'a>(&'a mut self, input: &'a [u8]) -> Option<Step<'a>> {
         if self.settles() {
             let part = self.settle();
@@ -193,6 +194,7 @@ impl Framer {
     }
 
     /// Consumes a run of a hole of `length` bytes; `None` when it is used up or the framing lost.
+    #[inline]
     pub fn step_hole(&mut self, length: u64) -> Option<(u64, Part<'_>)> {
         if self.settles() {
             return Some((0, self.settle()));
@@ -268,7 +270,8 @@ impl Framer {
                     return self.end_block();
                 }
             }
-            State::Data => self.state = State::Rest(false),
+            // Padding follows.
+            State::Data if self.left > 0 => self.state = State::Rest(false),
             _ => {
                 self.state = State::Header;
                 self.have = 0;
@@ -305,6 +308,11 @@ impl Framer {
     /// Fills `octets` up to `size`; the bytes consumed.
     fn collect(&mut self, input: &[u8], size: usize) -> usize {
         let before = self.have;
+        if let (0, HEADER_BYTES, Some(octets)) = (before, size, input.first_chunk()) {
+            self.octets = *octets;
+            self.have = HEADER_BYTES;
+            return HEADER_BYTES;
+        }
         let room = self.octets.iter_mut().take(size).skip(before);
         for (place, octet) in room.zip(input) {
             *place = *octet;

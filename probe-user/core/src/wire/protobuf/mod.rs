@@ -12,6 +12,7 @@ mod pseudonym;
 mod record;
 mod shape;
 mod state;
+mod structure;
 
 use std::sync::Arc;
 
@@ -20,10 +21,7 @@ use crate::profile::{FieldDescription, FieldKind, FieldRole, MessageIndex, Profi
 pub use number::{fits_fixed32, fits_fixed64, fits_varint};
 pub use pseudonym::Digest;
 pub use shape::{Condition, Content, Look, Looks, Seen, Shape, ShapeField};
-use state::{
-    Field, KEY, Level, MAX_DEPTH, MAX_KEY_OCTETS, MAX_SPARE_TEXTS, MAX_VALUES, MAX_VARINT_OCTETS,
-    State,
-};
+use state::{Field, KEY, Level, MAX_DEPTH, MAX_SPARE_TEXTS, MAX_VALUES, State};
 
 /// A run of input that was consumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +87,7 @@ impl Decoder {
 
     /// Consumes a run of the message's next bytes. `input` must not reach beyond the message and
     /// must not be empty.
+    #[inline]
     pub fn step(&mut self, profile: &Profile, input: &[u8]) -> Run {
         match self.state {
             State::Skip => {
@@ -98,13 +97,14 @@ impl Decoder {
                     keep: false,
                 }
             }
-            State::Content { text, left } => {
-                let used = input.len().min(left as usize);
+            State::Content { text, left } if text.is_none() || self.looking => {
+                let content = input.get(..left as usize);
+                let used = content.map_or(input.len(), <[u8]>::len);
                 if text.is_some() {
-                    self.text.extend(input.iter().take(used));
+                    self.text.extend_from_slice(content.unwrap_or(input));
                 }
                 if std::mem::take(&mut self.looking)
-                    && let Some(content) = input.get(..left as usize)
+                    && let Some(content) = content
                 {
                     self.look(profile, content);
                 }
@@ -114,27 +114,39 @@ impl Decoder {
                     keep: text.is_some() || self.masked.is_some(),
                 }
             }
-            _ => {
-                let mut used = 0;
-                for &octet in input {
-                    if self
-                        .levels
-                        .last()
-                        .is_none_or(|level| self.position >= level.end)
-                    {
-                        self.damage();
-                        break;
-                    }
-                    used += 1;
-                    self.advance(1);
-                    self.octet(profile, octet);
-                    if matches!(self.state, State::Content { .. } | State::Skip) {
-                        break;
-                    }
-                }
-                Run { used, keep: true }
-            }
+            _ => Run {
+                used: self.kept(profile, input),
+                keep: true,
+            },
         }
+    }
+
+    /// Consumes structure, numbers and texts with a role until content comes that has none, or that is
+    /// to be looked at; gives the bytes consumed.
+    fn kept(&mut self, profile: &Profile, input: &[u8]) -> usize {
+        let mut used = 0;
+        while let Some(rest) = input.get(used..)
+            && let Some(&octet) = rest.first()
+        {
+            used += match self.state {
+                State::Content {
+                    text: Some(role),
+                    left,
+                } if !self.looking => {
+                    let content = rest.get(..left as usize).unwrap_or(rest);
+                    self.text.extend_from_slice(content);
+                    self.content(Some(role), left, content.len() as u32);
+                    content.len()
+                }
+                State::Content { .. } | State::Skip => break,
+                State::Key { octets: 0, .. } => match self.fields(profile, rest) {
+                    0 => self.octet(profile, octet),
+                    used => used,
+                },
+                _ => self.octet(profile, octet),
+            };
+        }
+        used
     }
 
     /// The next `length` bytes of the message are missing.
@@ -168,88 +180,6 @@ impl Decoder {
 
     fn advance(&mut self, bytes: usize) {
         self.position = self.position.saturating_add(bytes as u32);
-    }
-
-    fn octet(&mut self, profile: &Profile, octet: u8) {
-        match self.state {
-            State::Key { value, octets } => {
-                let value = value | (u64::from(octet & 0x7f) << (7 * octets));
-                let octets = octets + 1;
-                if octet & 0x80 == 0 {
-                    self.key(profile, value);
-                } else if octets < MAX_KEY_OCTETS {
-                    self.state = State::Key { value, octets };
-                } else {
-                    self.damage();
-                }
-            }
-            State::Varint {
-                wanted,
-                value,
-                octets,
-            } => {
-                let value = value | (u64::from(octet & 0x7f) << (7 * octets));
-                let octets = octets + 1;
-                if octet & 0x80 == 0 {
-                    self.note(Content::Varint(value));
-                    self.number(wanted, value);
-                    self.next_field();
-                } else if octets < MAX_VARINT_OCTETS {
-                    self.state = State::Varint {
-                        wanted,
-                        value,
-                        octets,
-                    };
-                } else {
-                    self.damage();
-                }
-            }
-            State::Fixed {
-                wanted,
-                value,
-                octets,
-                size,
-            } => {
-                let value = value | (u64::from(octet) << (8 * octets));
-                let octets = octets + 1;
-                if octets == size {
-                    self.note(if size == 4 {
-                        Content::Fixed32
-                    } else {
-                        Content::Fixed64
-                    });
-                    self.number(wanted, value);
-                    self.next_field();
-                } else {
-                    self.state = State::Fixed {
-                        wanted,
-                        value,
-                        octets,
-                        size,
-                    };
-                }
-            }
-            State::Length {
-                field,
-                value,
-                octets,
-            } => {
-                let value = value | (u64::from(octet & 0x7f) << (7 * octets));
-                let octets = octets + 1;
-                if octet & 0x80 == 0 {
-                    self.length(profile, field, value);
-                } else if octets < MAX_KEY_OCTETS {
-                    self.state = State::Length {
-                        field,
-                        value,
-                        octets,
-                    };
-                } else {
-                    self.damage();
-                }
-            }
-            State::Content { .. } | State::Skip => {}
-        }
     }
 
     /// A key is complete.
@@ -292,10 +222,7 @@ impl Decoder {
             }
             2 => {
                 self.state = State::Length {
-                    field: field.map(|field| Field {
-                        role: field.role,
-                        kind: field.kind,
-                    }),
+                    field: field.map(Field::of),
                     value: 0,
                     octets: 0,
                 };
@@ -327,10 +254,7 @@ impl Decoder {
     ) -> Option<Field> {
         let field = field.filter(|field| field.role != FieldRole::None)?;
         if fits(field.kind) {
-            return Some(Field {
-                role: field.role,
-                kind: field.kind,
-            });
+            return Some(Field::of(field));
         }
         self.message.intact = false;
         None

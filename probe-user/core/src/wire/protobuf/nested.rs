@@ -87,7 +87,7 @@ impl Walk {
         let mut seen = Vec::new();
         let mut input = bytes;
         while !input.is_empty() {
-            let Some(key) = varint(&mut input, MAX_KEY_OCTETS) else {
+            let Some(key) = number::varint(&mut input, MAX_KEY_OCTETS) else {
                 return false;
             };
             let (number, wire) = ((key >> 3) as u32, key & 7);
@@ -108,12 +108,12 @@ impl Walk {
                 self.fields |= 1_u32.checked_shl(number).unwrap_or(0);
             }
             let fits = match wire {
-                0 => varint(&mut input, MAX_VARINT_OCTETS)
+                0 => number::varint(&mut input, MAX_VARINT_OCTETS)
                     .is_some_and(|value| number::fits_varint(field.kind, value)),
                 1 => skip(&mut input, 8) && number::fits_fixed64(field.kind),
                 5 => skip(&mut input, 4) && number::fits_fixed32(field.kind),
                 2 => {
-                    let Some(length) = varint(&mut input, MAX_VARINT_OCTETS) else {
+                    let Some(length) = number::varint(&mut input, MAX_VARINT_OCTETS) else {
                         return false;
                     };
                     let start = bytes.len() - input.len();
@@ -182,7 +182,7 @@ fn entry(bytes: &[u8], masked: &mut [u8]) -> bool {
     let mut input = bytes;
     let mut last = 0;
     while !input.is_empty() {
-        let Some(key) = varint(&mut input, MAX_KEY_OCTETS) else {
+        let Some(key) = number::varint(&mut input, MAX_KEY_OCTETS) else {
             return false;
         };
         let number = key >> 3;
@@ -191,11 +191,11 @@ fn entry(bytes: &[u8], masked: &mut [u8]) -> bool {
         }
         last = number;
         let fits = match key & 7 {
-            0 => varint(&mut input, MAX_VARINT_OCTETS).is_some(),
+            0 => number::varint(&mut input, MAX_VARINT_OCTETS).is_some(),
             1 => skip(&mut input, 8),
             5 => skip(&mut input, 4),
             2 => {
-                let length = varint(&mut input, MAX_VARINT_OCTETS).unwrap_or(u64::MAX);
+                let length = number::varint(&mut input, MAX_VARINT_OCTETS).unwrap_or(u64::MAX);
                 let start = bytes.len() - input.len();
                 let end = usize::try_from(length)
                     .ok()
@@ -213,19 +213,6 @@ fn entry(bytes: &[u8], masked: &mut [u8]) -> bool {
         }
     }
     true
-}
-
-fn varint(input: &mut &[u8], most: u32) -> Option<u64> {
-    let mut value = 0;
-    for place in 0..most {
-        let (octet, rest) = input.split_first()?;
-        *input = rest;
-        value |= u64::from(octet & 0x7f) << (7 * place);
-        if octet & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 fn skip(input: &mut &[u8], bytes: usize) -> bool {

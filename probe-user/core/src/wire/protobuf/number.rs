@@ -14,6 +14,25 @@ pub(super) fn integer(kind: FieldKind, bits: u64) -> i64 {
     }
 }
 
+/// Reads a varint of at most so many octets; `None` where it is longer, or not there in full.
+pub(super) fn varint(input: &mut &[u8], most: u32) -> Option<u64> {
+    // Most are of one octet.
+    if let [octet @ ..0x80, rest @ ..] = *input {
+        *input = rest;
+        return Some(u64::from(*octet));
+    }
+    let mut value = 0;
+    for place in 0..most {
+        let (octet, rest) = input.split_first()?;
+        *input = rest;
+        value |= u64::from(octet & 0x7f) << (7 * place);
+        if octet & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
 /// Whether values of this type are varints (wire type 0).
 pub(super) fn is_varint(kind: FieldKind) -> bool {
     matches!(

@@ -1,6 +1,6 @@
 //! Where in a message the decoder is, and the bounds it keeps to.
 
-use crate::profile::{FieldKind, FieldRole, MessageIndex};
+use crate::profile::{FieldDescription, FieldKind, FieldRole, MessageIndex};
 
 /// Deepest nesting of embedded messages and groups that is entered. The profile's own messages need
 /// two; groups of unknown fields may add to it.
@@ -23,6 +23,15 @@ pub(super) const MAX_VARINT_OCTETS: u32 = 10;
 pub(super) struct Field {
     pub(super) role: FieldRole,
     pub(super) kind: FieldKind,
+}
+
+impl Field {
+    pub(super) fn of(description: &FieldDescription) -> Self {
+        Self {
+            role: description.role,
+            kind: description.kind,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
