@@ -24,7 +24,7 @@ pub(crate) use field;
 /// Enters the next buffer, or the next message's buffers; false when there is none or it cannot be
 /// read.
 #[inline(always)]
-pub fn next_buffer(cursor: *mut Cursor, remaining: u32) -> bool {
+pub fn next_buffer(cursor: *mut Cursor) -> bool {
     let iovs = field!(cursor.iovs);
     if iovs != 0 {
         let iov = field!(cursor.iov);
@@ -49,8 +49,8 @@ pub fn next_buffer(cursor: *mut Cursor, remaining: u32) -> bool {
         let length = next.length - skip;
         field!(cursor.base = next.base + skip);
         field!(
-            cursor.left = if length > u64::from(remaining) {
-                remaining
+            cursor.left = if length > u64::from(u32::MAX) {
+                u32::MAX
             } else {
                 length as u32
             }

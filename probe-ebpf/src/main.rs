@@ -32,6 +32,7 @@ mod sched;
 mod socket_sys;
 mod sockets;
 mod syscall;
+mod unread;
 mod values;
 
 /// The helpers used here are GPL-only (`bpf_probe_read_user`).

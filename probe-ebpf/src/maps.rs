@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
 };
 use probe_abi::{
     Connection, FdEntry, FdKey, FileEntry, MAX_CONNECTIONS, MAX_FDS, MAX_FILES, MAX_HOOK_CALLS,
@@ -66,6 +66,10 @@ pub static MESSAGES: LruHashMap<u64, Messages> = LruHashMap::with_max_entries(MA
 /// The call each thread is in, by `pid_tgid`. An entry stays for the thread's next call.
 #[map]
 pub static CALLS: LruHashMap<u64, Call> = LruHashMap::with_max_entries(MAX_THREADS, 0);
+
+/// Numbers of fields whose content nobody reads, as bits. The agent sets it.
+#[map]
+pub static UNREAD_FIELDS: Array<u32> = Array::with_max_entries(1, 0);
 
 /// Where a record with payload is put together. Programs that the kernel may preempt have one each: it never
 /// runs one twice at a time on a CPU, and counts where it skips it.

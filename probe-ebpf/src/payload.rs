@@ -4,13 +4,16 @@
 //! writes), and while the thread is still in the kernel, so that its buffers have not changed.
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns, generated};
-use probe_abi::{CALL_PIECES, ChunkRecord, FRAGMENT_BYTES, RecordHeader, flag, kind, loss};
+use probe_abi::{
+    CALL_PIECES, ChunkRecord, FRAGMENT_BYTES, HEAD_BYTES, RecordHeader, direction, flag, kind, loss,
+};
 
 use crate::{
     buffers::{Source, memory},
     cursor::{field, next_buffer},
     emit::{count_loss, output},
     maps::SCRATCH,
+    unread,
     values::{Call, Cursor, Scratch},
 };
 
@@ -28,8 +31,11 @@ pub mod slot {
     pub const COUNT: u32 = 5;
 }
 
+/// Steps that the first bytes of a send may take: grpc-core sends them in four buffers.
+const HEAD_PIECES: u32 = 12;
+
 /// Writes the chunk records of one call: fragments of at most `FRAGMENT_BYTES`, the last one
-/// standing also for what could not be captured.
+/// standing also for what could not be captured. Content that nobody reads is left where it is.
 #[inline(always)]
 pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source, slot: u32) {
     let Some(scratch) = SCRATCH.get_ptr_mut(slot) else {
@@ -54,7 +60,7 @@ pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source, slot: u
         fd: call.fd,
         direction,
         call: call.call as u8,
-        pad: 0,
+        left_out: 0,
     };
     // SAFETY: this CPU's value; nobody else uses it meanwhile (see `slot`).
     let cursor = unsafe {
@@ -63,7 +69,12 @@ pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source, slot: u
     };
     field!(cursor.base = source.buffer + source.skip);
     field!(cursor.left = if source.buffer == 0 { 0 } else { source.length });
-    field!(cursor.remaining = source.length);
+    let fields = if direction == direction::SENT {
+        unread::fields(source.length)
+    } else {
+        0
+    };
+    let head = if fields == 0 { 0 } else { HEAD_BYTES };
     field!(cursor.iov = source.iov);
     field!(cursor.iovs = source.iovs);
     field!(cursor.message = source.message);
@@ -72,6 +83,24 @@ pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source, slot: u
     field!(cursor.fault = 0);
     field!(cursor.skip = source.skip);
     field!(cursor.memory = source.memory);
+    field!(cursor.unread = 0);
+    if head != 0 {
+        field!(cursor.remaining = head);
+        for _ in 0..HEAD_PIECES {
+            if !step(scratch, cursor) {
+                break;
+            }
+        }
+        if field!(cursor.remaining) == 0 {
+            let unread = unread::behind_head(scratch, source.length, fields);
+            field!(cursor.unread = unread);
+            // SAFETY: see above; `fields` sees to it that it fits.
+            unsafe { (*scratch).record.left_out = unread as u16 };
+        }
+    } else {
+        field!(cursor.remaining = 0);
+    }
+    field!(cursor.remaining = field!(cursor.remaining) + source.length - head);
     for _ in 0..CALL_PIECES {
         if !step(scratch, cursor) {
             break;
@@ -96,10 +125,17 @@ pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source, slot: u
             loss::CAPTURE_LIMIT
         });
     }
-    flush(scratch, used, used + remaining, flags);
+    // SAFETY: see above.
+    let left_out = u32::from(unsafe { (*scratch).record.left_out });
+    flush(
+        scratch,
+        used,
+        used + left_out + remaining - field!(cursor.unread),
+        flags,
+    );
 }
 
-/// One step: enters the next message, enters the next buffer, or copies. False at the end.
+/// One step: enters the next message, enters the next buffer, passes content by, or copies. False at the end.
 #[inline(always)]
 fn step(scratch: *mut Scratch, cursor: *mut Cursor) -> bool {
     let remaining = field!(cursor.remaining);
@@ -108,12 +144,26 @@ fn step(scratch: *mut Scratch, cursor: *mut Cursor) -> bool {
     }
     let left = field!(cursor.left);
     if left == 0 {
-        return next_buffer(cursor, remaining);
+        return next_buffer(cursor);
+    }
+    let base = field!(cursor.base);
+    let left_here = if left > remaining { remaining } else { left };
+    let unread = field!(cursor.unread);
+    if unread != 0 {
+        let pass = if left_here > unread {
+            unread
+        } else {
+            left_here
+        };
+        field!(cursor.base = base + u64::from(pass));
+        field!(cursor.left = left - pass);
+        field!(cursor.remaining = remaining - pass);
+        field!(cursor.unread = unread - pass);
+        return true;
     }
     let at = opaque(field!(cursor.used)) & (FRAGMENT - 1);
     let room = FRAGMENT - at;
-    let take = bounded(if left > room { room } else { left });
-    let base = field!(cursor.base);
+    let take = bounded(if left_here > room { room } else { left_here });
     let is_kernel = field!(cursor.memory) & memory::BUFFERS != 0;
     // SAFETY: `at` is below FRAGMENT and `take` at most FRAGMENT: inside the payload.
     let read = unsafe {

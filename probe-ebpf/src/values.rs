@@ -111,7 +111,7 @@ pub struct Cursor {
     /// Rest of the current buffer: its address and its bytes.
     pub base: u64,
     pub left: u32,
-    /// Stream bytes not yet copied.
+    /// Stream bytes not yet copied or left out.
     pub remaining: u32,
     /// Next `iovec` and how many are left of the current message.
     pub iov: u64,
@@ -127,6 +127,10 @@ pub struct Cursor {
     pub skip: u64,
     /// Of `buffers::memory`.
     pub memory: u32,
+    /// Bytes to leave out before the next copy.
+    pub unread: u32,
+    /// Where in the first bytes the next field of a message is.
+    pub field: u32,
     pub pad: u32,
 }
 

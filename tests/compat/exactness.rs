@@ -33,6 +33,13 @@ pub(crate) fn assert_jitter_agrees(story: &Story) {
     }
 }
 
+#[allow(clippy::print_stdout, reason = "the figure that the test compares")]
+pub(crate) fn assert_audio_stays(story: &Story) {
+    let share = story.unread_share();
+    println!("{:.1} % of what was sent was not copied", 100.0 * share);
+    assert!(share > 0.5, "{share}");
+}
+
 pub(crate) fn assert_replay_agrees(story: &Story) {
     let of_workers = |name: &str| name.starts_with("worker_") && !name.starts_with("worker_gpu_");
     let (live, replayed) = (

@@ -30,6 +30,13 @@ fn grpc_sync_worker_is_counted_exactly() {
 }
 
 #[test]
+fn grpc_sync_worker_keeps_its_audio() {
+    if let Some(story) = story() {
+        exactness::assert_audio_stays(story);
+    }
+}
+
+#[test]
 fn grpc_sync_worker_jitter_agrees_with_its_own_stamps() {
     if let Some(story) = story() {
         exactness::assert_jitter_agrees(story);

@@ -26,6 +26,17 @@ fn tonic_worker_is_counted_exactly() {
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "the figure that the test compares")]
+fn audio_stays_in_the_worker() {
+    if unprivileged() {
+        return;
+    }
+    let share = STORY.unread_share();
+    println!("{:.1} % of what was sent was not copied", 100.0 * share);
+    assert!(share > 0.5, "{share}");
+}
+
+#[test]
 fn replay_of_the_capture_gives_the_live_metrics() {
     if unprivileged() {
         return;

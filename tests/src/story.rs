@@ -99,6 +99,13 @@ impl Story {
         })
     }
 
+    /// Part of the bytes sent that the kernel side left where they were.
+    pub fn unread_share(&self) -> f64 {
+        let bytes = |name, label| self.metrics.sum(name, &[label]);
+        let unread = bytes("voxprobe_stream_gap_bytes_total", ("reason", "unread"));
+        unread / bytes("voxprobe_stream_bytes_total", ("direction", "sent"))
+    }
+
     /// Frames with audio that the worker handed over for each late session.
     pub fn frames_by_late_session(&self) -> BTreeMap<String, u64> {
         let mut frames = BTreeMap::new();

@@ -4,6 +4,16 @@
 /// can be masked for the verifier. Large enough that a 1 950 B audio message is one record.
 pub const FRAGMENT_BYTES: usize = 8 * 1024;
 
+/// First bytes of a send that are always captured: in them the kernel side looks for content that nobody reads.
+/// Three headers, an identifier and the content's length fit. A power of two, as `FRAGMENT_BYTES`.
+pub const HEAD_BYTES: u32 = 128;
+
+/// Bytes behind such content that are captured; where there are more the send is captured whole.
+pub const TAIL_BYTES: u32 = 128;
+
+/// Shortest content that is left out, in bytes: an identifier or a name is shorter, and always read.
+pub const MIN_UNREAD_BYTES: u32 = 512;
+
 /// Steps one captured call may take: one for each iovec entered and one for each copy made.
 /// 64 iovecs (grpc-core sends up to 24 at rest, and more when its threads had to wait) and the 16 fragments of a 128 KiB receive (the most it
 /// reads) fit; what is beyond them becomes a gap of reason `CaptureLimit`.

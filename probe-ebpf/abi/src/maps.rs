@@ -14,6 +14,8 @@ pub mod map {
     pub const FOUND: &str = "FOUND";
     /// Connection id → [`crate::Connection`].
     pub const CONNECTIONS: &str = "CONNECTIONS";
+    /// One `u32`: numbers of fields whose content nobody reads, as bits (`Profile::unread_fields`).
+    pub const UNREAD_FIELDS: &str = "UNREAD_FIELDS";
     /// Calls in flight, by thread.
     pub const CALLS: &str = "CALLS";
     /// Calls of hooked library functions in flight.

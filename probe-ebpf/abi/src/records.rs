@@ -243,7 +243,7 @@ pub struct ChunkRecord {
     pub enter_ns: u64,
     /// Stream bytes this record stands for.
     pub length: u32,
-    /// Payload bytes that follow: the first `captured` of `length`.
+    /// Payload bytes that follow: the first of `length`, but for those of `left_out`.
     pub captured: u32,
     /// File descriptor the call named.
     pub fd: i32,
@@ -251,8 +251,8 @@ pub struct ChunkRecord {
     pub direction: u8,
     /// One of [`call`].
     pub call: u8,
-    /// Zero.
-    pub pad: u16,
+    /// Bytes after the first [`crate::HEAD_BYTES`] that are content which nobody reads, and not captured.
+    pub left_out: u16,
 }
 
 /// A side of a connection ended, found no room, or the connection failed.

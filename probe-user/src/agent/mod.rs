@@ -91,7 +91,7 @@ pub struct Agent {
 impl Agent {
     /// Attaches the programs.
     pub fn new(settings: Settings, shared: Shared) -> Result<Self, AttachError> {
-        let (attached, ring) = Attached::attach(
+        let (mut attached, ring) = Attached::attach(
             settings.hooks,
             settings.log.level.kernel(),
             settings.model_files.roots(),
@@ -101,6 +101,7 @@ impl Agent {
             .container_logs
             .clone()
             .map(|logs| ContainerInfo::register(shared.metrics.registry(), logs));
+        attached.leave_unread(settings.profile.unread_fields());
         let profile = Arc::clone(&settings.profile);
         let pipeline = Pipeline::new(profile, settings.model, shared.metrics.clone());
         let ingest = Ingest::new(

@@ -80,6 +80,9 @@ impl Agent {
         let Self {
             ingest, pipeline, ..
         } = self;
+        ingest
+            .tracker
+            .leave_unread(settings.profile.unread_fields());
         let mut out = |record: Record<'_>| pipeline.handle(record, None);
         ingest
             .tracker

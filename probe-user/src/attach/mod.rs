@@ -25,7 +25,7 @@ use std::{borrow::Cow, cell::OnceCell};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::{HashMap, LpmTrie, MapData, PerCpuArray, RingBuf, lpm_trie::Key},
+    maps::{Array, HashMap, LpmTrie, MapData, PerCpuArray, RingBuf, lpm_trie::Key},
 };
 use aya_log::EbpfLogger;
 use probe_abi::{Connection, FdEntry, FdKey, FileEntry, Layout, Process, ROOT_BYTES, global, map};
@@ -77,6 +77,7 @@ pub struct Maps {
     pub files: HashMap<MapData, FdKeyValue, FileValue>,
     /// What was not recorded, by `probe_abi::loss`.
     pub losses: PerCpuArray<MapData, u64>,
+    unread_fields: Array<MapData, u32>,
 }
 
 /// Programs in the kernel. Dropping it detaches them.
@@ -244,6 +245,16 @@ impl Attached {
         Ok((attached, ring))
     }
 
+    /// From now on content of these fields stays where it is ([`Profile::unread_fields`]).
+    ///
+    /// [`Profile::unread_fields`]: probe_core::profile::Profile::unread_fields
+    pub fn leave_unread(&mut self, fields: u32) {
+        // It has one place, which is there.
+        if let Err(error) = self.maps.unread_fields.set(0, fields, 0) {
+            tracing::debug!(%error, "content is copied, and not read");
+        }
+    }
+
     /// Hands the kernel side's own log messages to the log.
     pub fn flush_log(&mut self) {
         if let Some(logger) = &mut self.logger {
@@ -268,6 +279,7 @@ impl Maps {
             found: HashMap::try_from(take(ebpf, map::FOUND)?).map_err(failed)?,
             files: HashMap::try_from(take(ebpf, map::FILES)?).map_err(failed)?,
             losses: PerCpuArray::try_from(take(ebpf, map::LOSSES)?).map_err(failed)?,
+            unread_fields: Array::try_from(take(ebpf, map::UNREAD_FIELDS)?).map_err(failed)?,
         })
     }
 }

@@ -56,6 +56,11 @@ impl Tracker {
         }
     }
 
+    /// Content of these fields stays where it is from now on.
+    pub fn leave_unread(&mut self, fields: u32) {
+        self.attached.leave_unread(fields);
+    }
+
     /// Other library hooks from now on; those that are the same stay set.
     pub fn rehook(&mut self, hooks: Vec<HookTarget>, out: &mut impl FnMut(Record<'_>)) {
         for hook in self.hooks.replace(hooks) {

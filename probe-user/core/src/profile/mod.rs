@@ -68,6 +68,26 @@ impl Profile {
         self.messages.get(index.0)
     }
 
+    /// Numbers below 16 of fields that hold audio or text in some method's message, and in none another
+    /// message: bit 2 for field 2. What is as long as content and in such a field is read of no message.
+    pub fn unread_fields(&self) -> u32 {
+        let (mut content, mut read) = (0, 0);
+        let messages = self.methods.iter().flat_map(|it| [it.request, it.response]);
+        for field in messages
+            .filter_map(|index| self.message(index))
+            .flat_map(|message| &message.fields)
+            .filter(|field| field.number < 16)
+        {
+            let bit = 1 << field.number;
+            match (field.kind, field.role) {
+                (FieldKind::Message(_), _) => read |= bit,
+                (_, FieldRole::Audio | FieldRole::Text) => content |= bit,
+                _ => {}
+            }
+        }
+        content & !read
+    }
+
     /// The name of a control command (label `command`).
     pub fn command_name(&self, number: i64) -> Option<&str> {
         self.commands.get(&number).map(String::as_str)

@@ -52,6 +52,25 @@ fn builtin_profile_has_every_method_with_its_messages() {
 }
 
 #[test]
+fn content_of_a_number_that_is_a_message_elsewhere_is_read() {
+    assert_eq!(Profile::builtin().unread_fields(), 1 << 2);
+    let profile = |number| {
+        let text = SMALL.replacen(
+            "[[message]]\nname = \"Response\"\nfields = []",
+            "[[message]]\nname = \"Response\"\nfields = [{ number = 3, name = \"in\", type = \"Request\" }]",
+            1,
+        );
+        let audio = format!(
+            "{{ number = {number}, name = \"a\", type = \"bytes\", role = \"audio\" }},\n]"
+        );
+        Profile::from_toml(&text.replacen("\n]", &format!("\n    {audio}"), 1)).unwrap()
+    };
+    assert_eq!(profile(3).unread_fields(), 0);
+    assert_eq!(profile(4).unread_fields(), 1 << 4);
+    assert_eq!(profile(16).unread_fields(), 0);
+}
+
+#[test]
 fn builtin_profile_follows_roles_into_embedded_messages() {
     let profile = Profile::builtin();
     let list = profile.method("/tts.TTSService/ListModels").unwrap();

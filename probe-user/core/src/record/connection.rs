@@ -90,16 +90,20 @@ pub enum GapReason {
     Lost,
     /// Given up to keep memory bounded.
     Evicted,
+    /// Content that nobody reads (audio, text), left in the watched process by the kernel side. Its
+    /// length is exact.
+    Unread,
 }
 
 impl GapReason {
     /// All reasons, in label order.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Elided,
         Self::CaptureLimit,
         Self::ReadFault,
         Self::Lost,
         Self::Evicted,
+        Self::Unread,
     ];
 
     /// As written in labels.
@@ -110,6 +114,7 @@ impl GapReason {
             Self::ReadFault => "read_fault",
             Self::Lost => "lost",
             Self::Evicted => "evicted",
+            Self::Unread => "unread",
         }
     }
 }

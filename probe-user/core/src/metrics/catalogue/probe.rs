@@ -22,7 +22,7 @@ pub const STREAM_BYTES: Entry = counter(
 /// Gaps in watched streams.
 pub const STREAM_GAPS: Entry = counter(
     "voxprobe_stream_gaps_total",
-    "Runs of bytes missing from a stream, by reason.",
+    "Runs of bytes missing from a stream, by reason; unread: content that nobody reads, left where it was.",
     &["reason"],
     None,
 );
@@ -30,7 +30,7 @@ pub const STREAM_GAPS: Entry = counter(
 /// Bytes in those gaps.
 pub const STREAM_GAP_BYTES: Entry = counter(
     "voxprobe_stream_gap_bytes_total",
-    "Bytes missing from streams, by reason.",
+    "Bytes missing from streams, by reason; unread: content that nobody reads, left where it was.",
     &["reason"],
     None,
 );

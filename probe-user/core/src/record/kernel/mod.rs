@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use probe_abi::{SOCKADDR_BYTES, direction, flag, hook_event, kind, origin};
+use probe_abi::{HEAD_BYTES, SOCKADDR_BYTES, direction, flag, hook_event, kind, origin};
 
 use super::{
     Address, Chunk, ConnectionId, Direction, GapReason, Hole, HookCall, HookEvent, HookId, Joined,
@@ -293,25 +293,10 @@ fn chunk<'a>(
     let captured = fields.u32()?;
     let fd = fields.u32()? as i32;
     let direction = direction_of(fields.u8()?)?;
-    fields.skip(3)?;
+    fields.skip(1)?;
+    let left_out = u32::from(fields.u16()?);
     let bytes = fields.take(captured as usize)?;
-    if captured > length {
-        return Err(RecordError::Unknown);
-    }
-    let holes = if captured == length {
-        Cow::Borrowed(&[][..])
-    } else {
-        let reason = if flags & flag::READ_FAULT != 0 {
-            GapReason::ReadFault
-        } else {
-            GapReason::CaptureLimit
-        };
-        Cow::Owned(vec![Hole {
-            at: captured,
-            length: length - captured,
-            reason,
-        }])
-    };
+    let holes = holes(flags, length, captured, left_out)?;
     let bytes = Cow::Borrowed(bytes);
     let chunk = Chunk {
         connection,
@@ -325,6 +310,40 @@ fn chunk<'a>(
         holes,
     };
     Ok(KernelRecord::Chunk { chunk, tgid, fd })
+}
+
+/// What a chunk does not hold: content that nobody reads after its first bytes, and what is missing at its end.
+fn holes(
+    flags: u16,
+    length: u32,
+    captured: u32,
+    left_out: u32,
+) -> Result<Cow<'static, [Hole]>, RecordError> {
+    let missing = captured
+        .checked_add(left_out)
+        .and_then(|here| length.checked_sub(here))
+        .ok_or(RecordError::Unknown)?;
+    if left_out > 0 && captured < HEAD_BYTES {
+        return Err(RecordError::Unknown);
+    }
+    let unread = (left_out > 0).then_some(Hole {
+        at: HEAD_BYTES,
+        length: left_out,
+        reason: GapReason::Unread,
+    });
+    let missing = (missing > 0).then_some(Hole {
+        at: length - missing,
+        length: missing,
+        reason: if flags & flag::READ_FAULT != 0 {
+            GapReason::ReadFault
+        } else {
+            GapReason::CaptureLimit
+        },
+    });
+    Ok(match (unread, missing) {
+        (None, None) => Cow::Borrowed(&[]),
+        _ => unread.into_iter().chain(missing).collect(),
+    })
 }
 
 fn opened<'a>(fields: &mut Fields<'a>, tgid: Tgid) -> Result<KernelRecord<'a>, RecordError> {

@@ -49,6 +49,42 @@ fn chunk_cut_by_the_capture_limit_ends_in_a_hole() {
     assert_eq!(chunk.holes.as_ref(), [hole]);
 }
 
+#[test]
+fn content_that_nobody_reads_is_a_hole_behind_the_first_bytes() {
+    let payload = [7; HEAD_BYTES as usize + 20];
+    let captured = payload.len() as u32;
+    let with = |length: u32, flags, left_out: u16| {
+        let mut bytes = chunk_bytes(length, captured, flags, 0, &payload);
+        bytes[62..64].copy_from_slice(&left_out.to_ne_bytes());
+        bytes
+    };
+    let unread = Hole {
+        at: HEAD_BYTES,
+        length: 1900,
+        reason: GapReason::Unread,
+    };
+    let holes = |bytes: &[u8]| match parse(bytes) {
+        Ok(KernelRecord::Chunk { chunk, .. }) => chunk.holes.to_vec(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(holes(&with(captured + 1900, 0, 1900)), [unread]);
+    let missing = Hole {
+        at: captured + 1900,
+        length: 5,
+        reason: GapReason::ReadFault,
+    };
+    let cut = with(captured + 1905, flag::READ_FAULT, 1900);
+    assert_eq!(holes(&cut), [unread, missing]);
+    // It stands for more than there was, or the first bytes are not there.
+    assert_eq!(
+        parse(&with(captured + 1899, 0, 1900)),
+        Err(RecordError::Unknown)
+    );
+    let mut short = chunk_bytes(2000, 3, 0, 0, b"abc");
+    short[62..64].copy_from_slice(&1997_u16.to_ne_bytes());
+    assert_eq!(parse(&short), Err(RecordError::Unknown));
+}
+
 /// A record of a hooked call as the kernel side writes it.
 fn hook_bytes(event: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
