@@ -23,6 +23,12 @@ pub struct Layout {
     pub socket_sock: u32,
     /// `socket_alloc.vfs_inode.i_ino`, 8 bytes. A `socket` is the first thing in a `socket_alloc`.
     pub socket_inode: u32,
+    /// `socket.file`
+    pub socket_file: u32,
+    /// `file.f_inode`
+    pub file_inode: u32,
+    /// `inode.i_ino`, 8 bytes.
+    pub inode_number: u32,
     /// `msghdr.msg_iter`
     pub message_iterator: u32,
     /// `iov_iter.iter_type`, 1 byte; before Linux 5.14 `iov_iter.type`, 4 bytes.

@@ -41,7 +41,7 @@ fn enters(socket: Socket, message: u64, length: u64, flags: u64, sends: bool) {
     }
     let iterator = || Iterator::read(message);
     let begun = iterator::begun(socket, iterator, length, flags, sends);
-    if put(&begun) {
+    if put(entry(), &begun) {
         count_loss(loss::UNPLACED);
     }
 }
@@ -49,22 +49,27 @@ fn enters(socket: Socket, message: u64, length: u64, flags: u64, sends: bool) {
 /// A function has another piece to send, or the first one.
 #[inline(always)]
 pub fn continues(socket: Socket, message: u64) {
-    let entry = MOVES.get_ptr(bpf_get_current_pid_tgid());
+    let entry = entry();
     // SAFETY: only this thread uses the entry.
     if entry.is_some_and(|entry| unsafe { (*entry).socket == socket.0 }) {
         return;
     }
     let iterator = || Iterator::load(message);
-    let _other = put(&iterator::begun(socket, iterator, 0, 0, true));
+    let _other = put(entry, &iterator::begun(socket, iterator, 0, 0, true));
+}
+
+/// Where the current thread's move is remembered.
+#[inline(always)]
+fn entry() -> Option<*mut Move> {
+    MOVES.get_ptr_mut(bpf_get_current_pid_tgid())
 }
 
 /// Remembers what the current thread moves; whether something else was not ended.
 #[inline(always)]
-fn put(begun: &Move) -> bool {
-    let thread = bpf_get_current_pid_tgid();
-    let Some(entry) = MOVES.get_ptr_mut(thread) else {
+fn put(entry: Option<*mut Move>, begun: &Move) -> bool {
+    let Some(entry) = entry else {
         // Full is not possible: the least recently used goes.
-        let _full = MOVES.insert(thread, begun, u64::from(BPF_ANY));
+        let _full = MOVES.insert(bpf_get_current_pid_tgid(), begun, u64::from(BPF_ANY));
         return false;
     };
     // SAFETY: only this thread uses the entry.
@@ -78,7 +83,7 @@ fn put(begun: &Move) -> bool {
 /// What the current thread moves in this direction, once; a socket of 0 for nothing.
 #[inline(always)]
 pub fn take(way: u8) -> Move {
-    let Some(entry) = MOVES.get_ptr_mut(bpf_get_current_pid_tgid()) else {
+    let Some(entry) = entry() else {
         return Move::NOTHING;
     };
     // SAFETY: only this thread uses the entry.

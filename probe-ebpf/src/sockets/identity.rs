@@ -50,7 +50,7 @@ fn number(inode: u64) -> i32 {
     inode as i32 | i32::MIN
 }
 
-/// The connection of a socket that the process began itself, by the descriptor that it began it with, whichever
+/// The connection of a socket that a tracepoint was given and the process began itself, by the descriptor that it began it with, whichever
 /// the call names: cheaper than [`connection`]. Connection 0 where that has to tell.
 #[inline(always)]
 pub fn own_connection(process: &Process, socket: Socket) -> Known {
@@ -60,7 +60,7 @@ pub fn own_connection(process: &Process, socket: Socket) -> Known {
         files,
         fd,
     } = bound(socket);
-    if connection == 0 || files != process.files || inode != socket.inode() {
+    if connection == 0 || files != process.files || inode != socket.loaded_inode() {
         return Known::NOTHING;
     }
     Known {

@@ -2,7 +2,7 @@
 
 use aya_ebpf::helpers::bpf_get_current_task;
 
-use crate::layout::{layout, read};
+use crate::layout::{layout, load_word, read};
 
 /// Source: include/linux/socket.h, include/linux/net.h, include/uapi/linux/in.h.
 pub const AF_UNIX: u16 = 1;
@@ -47,6 +47,15 @@ impl Socket {
             return 0;
         }
         read(socket, layout!(socket_inode))
+    }
+
+    /// The same of one that a tracepoint was given, by loads. 0 also where it has no file.
+    #[inline(always)]
+    pub fn loaded_inode(self) -> u64 {
+        let socket = load_word(self.0, layout!(sock_socket));
+        let file = load_word(socket, layout!(socket_file));
+        let inode = load_word(file, layout!(file_inode));
+        load_word(inode, layout!(inode_number))
     }
 
     #[inline(always)]

@@ -4,9 +4,6 @@
 //! a line `skipped: REASON`, or it appends a line `level<TAB>test<TAB>reason` to the file that
 //! `VOXPROBE_SKIPS` names. Either is counted as skipped and not as passed; both together count once.
 //!
-//! The level `vm` is run only where it is named: emulated machines take several minutes. The one machine of the
-//! level `systemd` takes less than one.
-//!
 //! Environment of the host, compat and config tests:
 //!
 //! | variable | value |
@@ -57,7 +54,7 @@ pub(crate) enum Level {
     Compat,
     /// The files in `config/`, run by the programs that they are for.
     Config,
-    /// Other kernels, in virtual machines; named alone, more of it.
+    /// Other kernels, in virtual machines.
     Vm,
     /// The service, installed as the README says, in a virtual machine.
     Systemd,
@@ -150,12 +147,8 @@ pub(crate) fn task(workspace: &Workspace, level: Option<Level>) -> Result<bool> 
         }
     }
     if runs(Level::Vm) {
-        let depth = match level {
-            Some(_) => vm::Depth::Whole,
-            None => vm::Depth::Short,
-        };
         let environment = Environment::release(workspace, &skips);
-        summary.add(vm::run(workspace, &environment, depth)?);
+        summary.add(vm::run(workspace, &environment)?);
     }
     if runs(Level::Systemd) {
         summary.add(vm::systemd::run(workspace)?);
