@@ -6,7 +6,7 @@ use aya_ebpf::{
         bpf_get_current_pid_tgid, bpf_get_prandom_u32, bpf_ktime_get_ns, bpf_ringbuf_output,
     },
 };
-use probe_abi::{RecordHeader, WAKEUP_BYTES, loss};
+use probe_abi::{HEAD_BYTES, RecordHeader, SHED_BYTES, SHED_CONTENT_BYTES, WAKEUP_BYTES, loss};
 
 use crate::maps::{LOSSES, RECORDS};
 
@@ -33,6 +33,16 @@ fn wakeup() -> u64 {
         u64::from(BPF_RB_FORCE_WAKEUP)
     } else {
         u64::from(BPF_RB_NO_WAKEUP)
+    }
+}
+
+/// Bytes of a call that may be captured: fewer where the ring fills up.
+#[inline(always)]
+pub fn allowance() -> u32 {
+    match RECORDS.query(u64::from(BPF_RB_AVAIL_DATA)) {
+        SHED_BYTES.. => 0,
+        SHED_CONTENT_BYTES.. => HEAD_BYTES,
+        _ => u32::MAX,
     }
 }
 

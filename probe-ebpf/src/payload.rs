@@ -11,7 +11,7 @@ use probe_abi::{
 use crate::{
     buffers::{Source, memory},
     cursor::{field, next_buffer},
-    emit::{count_loss, output},
+    emit::{allowance, count_loss, output},
     maps::SCRATCH,
     unread,
     values::{Call, Cursor, Scratch},
@@ -69,8 +69,16 @@ pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source, slot: u
     };
     field!(cursor.base = source.buffer + source.skip);
     field!(cursor.left = if source.buffer == 0 { 0 } else { source.length });
-    let fields = if direction == direction::SENT {
-        unread::fields(source.length)
+    let allowance = allowance();
+    let shed = if source.length > allowance {
+        count_loss(loss::SHED);
+        source.length - allowance
+    } else {
+        0
+    };
+    let length = source.length - shed;
+    let fields = if direction == direction::SENT && shed == 0 {
+        unread::fields(length)
     } else {
         0
     };
@@ -84,23 +92,21 @@ pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source, slot: u
     field!(cursor.skip = source.skip);
     field!(cursor.memory = source.memory);
     field!(cursor.unread = 0);
+    field!(cursor.remaining = head);
     if head != 0 {
-        field!(cursor.remaining = head);
         for _ in 0..HEAD_PIECES {
             if !step(scratch, cursor) {
                 break;
             }
         }
         if field!(cursor.remaining) == 0 {
-            let unread = unread::behind_head(scratch, source.length, fields);
+            let unread = unread::behind_head(scratch, length, fields);
             field!(cursor.unread = unread);
             // SAFETY: see above; `fields` sees to it that it fits.
             unsafe { (*scratch).record.left_out = unread as u16 };
         }
-    } else {
-        field!(cursor.remaining = 0);
     }
-    field!(cursor.remaining = field!(cursor.remaining) + source.length - head);
+    field!(cursor.remaining = field!(cursor.remaining) + length - head);
     for _ in 0..CALL_PIECES {
         if !step(scratch, cursor) {
             break;
@@ -108,10 +114,10 @@ pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source, slot: u
     }
     let used = field!(cursor.used);
     let remaining = field!(cursor.remaining);
-    if used == 0 && remaining == 0 {
+    if used == 0 && remaining == 0 && shed == 0 {
         return;
     }
-    let mut flags = 0;
+    let mut flags = if shed == 0 { 0 } else { flag::SHED };
     if remaining != 0 {
         let read_fault = field!(cursor.fault) != 0;
         flags = if read_fault {

@@ -8,6 +8,7 @@ use probe_tests::peer::{Client, Server};
 use probe_tests::probe::{Probe, SETTLE};
 use probe_tests::skip::unprivileged;
 use probe_tests::traffic::client_opening;
+use rustix::process::Signal;
 
 use crate::observation::{Observation, PEER, moved, play, seen, watched};
 
@@ -90,6 +91,32 @@ fn what_is_lost_is_counted_and_its_bytes_are_gaps() {
             .sum();
         assert_eq!(gaps as u64 + open_end, missing, "{share}");
     }
+}
+
+#[test]
+fn agent_that_comes_late_misses_bytes_and_no_record() {
+    if unprivileged() {
+        return;
+    }
+    let lab = Lab::new();
+    let (mut peer, probe) = watched(&lab, "many_bytes", &[]);
+    probe.signal(Signal::STOP);
+    let moved = moved(&play(&mut peer));
+    probe.signal(Signal::CONT);
+    let metrics = probe.scrape_until(SETTLE, |scrape| seen(scrape) >= moved);
+    assert_eq!(seen(&metrics), moved, "what moved is known to the byte");
+    assert!(peer.wait(PEER).success());
+    let metrics = probe.stop();
+    let shed = ("reason", "shed");
+    let calls = metrics.sum("voxprobe_kernel_losses_total", &[shed]);
+    let losses = metrics.sum("voxprobe_kernel_losses_total", &[]);
+    assert!(calls > 0.0, "the ring is half as large");
+    assert!(
+        (losses - calls).abs() < 0.5,
+        "{calls} of {losses} losses are of bytes alone"
+    );
+    let bytes = metrics.sum("voxprobe_stream_gap_bytes_total", &[shed]);
+    assert!(bytes > calls, "{bytes} bytes of {calls} calls");
 }
 
 #[test]

@@ -89,6 +89,11 @@ impl Probe {
         self.process.pid()
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
     /// Whether it knows a connection by its socket and not by its descriptor: then nothing is told of one
     /// that moves no byte, and bytes are the right socket's whatever became of the descriptor.
     pub fn sees_sockets(&self) -> bool {

@@ -30,6 +30,14 @@ pub const RING_BYTES: u32 = 16 * 1024 * 1024;
 /// by itself, so that a watched write does not pay for a wake-up.
 pub const WAKEUP_BYTES: u64 = RING_BYTES as u64 / 4;
 
+/// Unread bytes in the ring above which only the first [`HEAD_BYTES`] of a call are captured: 4 MiB are left, in
+/// which 5 s of 4 000 calls a second find room.
+pub const SHED_CONTENT_BYTES: u64 = RING_BYTES as u64 / 4 * 3;
+
+/// Unread bytes in the ring above which no byte of a call is captured, and only what it was: what begins and ends
+/// connections has to find room longest.
+pub const SHED_BYTES: u64 = RING_BYTES as u64 / 8 * 7;
+
 /// Watched processes, including their children.
 pub const MAX_PROCESSES: u32 = 4096;
 

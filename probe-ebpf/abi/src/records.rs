@@ -84,6 +84,8 @@ pub mod flag {
     pub const READ_FAULT: u16 = 1;
     /// The call moved more than one capture holds; `captured` is less than `length`.
     pub const CAPTURE_LIMIT: u16 = 2;
+    /// The ring was filling up, so that less was captured; `captured` is less than `length`.
+    pub const SHED: u16 = 4;
 }
 
 /// Reasons for which something was not recorded; indices of the `LOSSES` map.
@@ -107,8 +109,11 @@ pub mod loss {
     /// Bytes moved whose place in their stream nobody can tell (counted per call): the return of a socket's
     /// function was not seen, or, before Linux 5.12, two threads used a socket at the same moment.
     pub const UNPLACED: u32 = 8;
+    /// The ring was filling up: the first bytes of a call were captured, or none, but when it was and how
+    /// many it moved (counted per call).
+    pub const SHED: u32 = 9;
     /// Number of reasons.
-    pub const COUNT: u32 = 9;
+    pub const COUNT: u32 = 10;
 }
 
 /// What a hook at a library function tells of its calls: the upper half of the attach cookie, whose

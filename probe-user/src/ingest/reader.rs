@@ -105,6 +105,7 @@ impl Ingest {
             ("hook_unpaired", count(loss::HOOK_UNPAIRED)),
             ("ring_full_sched", count(loss::RING_FULL_SCHED)),
             ("unplaced", count(loss::UNPLACED)),
+            ("shed", count(loss::SHED)),
         ]
     }
 }

@@ -93,17 +93,20 @@ pub enum GapReason {
     /// Content that nobody reads (audio, text), left in the watched process by the kernel side. Its
     /// length is exact.
     Unread,
+    /// Not captured because the ring was filling up.
+    Shed,
 }
 
 impl GapReason {
     /// All reasons, in label order.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Elided,
         Self::CaptureLimit,
         Self::ReadFault,
         Self::Lost,
         Self::Evicted,
         Self::Unread,
+        Self::Shed,
     ];
 
     /// As written in labels.
@@ -115,6 +118,7 @@ impl GapReason {
             Self::Lost => "lost",
             Self::Evicted => "evicted",
             Self::Unread => "unread",
+            Self::Shed => "shed",
         }
     }
 }

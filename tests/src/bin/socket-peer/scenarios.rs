@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use probe_abi::RING_BYTES;
 use probe_core::record::Side;
 use probe_tests::report::Report;
 use probe_tests::traffic::{client_opening, filler, server_opening};
@@ -48,6 +49,7 @@ pub(crate) fn prepare(name: &str) -> anyhow::Result<Scenario> {
         "executes_itself" => Box::new(processes::executes_itself),
         "ring" => Box::new(ring::moved),
         "many_records" => Box::new(many_records),
+        "many_bytes" => Box::new(many_bytes),
         other => anyhow::bail!("no scenario {other}"),
     })
 }
@@ -250,6 +252,18 @@ fn many_records() -> anyhow::Result<Vec<Report>> {
     let mut pair = Pair::tcp()?;
     let bytes = filler(BYTES);
     for _ in 0..MANY {
+        pair.client.send_all(Send::Write, &bytes)?;
+        pair.server.receive_all(Receive::Read, BYTES)?;
+    }
+    Ok(pair.into_reports().into())
+}
+
+/// One connection with twice as many bytes as find room in the ring while nobody reads it, and few enough records.
+fn many_bytes() -> anyhow::Result<Vec<Report>> {
+    const BYTES: usize = 4096;
+    let mut pair = Pair::tcp()?;
+    let bytes = filler(BYTES);
+    for _ in 0..RING_BYTES as usize / BYTES {
         pair.client.send_all(Send::Write, &bytes)?;
         pair.server.receive_all(Receive::Read, BYTES)?;
     }

@@ -336,6 +336,8 @@ fn holes(
         length: missing,
         reason: if flags & flag::READ_FAULT != 0 {
             GapReason::ReadFault
+        } else if flags & flag::SHED != 0 {
+            GapReason::Shed
         } else {
             GapReason::CaptureLimit
         },
