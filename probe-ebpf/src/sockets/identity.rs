@@ -63,6 +63,10 @@ pub fn own_connection(process: &Process, socket: Socket) -> Known {
     if connection == 0 || files != process.files || inode != socket.loaded_inode() {
         return Known::NOTHING;
     }
+    // Of one that nobody wants, or that ended with the program that the process executed before.
+    if CONNECTIONS.get_ptr(connection).is_none() {
+        return Known::NOTHING;
+    }
     Known {
         connection,
         fd,

@@ -1,11 +1,11 @@
 //! A chunk without its content: what may be kept of it stays, the rest becomes holes.
 
-use crate::record::{Chunk, GapReason, Hole};
+use crate::record::{Chunk, GapReason, Hole, Holes};
 
 /// Puts the chunk together while its bytes are parsed. What nobody names is left out.
 pub(super) struct Elided {
     bytes: Vec<u8>,
-    holes: Vec<Hole>,
+    holes: Holes,
     /// Ranges of the current piece that may be kept, in order.
     ranges: Vec<(usize, usize)>,
     /// Replacements of bytes of the current piece, by position.
@@ -20,7 +20,7 @@ impl Elided {
         let bytes = Vec::with_capacity(chunk.bytes.len().min(256));
         Self {
             bytes,
-            holes: Vec::new(),
+            holes: Holes::new(),
             ranges: Vec::new(),
             masks: Vec::new(),
             position: 0,
@@ -72,7 +72,7 @@ impl Elided {
     pub(super) fn into_chunk(self, chunk: &Chunk<'_>) -> Chunk<'static> {
         Chunk {
             bytes: self.bytes.into(),
-            holes: self.holes.into(),
+            holes: self.holes,
             ..*chunk
         }
     }

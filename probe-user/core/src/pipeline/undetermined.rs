@@ -47,7 +47,6 @@ impl Undetermined {
         self.bytes += chunk.bytes.len();
         self.held.push(Chunk {
             bytes: Cow::Owned(chunk.bytes.into_owned()),
-            holes: Cow::Owned(chunk.holes.into_owned()),
             ..chunk
         });
         let client_sends = match detection {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::{KtimeNs, Tgid};
 
@@ -134,6 +135,9 @@ pub struct Hole {
     pub reason: GapReason,
 }
 
+/// Holes of a chunk. A send has at most two as the kernel side captures it, which are no allocation.
+pub type Holes = SmallVec<[Hole; 2]>;
+
 /// Bytes that one call moved (or a fragment of them).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk<'a> {
@@ -155,7 +159,7 @@ pub struct Chunk<'a> {
     #[serde(borrow)]
     pub bytes: Cow<'a, [u8]>,
     /// What is missing.
-    pub holes: Cow<'a, [Hole]>,
+    pub holes: Holes,
 }
 
 impl Chunk<'_> {

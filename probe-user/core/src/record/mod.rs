@@ -14,7 +14,8 @@ mod trace_context;
 mod websocket;
 
 pub use connection::{
-    Address, Chunk, ConnectionId, Direction, Gap, GapReason, Hole, Joined, Opened, Piece, Side,
+    Address, Chunk, ConnectionId, Direction, Gap, GapReason, Hole, Holes, Joined, Opened, Piece,
+    Side,
 };
 pub use file::{FileChange, FileEvent, FileId, KernelFile, KernelFileChange, Progress};
 pub use gpu::{Gpu, GpuProcess, GpuReadings, GpuSample, GpuState, NvmlCall, NvmlState};

@@ -168,7 +168,7 @@ impl Assembler {
 fn owned(chunk: Chunk<'_>) -> Chunk<'static> {
     Chunk {
         bytes: chunk.bytes.into_owned().into(),
-        holes: chunk.holes.into_owned().into(),
+        holes: chunk.holes,
         ..chunk
     }
 }

@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use probe_abi::{HEAD_BYTES, SOCKADDR_BYTES, direction, flag, hook_event, kind, origin};
 
 use super::{
-    Address, Chunk, ConnectionId, Direction, GapReason, Hole, HookCall, HookEvent, HookId, Joined,
-    KernelFile, KtimeNs, Sched, Side, Tgid, file, sched,
+    Address, Chunk, ConnectionId, Direction, GapReason, Hole, Holes, HookCall, HookEvent, HookId,
+    Joined, KernelFile, KtimeNs, Sched, Side, Tgid, file, sched,
 };
 
 /// A connection that the kernel side saw begin.
@@ -313,12 +313,7 @@ fn chunk<'a>(
 }
 
 /// What a chunk does not hold: content that nobody reads after its first bytes, and what is missing at its end.
-fn holes(
-    flags: u16,
-    length: u32,
-    captured: u32,
-    left_out: u32,
-) -> Result<Cow<'static, [Hole]>, RecordError> {
+fn holes(flags: u16, length: u32, captured: u32, left_out: u32) -> Result<Holes, RecordError> {
     let missing = captured
         .checked_add(left_out)
         .and_then(|here| length.checked_sub(here))
@@ -342,10 +337,7 @@ fn holes(
             GapReason::CaptureLimit
         },
     });
-    Ok(match (unread, missing) {
-        (None, None) => Cow::Borrowed(&[]),
-        _ => unread.into_iter().chain(missing).collect(),
-    })
+    Ok(unread.into_iter().chain(missing).collect())
 }
 
 fn opened<'a>(fields: &mut Fields<'a>, tgid: Tgid) -> Result<KernelRecord<'a>, RecordError> {

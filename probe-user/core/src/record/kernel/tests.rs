@@ -46,7 +46,7 @@ fn chunk_cut_by_the_capture_limit_ends_in_a_hole() {
         length: 997,
         reason: GapReason::CaptureLimit,
     };
-    assert_eq!(chunk.holes.as_ref(), [hole]);
+    assert_eq!(*chunk.holes, [hole]);
 }
 
 #[test]
