@@ -106,7 +106,8 @@ pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source, slot: u
             unsafe { (*scratch).record.left_out = unread as u16 };
         }
     }
-    field!(cursor.remaining = field!(cursor.remaining) + length - head);
+    let left = field!(cursor.remaining);
+    field!(cursor.remaining = left + length - head);
     for _ in 0..CALL_PIECES {
         if !step(scratch, cursor) {
             break;
@@ -133,12 +134,8 @@ pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source, slot: u
     }
     // SAFETY: see above.
     let left_out = u32::from(unsafe { (*scratch).record.left_out });
-    flush(
-        scratch,
-        used,
-        used + left_out + remaining - field!(cursor.unread),
-        flags,
-    );
+    let missing = remaining - field!(cursor.unread) + shed;
+    flush(scratch, used, used + left_out + missing, flags);
 }
 
 /// One step: enters the next message, enters the next buffer, passes content by, or copies. False at the end.

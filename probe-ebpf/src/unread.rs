@@ -38,7 +38,7 @@ pub fn fields(length: u32) -> u32 {
 /// of these fields. 0 where nobody can tell.
 #[inline(always)]
 pub fn behind_head(scratch: *mut Scratch, length: u32, fields: u32) -> u32 {
-    let octet = |at| octet(scratch, at);
+    let octet = move |at| octet(scratch, at);
     let frame = octet(0) << 16 | octet(1) << 8 | octet(2);
     let message = octet(10) << 24 | octet(11) << 16 | octet(12) << 8 | octet(13);
     if frame + FRAME_HEADER != length

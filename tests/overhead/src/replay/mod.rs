@@ -222,7 +222,7 @@ fn lent<'a>(record: &'a Record<'static>) -> Record<'a> {
     match record {
         Record::Chunk(chunk) => Record::Chunk(Chunk {
             bytes: Cow::Borrowed(&chunk.bytes),
-            holes: Cow::Borrowed(&chunk.holes),
+            holes: chunk.holes.clone(),
             ..*chunk
         }),
         other => other.clone(),
