@@ -133,6 +133,7 @@ pub fn connection(process: &Process, used: &Use, ends_are_told: bool) -> Known {
         fd: if is_behind { fd } else { number(inode) },
         kind,
         bound,
+        end_is_told: kind == Kind::Tcp || ends_are_told,
     };
     Known {
         connection: begin(process, used, &new),
@@ -157,6 +158,8 @@ struct New {
     kind: Kind,
     /// What its address had.
     bound: Bound,
+    /// Whether somebody tells when it is gone.
+    end_is_told: bool,
 }
 
 /// Begins a connection, and gives it; 0 for none.
@@ -168,32 +171,41 @@ fn begin(process: &Process, used: &Use, new: &New) -> u64 {
     let replaces = new.bound.connection != 0;
     // SAFETY: an aligned word.
     let found = FOUND.get_ptr(inode).map_or(0, |found| unsafe { *found });
-    // The agent compares its descriptors: each has to be told.
-    let bound_to = |connection, files| Bound {
+    let files = process.files;
+    let bound_to = |connection| Bound {
         connection,
         inode,
-        files,
+        // Else the agent compares its descriptors, and each has to be told.
+        files: if new.end_is_told { files } else { 0 },
         fd,
     };
-    if found != 0 && bind(&bound_to(found, 0), socket, replaces) {
+    let is_found = found != 0 && bind(&bound_to(found), socket, replaces);
+    let connection = if is_found {
+        found
+    } else {
+        let Some(connection) = connection::create() else {
+            return 0;
+        };
+        if !bind(&bound_to(connection), socket, replaces) {
+            // Another thread was the first on this socket.
+            let _gone = CONNECTIONS.remove(connection);
+            let bound = bound(socket);
+            return if bound.inode == inode {
+                bound.connection
+            } else {
+                0
+            };
+        }
+        connection
+    };
+    let is_attached = connection::attach(files, fd, connection);
+    if is_found && !new.end_is_told {
         return found;
     }
-    let files = process.files;
-    let Some(connection) = connection::create() else {
-        return 0;
-    };
-    if !bind(&bound_to(connection, files), socket, replaces) {
-        // Another thread was the first on this socket.
-        let _gone = CONNECTIONS.remove(connection);
-        let bound = bound(socket);
-        return if bound.inode == inode {
-            bound.connection
-        } else {
-            0
-        };
-    }
-    if !connection::attach(files, fd, connection) {
-        let _gone = CONNECTIONS.remove(connection);
+    if !is_attached {
+        if !is_found {
+            let _gone = CONNECTIONS.remove(connection);
+        }
         return 0;
     }
     let mut record = OpenRecord {
@@ -207,8 +219,8 @@ fn begin(process: &Process, used: &Use, new: &New) -> u64 {
         inode,
         ..OpenRecord::default()
     };
-    // It had a connection before, which is forgotten: that moved bytes.
-    if new.bound.inode == inode {
+    // It had a connection before, which is forgotten, or is older than the probe.
+    if is_found || new.bound.inode == inode {
         record.origin = origin::LATE;
     }
     // SAFETY: the record has room for any address.
@@ -216,7 +228,8 @@ fn begin(process: &Process, used: &Use, new: &New) -> u64 {
         let to = record.address.as_mut_ptr().cast::<[u8; 28]>();
         to.write_unaligned(begun.address);
     }
-    // The agent asks the socket who it is, and it may not be there for long.
+    // The agent asks the socket who it is, and it may not be there for long. Of one that it found it learns that
+    // its end is told from now on.
     urgent(&record);
     connection
 }

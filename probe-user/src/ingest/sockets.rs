@@ -31,6 +31,11 @@ impl Sockets {
         }
     }
 
+    /// The kernel side knows the socket, and tells its end.
+    fn tell(&mut self, connection: ConnectionId) {
+        self.untold.remove(&connection);
+    }
+
     pub(super) fn remove(&mut self, connection: ConnectionId) {
         self.inodes.remove(&connection);
         self.untold.remove(&connection);
@@ -143,12 +148,13 @@ impl Tracker {
             inode,
             ..
         } = new;
-        // Two threads were the first on it: the bytes of one came before this.
+        // Two threads were the first on it, and the bytes of one came before this; or it was found before.
         let is_known = self.descriptors.knows(connection);
         if let Some(replaced) = self.descriptors.add(descriptor, connection) {
             self.replaced(replaced, descriptor.files, at, out);
         }
         if is_known {
+            self.sockets.tell(connection);
             return;
         }
         let asked = ask_socket(tgid.0, descriptor.fd, inode);
@@ -269,6 +275,9 @@ mod tests {
         sockets.add(UNTOLD, 80, false);
         assert_eq!(sockets.told(TOLD), Some(70));
         assert_eq!(sockets.told(UNTOLD), None);
+        sockets.add(ConnectionId(3), 90, false);
+        sockets.tell(ConnectionId(3));
+        assert_eq!(sockets.told(ConnectionId(3)), Some(90));
         assert_eq!(sockets.connection(80), Some(UNTOLD));
         sockets.remove(UNTOLD);
         assert_eq!(sockets.connection(80), None);
