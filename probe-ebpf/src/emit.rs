@@ -25,11 +25,17 @@ pub fn count_loss(reason: u32) {
     }
 }
 
+/// Bytes in the ring that the agent has not read.
+#[inline(always)]
+pub fn filled() -> u64 {
+    RECORDS.query(u64::from(BPF_RB_AVAIL_DATA))
+}
+
 /// The agent comes by every few milliseconds by itself; it is woken only when the ring fills up,
 /// because a wake-up costs the watched thread more than the record does.
 #[inline(always)]
-fn wakeup() -> u64 {
-    if RECORDS.query(u64::from(BPF_RB_AVAIL_DATA)) >= WAKEUP_BYTES {
+fn wakeup(filled: u64) -> u64 {
+    if filled >= WAKEUP_BYTES {
         u64::from(BPF_RB_FORCE_WAKEUP)
     } else {
         u64::from(BPF_RB_NO_WAKEUP)
@@ -38,8 +44,8 @@ fn wakeup() -> u64 {
 
 /// Bytes of a call that may be captured: fewer where the ring fills up.
 #[inline(always)]
-pub fn allowance() -> u32 {
-    match RECORDS.query(u64::from(BPF_RB_AVAIL_DATA)) {
+pub fn allowance(filled: u64) -> u32 {
+    match filled {
         SHED_BYTES.. => 0,
         SHED_CONTENT_BYTES.. => HEAD_BYTES,
         _ => u32::MAX,
@@ -64,7 +70,7 @@ pub fn header<T>(kind: u16) -> RecordHeader {
 /// Writes a record of fixed size. `T` is one of `probe_abi`'s records: plain data without padding.
 #[inline(always)]
 pub fn control<T>(record: &T) {
-    write(record, wakeup());
+    write(record, wakeup(filled()));
 }
 
 /// Writes a record of fixed size that the agent has to see at once.
@@ -92,14 +98,14 @@ fn is_refused() -> bool {
     share != 0 && unsafe { bpf_get_prandom_u32() } < share
 }
 
-/// Writes `size` bytes to the ring; false when it is full.
+/// Writes `size` bytes to the ring, of which so much is filled; false when it is full.
 ///
 /// # Safety
 /// `bytes` points to at least `size` initialised bytes.
 #[inline(always)]
-pub unsafe fn output(bytes: *const u8, size: u64) -> bool {
+pub unsafe fn output(bytes: *const u8, size: u64, filled: u64) -> bool {
     // SAFETY: the caller vouches for the bytes.
-    unsafe { output_with(bytes, size, wakeup()) }
+    unsafe { output_with(bytes, size, wakeup(filled)) }
 }
 
 /// # Safety

@@ -7,7 +7,7 @@ use probe_abi::{FileOpenRecord, PATH_BYTES, ROOT_BYTES, call, kind, loss};
 use crate::{
     call::begin,
     connection::new_id,
-    emit::{count_loss, header, output},
+    emit::{count_loss, filled, header, output},
     file::follow,
     maps::{MODEL_ROOTS, PATH},
     payload::opaque,
@@ -62,7 +62,7 @@ pub fn opened(call: &Call, result: i64) {
     };
     let size = size_of::<FileOpenRecord>() as u64 + u64::from(length);
     // SAFETY: record and path are adjacent, and `length` is at most `PATH_BYTES`.
-    if !unsafe { output(scratch.cast_const().cast(), size) } {
+    if !unsafe { output(scratch.cast_const().cast(), size, filled()) } {
         count_loss(loss::RING_FULL_CONTROL);
     }
 }

@@ -19,7 +19,7 @@ use probe_abi::{HookRecord, hook_event, kind, loss};
 
 use crate::{
     call::watched,
-    emit::{count_loss, header, output},
+    emit::{count_loss, filled, header, output},
     maps::HOOK_CALLS,
     values::{HookCall, HookKey},
 };
@@ -122,6 +122,7 @@ fn emit(record: &HookRecord) {
         output(
             core::ptr::from_ref(record).cast(),
             size_of::<HookRecord>() as u64,
+            filled(),
         )
     };
     if !written {

@@ -26,6 +26,7 @@ mod lib_calls;
 mod maps;
 mod message;
 mod payload;
+mod pieces;
 mod process;
 mod registers;
 mod sched;

@@ -5,19 +5,19 @@
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns, generated};
 use probe_abi::{
-    CALL_PIECES, ChunkRecord, FRAGMENT_BYTES, HEAD_BYTES, RecordHeader, direction, flag, kind, loss,
+    ChunkRecord, FRAGMENT_BYTES, HEAD_BYTES, RecordHeader, direction, flag, kind, loss,
 };
 
 use crate::{
     buffers::{Source, memory},
-    cursor::{field, next_buffer},
-    emit::{allowance, count_loss, output},
+    cursor::field,
+    emit::{self, allowance, count_loss, filled, output},
     maps::SCRATCH,
-    unread,
-    values::{Call, Cursor, Scratch},
+    pieces, unread,
+    values::{Call, Scratch},
 };
 
-const FRAGMENT: u32 = FRAGMENT_BYTES as u32;
+pub const FRAGMENT: u32 = FRAGMENT_BYTES as u32;
 
 /// Which of a CPU's buffers a program puts its records together in.
 pub mod slot {
@@ -31,8 +31,15 @@ pub mod slot {
     pub const COUNT: u32 = 5;
 }
 
-/// Steps that the first bytes of a send may take: grpc-core sends them in four buffers.
-const HEAD_PIECES: u32 = 12;
+/// What became of a call's bytes.
+pub struct Copied {
+    /// Bytes in the scratch buffer.
+    pub used: u32,
+    /// Bytes at the end that are not, for no purpose.
+    pub missing: u32,
+    /// Whether memory could not be read.
+    pub fault: bool,
+}
 
 /// Writes the chunk records of one call: fragments of at most `FRAGMENT_BYTES`, the last one
 /// standing also for what could not be captured. Content that nobody reads is left where it is.
@@ -63,13 +70,9 @@ pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source, slot: u
         left_out: 0,
     };
     // SAFETY: this CPU's value; nobody else uses it meanwhile (see `slot`).
-    let cursor = unsafe {
-        (*scratch).record = record;
-        &raw mut (*scratch).cursor
-    };
-    field!(cursor.base = source.buffer + source.skip);
-    field!(cursor.left = if source.buffer == 0 { 0 } else { source.length });
-    let allowance = allowance();
+    unsafe { (*scratch).record = record }
+    let filled = filled();
+    let allowance = allowance(filled);
     let shed = if source.length > allowance {
         count_loss(loss::SHED);
         source.length - allowance
@@ -82,116 +85,93 @@ pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source, slot: u
     } else {
         0
     };
-    let head = if fields == 0 { 0 } else { HEAD_BYTES };
-    field!(cursor.iov = source.iov);
-    field!(cursor.iovs = source.iovs);
-    field!(cursor.message = source.message);
-    field!(cursor.messages = source.messages);
-    field!(cursor.used = 0);
-    field!(cursor.fault = 0);
-    field!(cursor.skip = source.skip);
-    field!(cursor.memory = source.memory);
-    field!(cursor.unread = 0);
-    field!(cursor.remaining = head);
-    if head != 0 {
-        for _ in 0..HEAD_PIECES {
-            if !step(scratch, cursor) {
-                break;
-            }
-        }
-        if field!(cursor.remaining) == 0 {
-            let unread = unread::behind_head(scratch, length, fields);
-            field!(cursor.unread = unread);
-            // SAFETY: see above; `fields` sees to it that it fits.
-            unsafe { (*scratch).record.left_out = unread as u16 };
-        }
+    let is_one_buffer = source.buffer != 0 && source.memory & memory::BUFFERS == 0;
+    if is_one_buffer && length <= FRAGMENT {
+        let copied = one_buffer(scratch, source.buffer + source.skip, length, fields);
+        end(scratch, &copied, shed, filled);
+    } else {
+        // SAFETY: as above. Kept there for the reasons that `Cursor` tells.
+        let cursor = unsafe { &raw mut (*scratch).cursor };
+        field!(cursor.shed = shed);
+        let copied = pieces::gather(scratch, source, length, fields);
+        end(scratch, &copied, field!(cursor.shed), emit::filled());
     }
-    let left = field!(cursor.remaining);
-    field!(cursor.remaining = left + length - head);
-    for _ in 0..CALL_PIECES {
-        if !step(scratch, cursor) {
-            break;
-        }
-    }
-    let used = field!(cursor.used);
-    let remaining = field!(cursor.remaining);
-    if used == 0 && remaining == 0 && shed == 0 {
+}
+
+/// Writes the last record of a call, if there is anything left to tell.
+#[inline(always)]
+fn end(scratch: *mut Scratch, copied: &Copied, shed: u32, filled: u64) {
+    let Copied {
+        used,
+        missing,
+        fault,
+    } = *copied;
+    if used == 0 && missing == 0 && shed == 0 {
         return;
     }
     let mut flags = if shed == 0 { 0 } else { flag::SHED };
-    if remaining != 0 {
-        let read_fault = field!(cursor.fault) != 0;
-        flags = if read_fault {
-            flag::READ_FAULT
+    if missing != 0 {
+        let (what, loss) = if fault {
+            (flag::READ_FAULT, loss::READ_FAULT)
         } else {
-            flag::CAPTURE_LIMIT
+            (flag::CAPTURE_LIMIT, loss::CAPTURE_LIMIT)
         };
-        count_loss(if read_fault {
-            loss::READ_FAULT
-        } else {
-            loss::CAPTURE_LIMIT
-        });
+        flags = what;
+        count_loss(loss);
     }
-    // SAFETY: see above.
+    // SAFETY: this CPU's value; nobody else uses it meanwhile (see `slot`).
     let left_out = u32::from(unsafe { (*scratch).record.left_out });
-    let missing = remaining - field!(cursor.unread) + shed;
-    flush(scratch, used, used + left_out + missing, flags);
+    flush(
+        scratch,
+        used,
+        used + left_out + missing + shed,
+        flags,
+        filled,
+    );
 }
 
-/// One step: enters the next message, enters the next buffer, passes content by, or copies. False at the end.
+/// Copies what is in one buffer of the process.
 #[inline(always)]
-fn step(scratch: *mut Scratch, cursor: *mut Cursor) -> bool {
-    let remaining = field!(cursor.remaining);
-    if remaining == 0 {
-        return false;
-    }
-    let left = field!(cursor.left);
-    if left == 0 {
-        return next_buffer(cursor);
-    }
-    let base = field!(cursor.base);
-    let left_here = if left > remaining { remaining } else { left };
-    let unread = field!(cursor.unread);
-    if unread != 0 {
-        let pass = if left_here > unread {
-            unread
-        } else {
-            left_here
+fn one_buffer(scratch: *mut Scratch, base: u64, length: u32, fields: u32) -> Copied {
+    let head = if fields == 0 { length } else { HEAD_BYTES };
+    if !read::<0>(scratch, base, head) {
+        return Copied {
+            used: 0,
+            missing: length,
+            fault: true,
         };
-        field!(cursor.base = base + u64::from(pass));
-        field!(cursor.left = left - pass);
-        field!(cursor.remaining = remaining - pass);
-        field!(cursor.unread = unread - pass);
-        return true;
     }
-    let at = opaque(field!(cursor.used)) & (FRAGMENT - 1);
-    let room = FRAGMENT - at;
-    let take = bounded(if left_here > room { room } else { left_here });
-    let is_kernel = field!(cursor.memory) & memory::BUFFERS != 0;
-    // SAFETY: `at` is below FRAGMENT and `take` at most FRAGMENT: inside the payload.
-    let read = unsafe {
-        let payload = (&raw mut (*scratch).payload).cast::<u8>().add(at as usize);
-        if is_kernel {
-            generated::bpf_probe_read_kernel(payload.cast(), take, base as *const _)
+    if fields == 0 {
+        return Copied {
+            used: length,
+            missing: 0,
+            fault: false,
+        };
+    }
+    let left_out = unread::behind_head(scratch, length, fields);
+    let rest = length - HEAD_BYTES - left_out;
+    let behind = base + u64::from(HEAD_BYTES + left_out);
+    let is_read = rest == 0 || read::<{ HEAD_BYTES as usize }>(scratch, behind, rest);
+    Copied {
+        used: if is_read {
+            HEAD_BYTES + rest
         } else {
-            generated::bpf_probe_read_user(payload.cast(), take, base as *const _)
-        }
+            HEAD_BYTES
+        },
+        missing: if is_read { 0 } else { rest },
+        fault: true,
+    }
+}
+
+/// Copies at most a fragment to a place in the payload's first fragment; whether it could be read.
+#[inline(always)]
+fn read<const AT: usize>(scratch: *mut Scratch, base: u64, length: u32) -> bool {
+    // SAFETY: the payload is two fragments long.
+    let read = unsafe {
+        let to = (&raw mut (*scratch).payload).cast::<u8>().add(AT);
+        generated::bpf_probe_read_user(to.cast(), bounded(length), base as *const _)
     };
-    if read != 0 {
-        field!(cursor.fault = 1);
-        return false;
-    }
-    field!(cursor.base = base + u64::from(take));
-    field!(cursor.left = left - take);
-    field!(cursor.remaining = remaining - take);
-    let used = at + take;
-    if used >= FRAGMENT {
-        flush(scratch, FRAGMENT, FRAGMENT, 0);
-        field!(cursor.used = 0);
-    } else {
-        field!(cursor.used = used);
-    }
-    true
+    read == 0
 }
 
 /// A value whose range the optimiser does not know, so that it keeps the check that follows: the
@@ -205,14 +185,15 @@ pub fn opaque(mut value: u32) -> u32 {
 
 /// A copy's length, visibly at most one fragment.
 #[inline(always)]
-fn bounded(length: u32) -> u32 {
+pub fn bounded(length: u32) -> u32 {
     let length = opaque(length);
     if length > FRAGMENT { FRAGMENT } else { length }
 }
 
-/// Writes the scratch buffer's first `captured` bytes as a record for `length` stream bytes.
+/// Writes the scratch buffer's first `captured` bytes as a record for `length` stream bytes. `filled`: as
+/// [`filled`] says.
 #[inline(always)]
-fn flush(scratch: *mut Scratch, captured: u32, length: u32, flags: u16) {
+pub fn flush(scratch: *mut Scratch, captured: u32, length: u32, flags: u16, filled: u64) {
     let captured = bounded(captured);
     let size = size_of::<ChunkRecord>() as u32 + captured;
     // SAFETY: this CPU's value; nobody else uses it meanwhile (see `slot`).
@@ -222,7 +203,7 @@ fn flush(scratch: *mut Scratch, captured: u32, length: u32, flags: u16) {
     record.length = length;
     record.captured = captured;
     // SAFETY: record and payload are adjacent, and `captured` is at most FRAGMENT.
-    if !unsafe { output(scratch.cast_const().cast(), u64::from(size)) } {
+    if !unsafe { output(scratch.cast_const().cast(), u64::from(size), filled) } {
         count_loss(loss::RING_FULL);
     }
     record.offset += u64::from(length);

@@ -131,7 +131,8 @@ pub struct Cursor {
     pub unread: u32,
     /// Where in the first bytes the next field of a message is.
     pub field: u32,
-    pub pad: u32,
+    /// Bytes that are not captured because the ring fills up.
+    pub shed: u32,
 }
 
 /// Which call of a hooked function: a thread may be in several, of one function (recursion: the

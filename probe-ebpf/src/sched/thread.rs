@@ -7,7 +7,7 @@ use probe_abi::{COMM_BYTES, SCHED_STRETCH_NS, SCHED_SUM_NS, SchedRecord, kind, l
 
 use super::{runs, runs::CpuRuns, wait};
 use crate::{
-    emit::{count_loss, output},
+    emit::{count_loss, filled, output},
     maps::SCHED_THREADS,
 };
 
@@ -194,6 +194,7 @@ pub fn arrived(thread: *mut SchedThread, cpu: *mut CpuRuns, now: u64) {
         output(
             core::ptr::from_ref(record).cast(),
             size_of::<SchedRecord>() as u64,
+            filled(),
         )
     };
     if !written {
