@@ -106,7 +106,7 @@ impl Counters {
                 if let Some(counter) = self.bytes.get(direction) {
                     counter.inc_by(u64::from(chunk.length));
                 }
-                for hole in chunk.holes.iter() {
+                for hole in &chunk.holes {
                     self.gap(hole.reason, u64::from(hole.length));
                 }
             }
