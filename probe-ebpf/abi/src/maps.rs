@@ -16,6 +16,8 @@ pub mod map {
     pub const CONNECTIONS: &str = "CONNECTIONS";
     /// One `u32`: numbers of fields whose content nobody reads, as bits (`Profile::unread_fields`).
     pub const UNREAD_FIELDS: &str = "UNREAD_FIELDS";
+    /// What only programs of sockets use: connections, beginnings and calls by socket or thread.
+    pub const OF_SOCKETS: [&str; 4] = ["SOCKETS", "MOVES", "ORIGINS", "MESSAGES"];
     /// Calls in flight, by thread.
     pub const CALLS: &str = "CALLS";
     /// Calls of hooked library functions in flight.

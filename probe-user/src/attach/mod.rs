@@ -211,6 +211,12 @@ impl Attached {
             .override_global(global::LAYOUT, &layout, true)
             .override_global(global::HAS_FETCH, &has_fetch, true)
             .override_global(global::REFUSED_RECORDS, &settings.refused_records, true);
+        if !tier.is_of_sockets() {
+            // Room for all of it is taken when a map is made.
+            for name in map::OF_SOCKETS.into_iter().chain([map::FOUND]) {
+                loader.map_max_entries(name, 1);
+            }
+        }
         sched::prepare(&mut loader, stretch_ns.as_ref());
         let mut ebpf = loader
             .load(&object)
