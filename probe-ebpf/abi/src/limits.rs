@@ -15,8 +15,8 @@ pub const TAIL_BYTES: u32 = 128;
 pub const MIN_UNREAD_BYTES: u32 = 512;
 
 /// Steps one captured call may take: one for each iovec entered and one for each copy made.
-/// 64 iovecs (grpc-core sends up to 24 at rest, and more when its threads had to wait) and the 16 fragments of a 128 KiB receive (the most it
-/// reads) fit; what is beyond them becomes a gap of reason `CaptureLimit`.
+/// 64 iovecs (grpc-core sends up to 24 at rest, and more when its threads had to wait) and the 16 fragments of a
+/// 128 KiB receive (the most it reads) fit; what is beyond them becomes a gap of reason `CaptureLimit`.
 pub const CALL_PIECES: u32 = 144;
 
 /// Messages of one `sendmmsg`/`recvmmsg` whose bytes are counted. Stream sockets see these calls

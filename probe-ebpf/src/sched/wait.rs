@@ -2,13 +2,14 @@
 //! wait there.
 
 use aya_ebpf::helpers::bpf_probe_read_user;
-use probe_abi::{FdKey, wait};
+use probe_abi::{FdKey, direction, wait};
 
 use crate::{
-    maps::{FDS, PROCESSES},
+    maps::{FDS, MOVES, PROCESSES},
     message,
     registers::{Current, current_syscall},
     syscall::{self, Syscall},
+    values::Move,
 };
 
 /// Where a thread is.
@@ -104,14 +105,11 @@ pub fn inside(current: u64) -> Inside {
 /// A call on a watched socket, a call on another descriptor, or something else.
 #[inline(always)]
 fn transfer(current: u64, number: u32, fd: i32) -> u8 {
-    if let Some(Syscall::Transfer(kind)) = syscall::meaning(number)
-        && is_stream(current, fd)
-    {
-        return if message::sends(kind) {
-            wait::SEND
-        } else {
-            wait::RECEIVE
-        };
+    if let Some(Syscall::Transfer(kind)) = syscall::meaning(number) {
+        let sends = message::sends(kind);
+        if (sends && is_sending(current)) || is_stream(current, fd) {
+            return if sends { wait::SEND } else { wait::RECEIVE };
+        }
     }
     if number::FILE.contains(&number) {
         wait::FILE
@@ -120,6 +118,18 @@ fn transfer(current: u64, number: u32, fd: i32) -> u8 {
     } else {
         wait::OTHER
     }
+}
+
+/// Whether this thread is where a socket sends, whichever descriptor it has.
+#[inline(always)]
+fn is_sending(current: u64) -> bool {
+    MOVES.get_ptr(current).is_some_and(|entry| {
+        // SAFETY: only this thread, which is here, uses the entry.
+        let Move {
+            socket, direction, ..
+        } = unsafe { *entry };
+        socket != 0 && direction == u32::from(direction::SENT)
+    })
 }
 
 /// Whether a descriptor of this thread is one of a watched connection.

@@ -50,8 +50,9 @@ fn number(inode: u64) -> i32 {
     inode as i32 | i32::MIN
 }
 
-/// The connection of a socket that a tracepoint was given and the process began itself, by the descriptor that it began it with, whichever
-/// the call names: cheaper than [`connection`]. Connection 0 where that has to tell.
+/// The connection of a socket that a tracepoint was given and of which the process moved the first byte that was
+/// seen, by the descriptor of that call, whichever this one names: cheaper than [`connection`]. Connection 0 where
+/// that has to tell.
 #[inline(always)]
 pub fn own_connection(process: &Process, socket: Socket) -> Known {
     let Bound {
@@ -198,14 +199,15 @@ fn begin(process: &Process, used: &Use, new: &New) -> u64 {
         }
         connection
     };
-    let is_attached = connection::attach(files, fd, connection);
     if is_found && !new.end_is_told {
+        duplicate(found, files, fd);
         return found;
     }
-    if !is_attached {
-        if !is_found {
-            let _gone = CONNECTIONS.remove(connection);
+    if !connection::attach(files, fd, connection) {
+        if is_found {
+            return found;
         }
+        let _gone = CONNECTIONS.remove(connection);
         return 0;
     }
     let mut record = OpenRecord {

@@ -20,12 +20,14 @@ pub(super) fn tiers(settings: attach::Settings, roots: &[String]) -> Vec<Capabil
     // A lack of privileges is every tier's.
     let not_permitted = wanted.as_ref().is_err_and(|error| error.permission);
     // Two at a time are twice as dear.
-    drop(wanted);
+    let passed_over = wanted.map_or_else(|_| Vec::new(), |attached| attached.refused);
     for tier in Tier::ALL.into_iter().filter(|_| !not_permitted) {
         let capability = if taken == Some(tier) {
             Capability::active(name(tier), format!("would be taken: {}", tier.hooked()))
         } else {
-            other(tier, taken, attach(tier.into()))
+            let refusal = passed_over.iter().find(|refusal| refusal.tier == tier);
+            let reason = refusal.map(|refusal| refusal.error.what.as_str());
+            other(tier, taken, reason, attach(tier.into()))
         };
         capabilities.push(capability);
     }
@@ -65,10 +67,13 @@ fn name(tier: Tier) -> &'static str {
     }
 }
 
-/// A tier that is not taken. Nothing is missing without it.
-fn other(tier: Tier, taken: Option<Tier>, tried: Tried) -> Capability {
-    match tried {
-        Ok(_) => {
+/// A tier that is not taken. Nothing is missing without it. `reason`: why it was refused where it was not named.
+fn other(tier: Tier, taken: Option<Tier>, reason: Option<&str>, tried: Tried) -> Capability {
+    match (tried, reason) {
+        (Ok(_), Some(reason)) => {
+            Capability::active(name(tier), format!("works, passed over: {reason}"))
+        }
+        (Ok(_), None) => {
             let place = |one: Tier| Tier::ALL.iter().position(|tier| *tier == one);
             let beside = match taken {
                 Some(taken) if place(tier) < place(taken) => "cheaper",
@@ -78,7 +83,9 @@ fn other(tier: Tier, taken: Option<Tier>, tried: Tried) -> Capability {
             let detail = format!("works, {beside}: {}", tier.hooked());
             Capability::active(name(tier), detail)
         }
-        Err(error) => Capability::missing(name(tier), State::Unavailable, error.what, error.remedy),
+        (Err(error), _) => {
+            Capability::missing(name(tier), State::Unavailable, error.what, error.remedy)
+        }
     }
 }
 
@@ -128,7 +135,7 @@ mod tests {
 
     #[test]
     fn tier_that_is_refused_is_told_why_and_is_no_finding() {
-        let told = other(Tier::Sockets, Some(Tier::Tracepoints), Err(refusal()));
+        let told = other(Tier::Sockets, Some(Tier::Tracepoints), None, Err(refusal()));
         assert_eq!(told.state, State::Unavailable);
         assert!(!told.required);
         assert_eq!(told.detail, "no such tracepoint");

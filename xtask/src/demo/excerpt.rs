@@ -59,6 +59,8 @@ const SECTIONS: [Section; 5] = [
 const LOSSES: &str = "voxprobe_kernel_losses_total";
 /// Bytes missing from streams, by reason.
 const GAP_BYTES: &str = "voxprobe_stream_gap_bytes_total";
+/// The reason of bytes that nobody misses.
+const UNREAD: &str = "unread";
 
 /// Every section with samples. The label `worker` is left out where there is only one.
 pub(super) fn lines(samples: &[Sample]) -> Vec<String> {
@@ -103,7 +105,11 @@ pub(super) fn lost(samples: &[Sample]) -> Option<String> {
         .filter(|sample| sample.name == LOSSES && sample.value > 0.0)
         .filter_map(|sample| Some(format!("{} {}", sample.value, sample.label("reason")?)))
         .collect();
-    let gaps = sum(samples, GAP_BYTES).unwrap_or(0.0);
+    let gaps: f64 = samples
+        .iter()
+        .filter(|sample| sample.name == GAP_BYTES && sample.label("reason") != Some(UNREAD))
+        .map(|sample| sample.value)
+        .sum();
     let why = if reasons.is_empty() {
         String::new()
     } else {
@@ -296,7 +302,8 @@ mod tests {
         let samples = parse(
             "voxprobe_kernel_losses_total{reason=\"ring_full\"} 7\n\
              voxprobe_kernel_losses_total{reason=\"read_fault\"} 0\n\
-             voxprobe_stream_gap_bytes_total{reason=\"lost\"} 90\n",
+             voxprobe_stream_gap_bytes_total{reason=\"lost\"} 90\n\
+             voxprobe_stream_gap_bytes_total{reason=\"unread\"} 1900\n",
         );
         assert_eq!(
             lost(&samples).as_deref(),

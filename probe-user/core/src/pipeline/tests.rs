@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     metrics::Limits,
-    record::{Chunk, Direction, Joined, Opened, Side},
+    record::{Chunk, Direction, GapReason, Hole, Joined, Opened, Side},
 };
 
 /// Names of the records a tap was given.
@@ -26,6 +26,24 @@ const CONNECTION: ConnectionId = ConnectionId(1);
 
 /// A pipeline whose only connection holds a chunk behind a hole.
 fn holding() -> Pipeline {
+    let mut pipeline = with_connection(Joined::Late);
+    let chunk = Chunk {
+        connection: CONNECTION,
+        direction: Direction::Received,
+        tid: 7,
+        offset: 5,
+        enter: KtimeNs(2),
+        exit: KtimeNs(2),
+        length: 3,
+        bytes: vec![1, 2, 3].into(),
+        holes: vec![].into(),
+    };
+    pipeline.handle(Record::Chunk(chunk), None);
+    pipeline
+}
+
+/// A pipeline with one connection, a worker's, which nothing was said on.
+fn with_connection(joined: Joined) -> Pipeline {
     let profile = Arc::new(Profile::builtin());
     let metrics = Metrics::new(Limits::default());
     let mut pipeline = Pipeline::new(profile, ModelSettings::default(), metrics);
@@ -42,24 +60,35 @@ fn holding() -> Pipeline {
         tgid: TGID,
         at: KtimeNs(1),
         side: Some(Side::Server),
-        joined: Joined::Late,
+        joined,
         local: None,
         peer: None,
     };
     pipeline.handle(Record::Opened(opened), None);
+    pipeline
+}
+
+#[test]
+fn connection_whose_first_bytes_were_not_captured_is_wanted() {
+    let mut pipeline = with_connection(Joined::FromStart);
+    let hole = Hole {
+        at: 0,
+        length: 50,
+        reason: GapReason::Shed,
+    };
     let chunk = Chunk {
         connection: CONNECTION,
         direction: Direction::Received,
         tid: 7,
-        offset: 5,
+        offset: 0,
         enter: KtimeNs(2),
         exit: KtimeNs(2),
-        length: 3,
-        bytes: vec![1, 2, 3].into(),
-        holes: vec![].into(),
+        length: 50,
+        bytes: vec![].into(),
+        holes: vec![hole].into(),
     };
     pipeline.handle(Record::Chunk(chunk), None);
-    pipeline
+    assert_eq!(pipeline.poll_unwanted(), None);
 }
 
 fn told(record: Record<'_>) -> Vec<&'static str> {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::protocol::{Expected, Making, Protocol};
 use crate::{
     flow::{Detection, detect},
-    record::{Chunk, Direction, Joined, Opened, Side},
+    record::{Chunk, Direction, GapReason, Joined, Opened, Side},
 };
 
 /// First bytes of a direction that are looked at to tell the protocol: HTTP/2's preface.
@@ -41,6 +41,8 @@ impl Undetermined {
             .first()
             .map_or(usize::MAX, |hole| hole.at as usize);
         let cut = readable < missing && !chunk.holes.is_empty();
+        let first_hole = chunk.holes.first().map(|hole| hole.reason);
+        let missed = cut && first_hole != Some(GapReason::Elided);
         let take = missing.min(readable).min(chunk.bytes.len());
         first.extend(chunk.bytes.iter().take(take));
         let detection = detect(first);
@@ -57,6 +59,13 @@ impl Undetermined {
             }
             Detection::Http2Server => direction == Direction::Received,
             Detection::NeedMore if !cut && self.bytes < UNDETERMINED_BYTES => return None,
+            // The bytes that would have told were not captured: from here it is like a late join.
+            Detection::NeedMore if missed => {
+                let side = opened.side;
+                return Some(side.map_or(Protocol::Other, |side| {
+                    Protocol::late(opened, side, expected, with)
+                }));
+            }
             Detection::NeedMore | Detection::Other => return Some(Protocol::Other),
         };
         let side = if client_sends {

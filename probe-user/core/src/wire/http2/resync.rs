@@ -4,7 +4,8 @@
 //! read may begin anywhere, then the search fails and a later push is tried). From there a chain of
 //! plausible frame headers is followed, over as many pushes as it takes: the framing is found when
 //! the chain has [`CHAIN_FRAMES`] headers, or [`ALIGNED_FRAMES`] frames and the last one ends
-//! exactly where a push ends. The second rule is what finds a stream of one frame per write. Frames
+//! exactly where a push ends. The second rule is what finds a stream of one frame per write whose bytes are all
+//! there; of one whose content was left where it was the first one does, a write later. Frames
 //! are read from the first one that starts in the push that completes the proof.
 
 use super::header::{FrameHeader, HEADER_BYTES};
