@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::ValueEnum as _;
@@ -102,6 +103,9 @@ impl Subject {
     }
 }
 
+/// Longer than a burst takes: its reader does not wait for it, so that no write pays for waking one.
+const BURST: Duration = Duration::from_millis(1);
+
 /// Takes what a subject writes, and gives leave for the next burst when one is complete.
 fn read(port: u16, cpu: usize) -> Result<()> {
     subject::pin(cpu)?;
@@ -118,6 +122,7 @@ fn read(port: u16, cpu: usize) -> Result<()> {
     let leave = wire::window_updates(BURST_BYTES as u32);
     let mut burst = vec![0; BURST_BYTES];
     for _ in 0..subject::ROUND_BURSTS {
+        thread::sleep(BURST);
         stream.read_exact(&mut burst).context("read a burst")?;
         stream.write_all(&leave).context("give leave to go on")?;
     }
