@@ -24,7 +24,7 @@ const WARM: f64 = 5_000.0;
 /// vector's has more.
 const LEAK: f64 = 200.0;
 
-/// Bytes that one table takes when it grows late, and the allocator's own state.
+/// Bytes that the allocator's own state may differ by between two moments.
 const NOISE: f64 = 1_048_576.0;
 
 /// Models that sessions ask for in turn, more than the label `model_id` has values …
@@ -50,8 +50,8 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long all sessions may take.
 const LIMIT: Duration = Duration::from_mins(8);
 
-/// Sessions in all.
-const SESSIONS: u32 = 10_000;
+/// Sessions in all: twice as many after the warm-up as before its end.
+const SESSIONS: u32 = 15_000;
 
 #[test]
 #[allow(clippy::print_stdout, reason = "the figures that the test measures")]
@@ -195,7 +195,7 @@ impl Book {
     fn assert_flat(&self, all: f64) {
         assert!(self.most_sessions <= SESSION_VALUES + BESIDE.len());
         let (warm, most) = self.memory();
-        let allowed = LEAK * (all - WARM) + NOISE;
+        let allowed = (LEAK * (all - WARM)).max(NOISE);
         assert!(most - warm <= allowed, "{}", self.told());
     }
 }

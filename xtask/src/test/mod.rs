@@ -54,7 +54,7 @@ pub(crate) enum Level {
     Compat,
     /// The files in `config/`, run by the programs that they are for.
     Config,
-    /// Other kernels, in virtual machines.
+    /// Other kernels, in virtual machines; named alone, more of it.
     Vm,
     /// The service, installed as the README says, in a virtual machine.
     Systemd,
@@ -147,8 +147,12 @@ pub(crate) fn task(workspace: &Workspace, level: Option<Level>) -> Result<bool> 
         }
     }
     if runs(Level::Vm) {
+        let depth = match level {
+            Some(_) => vm::Depth::Whole,
+            None => vm::Depth::Short,
+        };
         let environment = Environment::release(workspace, &skips);
-        summary.add(vm::run(workspace, &environment)?);
+        summary.add(vm::run(workspace, &environment, depth)?);
     }
     if runs(Level::Systemd) {
         summary.add(vm::systemd::run(workspace)?);

@@ -21,6 +21,7 @@ use anyhow::{Context as _, Result};
 
 use self::kernel::Kernel;
 use self::machine::Machine;
+pub(super) use self::matrix::Depth;
 use self::matrix::{CELLS, Cell};
 use self::table::{Outcome, Table};
 use super::environment::Environment;
@@ -29,7 +30,7 @@ use crate::workspace::Workspace;
 use crate::{setup, step};
 
 /// Runs every cell of the matrix, as many at a time as there are CPUs: a machine uses one.
-pub(super) fn run(workspace: &Workspace, environment: &Environment) -> Result<Row> {
+pub(super) fn run(workspace: &Workspace, environment: &Environment, depth: Depth) -> Result<Row> {
     let started = Instant::now();
     let folder = workspace.target("vm");
     let mut table = Table::default();
@@ -41,7 +42,7 @@ pub(super) fn run(workspace: &Workspace, environment: &Environment) -> Result<Ro
                 image,
                 folder,
             };
-            for (cell, outcome) in run_all(workspace, &machine)? {
+            for (cell, outcome) in run_all(workspace, &machine, depth)? {
                 table.add(cell, outcome);
             }
         }
@@ -57,7 +58,11 @@ pub(super) fn run(workspace: &Workspace, environment: &Environment) -> Result<Ro
 }
 
 /// Cells with what became of them, in the matrix' order.
-fn run_all(workspace: &Workspace, machine: &Machine) -> Result<Vec<(&'static Cell, Outcome)>> {
+fn run_all(
+    workspace: &Workspace,
+    machine: &Machine,
+    depth: Depth,
+) -> Result<Vec<(&'static Cell, Outcome)>> {
     let mut kernels = Vec::new();
     for series in matrix::series() {
         let kernel = Kernel::get(workspace, series);
@@ -72,7 +77,7 @@ fn run_all(workspace: &Workspace, machine: &Machine) -> Result<Vec<(&'static Cel
                 while let Some((index, cell)) = next(&waiting) {
                     let kernel = kernels.iter().find(|(series, _)| *series == cell.kernel);
                     let outcome = match kernel {
-                        Some((_, Ok(kernel))) => cell.run(machine, kernel),
+                        Some((_, Ok(kernel))) => cell.run(depth, machine, kernel),
                         Some((_, Err(reason))) => Ok(Outcome::Skipped(reason.clone())),
                         None => continue,
                     };
