@@ -8,6 +8,7 @@ mod health;
 mod hooks;
 mod notices;
 mod reload;
+mod slice;
 mod streams;
 
 use std::{
@@ -42,11 +43,12 @@ use containers::ContainerInfo;
 pub use cost::CostMetrics;
 use notices::Notices;
 pub use reload::{Next, Reloads};
+pub use slice::lengthen as lengthen_slice;
 pub use streams::{StreamRow, Streams};
 
-/// How long the agent sleeps when the ring is quiet. The kernel side wakes it earlier only when the
-/// ring fills; at 100 Hz an idle agent costs a tenth of a percent of a core.
-const PAUSE: Duration = Duration::from_millis(10);
+/// How long the agent sleeps when the ring is quiet. The kernel side wakes it earlier only when the ring fills, and for
+/// what cannot wait. Without records an agent takes 0.4 % of a CPU at 50 Hz, and 0.6 % at 100 (a virtual machine).
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Nanoseconds that reading the rest of the ring may take at the end: more than a full ring needs.
 const LAST_READ_NS: u64 = 2_000_000_000;

@@ -13,7 +13,7 @@ use super::{
     stop,
 };
 use crate::{
-    agent::{Agent, CostMetrics, Reloads, Shared},
+    agent::{Agent, CostMetrics, Reloads, Shared, lengthen_slice},
     export::{Endpoint, Guard, otlp::Exporter},
     privileges,
     settings::Settings,
@@ -157,6 +157,9 @@ impl Watch {
             && let Err(error) = privileges::drop_unneeded(hooks)
         {
             tracing::warn!(%error, "capabilities that are not needed any more are kept");
+        }
+        if let Err(error) = lengthen_slice() {
+            tracing::debug!(%error, "what is watched may have to wait for the probe");
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
