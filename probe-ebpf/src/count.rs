@@ -1,4 +1,4 @@
-//! Counters in maps that several CPUs add to.
+//! Words in maps that several CPUs write.
 
 /// Set by the agent before the programs are loaded: 0 where the kernel adds without telling what was there
 /// (before Linux 5.12, `BPF_FETCH`). The agent then makes each `atomic_fetch_add` a plain atomic addition.
@@ -42,4 +42,21 @@ unsafe fn add(counter: *mut u64, value: u64) -> u64 {
         );
     }
     before
+}
+
+/// Writes a word, after everything that was read before. For programs of Linux 5.12 and newer.
+///
+/// # Safety
+/// The word is a map's value, which lives as long as the program runs.
+#[inline(always)]
+pub unsafe fn exchange(word: *mut u64, value: u64) {
+    // SAFETY: see the caller.
+    unsafe {
+        core::arch::asm!(
+            "{0} = xchg_64({1} + 0, {0})",
+            inout(reg) value => _,
+            in(reg) word,
+            options(nostack),
+        );
+    }
 }

@@ -6,7 +6,7 @@ use crate::{
     buffers::holds_descriptors,
     call::socket,
     connection::attach,
-    emit::{control, header},
+    emit::{control, header, urgent},
     maps::{CONNECTIONS, FDS},
     values::Call,
 };
@@ -76,7 +76,8 @@ pub fn duplicate(connection: u64, files: u32, fd: i32) {
 #[inline(always)]
 pub fn changed(files: u32) {
     let header = header::<ProcessRecord>(kind::FDS_CHANGED);
-    control(&ProcessRecord {
+    // What they move before the agent has looked is not seen.
+    urgent(&ProcessRecord {
         header,
         parent: 0,
         files,

@@ -6,9 +6,11 @@ use aya_ebpf::{
         bpf_get_current_pid_tgid, bpf_get_prandom_u32, bpf_ktime_get_ns, bpf_ringbuf_output,
     },
 };
-use probe_abi::{HEAD_BYTES, RecordHeader, SHED_BYTES, SHED_CONTENT_BYTES, WAKEUP_BYTES, loss};
+use probe_abi::{
+    HEAD_BYTES, RecordHeader, SHED_BYTES, SHED_CONTENT_BYTES, WAKEUP_BYTES, WAKEUP_STEP_BYTES, loss,
+};
 
-use crate::maps::{LOSSES, RECORDS};
+use crate::maps::{LOSSES, RECORDS, UNWOKEN};
 
 /// Set by the agent before the programs are loaded: of 2^32 records, how many find the ring full though
 /// it is not. 0 but in tests of what losses do.
@@ -31,15 +33,27 @@ pub fn filled() -> u64 {
     RECORDS.query(u64::from(BPF_RB_AVAIL_DATA))
 }
 
-/// The agent comes by every few milliseconds by itself; it is woken only when the ring fills up,
-/// because a wake-up costs the watched thread more than the record does.
+/// The agent comes by every 20 ms by itself; it is woken only when the ring fills up, and by each CPU
+/// then only once in many records, because a wake-up costs the watched thread several times what the record does.
 #[inline(always)]
-fn wakeup(filled: u64) -> u64 {
-    if filled >= WAKEUP_BYTES {
-        u64::from(BPF_RB_FORCE_WAKEUP)
-    } else {
-        u64::from(BPF_RB_NO_WAKEUP)
+fn wakeup(filled: u64, size: u64) -> u64 {
+    let quiet = u64::from(BPF_RB_NO_WAKEUP);
+    if filled < WAKEUP_BYTES {
+        return quiet;
     }
+    let Some(unwoken) = UNWOKEN.get_ptr_mut(0) else {
+        return quiet;
+    };
+    // SAFETY: the pointer is to this CPU's value. Where another program comes between, the agent is woken
+    // a few records earlier or later.
+    unsafe {
+        *unwoken += size;
+        if *unwoken < WAKEUP_STEP_BYTES {
+            return quiet;
+        }
+        *unwoken = 0;
+    }
+    u64::from(BPF_RB_FORCE_WAKEUP)
 }
 
 /// Bytes of a call that may be captured: fewer where the ring fills up.
@@ -70,7 +84,7 @@ pub fn header<T>(kind: u16) -> RecordHeader {
 /// Writes a record of fixed size. `T` is one of `probe_abi`'s records: plain data without padding.
 #[inline(always)]
 pub fn control<T>(record: &T) {
-    write(record, wakeup(filled()));
+    write(record, wakeup(filled(), size_of::<T>() as u64));
 }
 
 /// Writes a record of fixed size that the agent has to see at once.
@@ -105,7 +119,7 @@ fn is_refused() -> bool {
 #[inline(always)]
 pub unsafe fn output(bytes: *const u8, size: u64, filled: u64) -> bool {
     // SAFETY: the caller vouches for the bytes.
-    unsafe { output_with(bytes, size, wakeup(filled)) }
+    unsafe { output_with(bytes, size, wakeup(filled, size)) }
 }
 
 /// # Safety

@@ -2,19 +2,19 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
 };
 use probe_abi::{
     Connection, FdEntry, FdKey, FileEntry, MAX_CONNECTIONS, MAX_FDS, MAX_FILES, MAX_HOOK_CALLS,
     MAX_MAPPINGS, MAX_NOT_STREAMS, MAX_ORIGINS, MAX_PROCESSES, MAX_ROOTS, MAX_SCHED_THREADS,
-    MAX_THREADS, Process, RING_BYTES, ROOT_BYTES, loss,
+    MAX_THREADS, Process, RING_BYTES, ROOT_BYTES, WATCHED_SLOTS, loss,
 };
 
 use crate::{
     payload::slot,
     sched::{CpuRuns, SchedThread},
     sockets::Origin,
-    values::{Bound, Call, HookCall, HookKey, Mapping, Messages, Move, PathScratch, Scratch},
+    values::{Call, HookCall, HookKey, Mapping, Messages, Move, PathScratch, Scratch, SocketState},
 };
 
 /// Records for the agent.
@@ -25,9 +25,17 @@ pub static RECORDS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
 #[map]
 pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(loss::COUNT, 0);
 
+/// Bytes that each CPU wrote since it last woke the agent, while much waited.
+#[map]
+pub static UNWOKEN: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
 /// Watched processes by tgid. The agent adds and removes them; a fork adds the child.
 #[map]
 pub static PROCESSES: HashMap<u32, Process> = HashMap::with_max_entries(MAX_PROCESSES, 0);
+
+/// Slots of processes that are in `PROCESSES`, or were: see `call::may_be_watched`.
+#[map]
+pub static WATCHED: Array<u32> = Array::with_max_entries(WATCHED_SLOTS, 0);
 
 /// Stream sockets of watched processes.
 #[map]
@@ -44,7 +52,11 @@ pub static CONNECTIONS: HashMap<u64, Connection> = HashMap::with_max_entries(MAX
 
 /// Connections by the address of their `struct sock`, where sockets are hooked.
 #[map]
-pub static SOCKETS: LruHashMap<u64, Bound> = LruHashMap::with_max_entries(MAX_FDS, 0);
+pub static SOCKETS: LruHashMap<u64, SocketState> = LruHashMap::with_max_entries(MAX_FDS, 0);
+
+/// The program that `sockets::tracepoints::socket_sent` hands on to. The agent sets it.
+#[map]
+pub static SENT_ANY: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
 /// Connections that the agent found, by their sockets' inodes, where sockets are hooked.
 #[map]

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{EbpfContext, helpers::bpf_probe_read_user};
 use aya_log_ebpf::debug;
-use probe_abi::{EndRecord, call, direction, kind, loss};
+use probe_abi::{Connection, EndRecord, call, direction, kind, loss};
 
 use crate::{
     buffers::{Source, UserMessage, source},
@@ -82,15 +82,23 @@ pub fn transferred<C: EbpfContext>(ctx: &C, pending: &Call, result: i64) {
     if !has_moved(ctx, pending, direction, result, asked) {
         return;
     }
-    if let Some(source) = source(kind, pending, result as u32) {
-        moved(pending, direction, &source, slot::ONLY);
+    if let Some(connection) = CONNECTIONS.get_ptr_mut(pending.connection)
+        && let Some(source) = source(kind, pending, result as u32)
+    {
+        moved(pending, connection, direction, &source, slot::ONLY);
     }
 }
 
 /// Bytes moved: where they stand in their stream, and what they are.
 #[inline(always)]
-pub fn moved(pending: &Call, direction: u8, source: &Source, slot: u32) {
-    if let Some(offset) = advance(pending.connection, direction, source.length) {
+pub fn moved(
+    pending: &Call,
+    connection: *mut Connection,
+    direction: u8,
+    source: &Source,
+    slot: u32,
+) {
+    if let Some(offset) = advance(connection, direction, source.length) {
         capture(pending, direction, offset, source, slot);
     }
 }
@@ -159,10 +167,9 @@ fn refused(connection: u64) {
     });
 }
 
-/// Takes the next `length` bytes of a stream; `None` when the connection is unknown.
+/// Takes the next `length` bytes of a stream; `None` when nobody can tell where they stand.
 #[inline(always)]
-fn advance(connection: u64, direction: u8, length: u32) -> Option<u64> {
-    let state = CONNECTIONS.get_ptr_mut(connection)?;
+fn advance(state: *mut Connection, direction: u8, length: u32) -> Option<u64> {
     // In one step, so that two threads that return at once take different positions.
     // SAFETY: the value lives as long as the program runs, and the index is 0 or 1.
     let offset = unsafe {

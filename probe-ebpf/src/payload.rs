@@ -3,7 +3,7 @@
 //! Payload is read at the call's return, so that only bytes that really moved are read (partial
 //! writes), and while the thread is still in the kernel, so that its buffers have not changed.
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns, generated};
+use aya_ebpf::helpers::{bpf_ktime_get_ns, generated};
 use probe_abi::{
     ChunkRecord, FRAGMENT_BYTES, HEAD_BYTES, RecordHeader, direction, flag, kind, loss,
 };
@@ -48,7 +48,6 @@ pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source, slot: u
     let Some(scratch) = SCRATCH.get_ptr_mut(slot) else {
         return;
     };
-    let pid_tgid = bpf_get_current_pid_tgid();
     let record = ChunkRecord {
         header: RecordHeader {
             kind: kind::CHUNK,
@@ -56,8 +55,8 @@ pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source, slot: u
             size: 0,
             // SAFETY: no argument, no side effect.
             time_ns: unsafe { bpf_ktime_get_ns() },
-            tgid: (pid_tgid >> 32) as u32,
-            tid: pid_tgid as u32,
+            tgid: (call.thread >> 32) as u32,
+            tid: call.thread as u32,
         },
         connection: call.connection,
         offset,

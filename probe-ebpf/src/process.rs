@@ -10,7 +10,7 @@ use aya_log_ebpf::debug;
 use probe_abi::{INHERITED_FDS, Process, ProcessRecord, kind, loss, process_flag};
 
 use crate::{
-    call::{socket, watched},
+    call::{socket, watch, watched},
     descriptor::duplicate,
     emit::{control, count_loss, header, urgent},
     maps::{CALLS, MOVES, PROCESSES},
@@ -45,18 +45,12 @@ pub fn process_fork(ctx: TracePointContext) -> u32 {
     let Some(parent) = watched() else { return 0 };
     let shared = flags & CLONE_FILES != 0;
     let files = if shared { parent.files } else { child };
-    if PROCESSES
-        .insert(
-            child,
-            Process {
-                files,
-                flags: 0,
-                since_ns: parent.since_ns,
-            },
-            0,
-        )
-        .is_err()
-    {
+    let process = Process {
+        files,
+        flags: 0,
+        since_ns: parent.since_ns,
+    };
+    if !watch(child, &process) {
         count_loss(loss::MAP_FULL);
         return 0;
     }

@@ -20,6 +20,8 @@ pub struct Call {
     pub call: u32,
     /// Number of the syscall.
     pub number: u32,
+    /// Thread that makes it (`bpf_get_current_pid_tgid`).
+    pub thread: u64,
 }
 
 /// Where a thread is in a call of several messages.
@@ -32,6 +34,16 @@ pub struct Messages {
     pub next: u64,
 }
 
+/// What is known of a `struct sock`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct SocketState {
+    pub bound: Bound,
+    /// Thread that sends on it (`bpf_get_current_pid_tgid`), where [`Self::moving`] is what; else 0.
+    pub mover: u64,
+    pub moving: Move,
+}
+
 /// The connection of a `struct sock`.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -39,10 +51,15 @@ pub struct Bound {
     pub connection: u64,
     /// Number of the socket's inode: of two sockets that had the address, it tells which one it was.
     pub inode: u64,
-    /// Descriptor table of the process that began it; 0 where other calls have to be followed too.
+    /// Process that began it; 0 where other calls have to be followed too.
+    pub tgid: u32,
+    /// Descriptor table of that process.
     pub files: u32,
     /// Descriptor that it is known by there.
     pub fd: i32,
+    /// 1 once a thread began to send before what another one had sent was told: what they move is then kept by
+    /// thread.
+    pub is_shared: u32,
 }
 
 impl Bound {
@@ -50,8 +67,10 @@ impl Bound {
     pub const NOTHING: Self = Self {
         connection: 0,
         inode: 0,
+        tgid: 0,
         files: 0,
         fd: -1,
+        is_shared: 0,
     };
 }
 

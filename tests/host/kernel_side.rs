@@ -5,6 +5,7 @@ use probe_core::record::{Address, Direction, GapReason, Side, Wait};
 use probe_tests::lab::Lab;
 use probe_tests::probe::assert_lossless;
 use probe_tests::skip::{skip, unprivileged, unscheduled};
+use probe_tests::traffic::{FIRST_SEND_BYTES, client_opening, filler};
 
 use crate::observation::Observation;
 
@@ -35,6 +36,38 @@ fn peeks_and_empty_calls_do_not_advance_the_stream() {
 #[test]
 fn threads_on_one_socket_share_one_stream() {
     assert_exact("threads");
+}
+
+#[test]
+fn first_send_in_pieces_keeps_its_bytes_while_another_thread_receives() {
+    if unprivileged() {
+        return;
+    }
+    let observation = Observation::of("first_send_in_pieces");
+    observation.assert_complete();
+    assert_lossless(&observation.metrics);
+    let expected = [client_opening(), filler(FIRST_SEND_BYTES)].concat();
+    let connections = observation.connections();
+    let clients = connections
+        .iter()
+        .filter(|(report, _)| report.side == Side::Client);
+    let mut seen = 0;
+    for (_, client) in clients {
+        let sent = observation
+            .capture
+            .stream(client.connection, Direction::Sent);
+        // Of a frame its header is kept: of bytes from another place other nine would be, or none.
+        let kept = sent.bytes();
+        let is_kept = |at: usize| kept[at..at + 9] == expected[at..at + 9];
+        let mut at = client_opening().len();
+        while at < expected.len() {
+            assert!(is_kept(at), "the frame at {at} is another one");
+            let [high, middle, low] = [0, 1, 2].map(|index| usize::from(expected[at + index]));
+            at += 9 + (high << 16 | middle << 8 | low);
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 2);
 }
 
 #[test]

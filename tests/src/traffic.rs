@@ -1,6 +1,9 @@
 //! HTTP/2 that says nothing: a connection's first frames, then frames of a type that every reader
 //! ignores (RFC 9113 section 5.5), which may carry any bytes.
 
+/// Bytes behind a client's opening in a first send that finds no room for all of it.
+pub const FIRST_SEND_BYTES: usize = 400_000;
+
 /// What a client sends first (RFC 9113 section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 

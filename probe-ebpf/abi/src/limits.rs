@@ -30,6 +30,10 @@ pub const RING_BYTES: u32 = 16 * 1024 * 1024;
 /// by itself, so that a watched write does not pay for a wake-up.
 pub const WAKEUP_BYTES: u64 = RING_BYTES as u64 / 4;
 
+/// Bytes that a CPU writes from one time that it wakes the agent so to the next: some thirty records of 2 KiB, some
+/// hundreds without their content.
+pub const WAKEUP_STEP_BYTES: u64 = 64 * 1024;
+
 /// Unread bytes in the ring above which only the first [`HEAD_BYTES`] of a call are captured: 4 MiB are left, in
 /// which 5 s of 4 000 calls a second find room.
 pub const SHED_CONTENT_BYTES: u64 = RING_BYTES as u64 / 4 * 3;
@@ -40,6 +44,11 @@ pub const SHED_BYTES: u64 = RING_BYTES as u64 / 8 * 7;
 
 /// Watched processes, including their children.
 pub const MAX_PROCESSES: u32 = 4096;
+
+/// Slots by which a process that is not watched is told without a look-up in a hash table. A slot stays taken, so that
+/// of a host's processes one in some thousands shares one with a process that is or was watched, and more where
+/// watched processes make thousands of others: those pay for the look-up. A power of two.
+pub const WATCHED_SLOTS: u32 = 65_536;
 
 /// Connections' file descriptors over all watched processes.
 pub const MAX_FDS: u32 = 65_536;

@@ -8,6 +8,9 @@ pub mod map {
     pub const LOSSES: &str = "LOSSES";
     /// Watched processes: tgid → [`crate::Process`].
     pub const PROCESSES: &str = "PROCESSES";
+    /// Lowest bits of tgids (`tgid % `[`crate::WATCHED_SLOTS`]) → 1 where a process with them is in `PROCESSES`, or
+    /// was.
+    pub const WATCHED: &str = "WATCHED";
     /// Descriptors of connections: [`crate::FdKey`] → [`crate::FdEntry`].
     pub const FDS: &str = "FDS";
     /// Connections that the agent found: inode of the socket → connection id.
@@ -16,6 +19,8 @@ pub mod map {
     pub const CONNECTIONS: &str = "CONNECTIONS";
     /// One `u32`: numbers of fields whose content nobody reads, as bits (`Profile::unread_fields`).
     pub const UNREAD_FIELDS: &str = "UNREAD_FIELDS";
+    /// The one program that [`crate::program::SOCKET_SENT`] hands on to.
+    pub const SENT_ANY: &str = "SENT_ANY";
     /// What only programs of sockets use: connections, beginnings and calls by socket or thread.
     pub const OF_SOCKETS: [&str; 4] = ["SOCKETS", "MOVES", "ORIGINS", "MESSAGES"];
     /// Calls in flight, by thread.
@@ -62,8 +67,11 @@ pub mod program {
     pub const RAW_ENTER: &str = "raw_sys_enter";
     /// Return of every syscall of the host, through one raw tracepoint.
     pub const RAW_EXIT: &str = "raw_sys_exit";
-    /// A socket has sent (`sock:sock_send_length`, from Linux 6.3).
+    /// A socket has sent (`sock:sock_send_length`, from Linux 6.3): one of a thread's own process, of which it is known
+    /// what is sent. It hands every other one on to [`SOCKET_SENT_ANY`].
     pub const SOCKET_SENT: &str = "socket_sent";
+    /// A socket has sent, any.
+    pub const SOCKET_SENT_ANY: &str = "socket_sent_any";
     /// A socket has received (`sock:sock_recv_length`, from Linux 6.3).
     pub const SOCKET_RECEIVED: &str = "socket_received";
     /// TCP begins to send (`tcp:tcp_sendmsg_locked`, from Linux 6.16).

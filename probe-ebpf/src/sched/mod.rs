@@ -25,7 +25,10 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 
-use crate::maps::{CPU_RUNS, PROCESSES, SCHED_THREADS};
+use crate::{
+    call::process,
+    maps::{CPU_RUNS, SCHED_THREADS},
+};
 pub use runs::CpuRuns;
 pub use thread::SchedThread;
 
@@ -43,7 +46,7 @@ pub fn sched_switch(ctx: RawTracePointContext) -> i32 {
         return 0;
     };
     let since = runs::ended(cpu, current, now);
-    if tgid != 0 && PROCESSES.get_ptr(tgid).is_some() {
+    if tgid != 0 && process(current).is_some() {
         let (preempted, prev, state): (u64, u64, u64) = (ctx.arg(0), ctx.arg(1), ctx.arg(3));
         if state & TASK_DEAD == 0 {
             let manner = (preempted != 0, state);

@@ -2,14 +2,13 @@
 //! wait there.
 
 use aya_ebpf::helpers::bpf_probe_read_user;
-use probe_abi::{FdKey, direction, wait};
+use probe_abi::wait;
 
 use crate::{
-    maps::{FDS, MOVES, PROCESSES},
-    message,
+    call, message,
     registers::{Current, current_syscall},
+    sockets,
     syscall::{self, Syscall},
-    values::Move,
 };
 
 /// Where a thread is.
@@ -107,7 +106,10 @@ pub fn inside(current: u64) -> Inside {
 fn transfer(current: u64, number: u32, fd: i32) -> u8 {
     if let Some(Syscall::Transfer(kind)) = syscall::meaning(number) {
         let sends = message::sends(kind);
-        if (sends && is_sending(current)) || is_stream(current, fd) {
+        let is_watched = is_stream(current, fd)
+            || sockets::is_known(fd)
+            || (sends && sockets::is_sending(current));
+        if is_watched {
             return if sends { wait::SEND } else { wait::RECEIVE };
         }
     }
@@ -120,27 +122,10 @@ fn transfer(current: u64, number: u32, fd: i32) -> u8 {
     }
 }
 
-/// Whether this thread is where a socket sends, whichever descriptor it has.
-#[inline(always)]
-fn is_sending(current: u64) -> bool {
-    MOVES.get_ptr(current).is_some_and(|entry| {
-        // SAFETY: only this thread, which is here, uses the entry.
-        let Move {
-            socket, direction, ..
-        } = unsafe { *entry };
-        socket != 0 && direction == u32::from(direction::SENT)
-    })
-}
-
 /// Whether a descriptor of this thread is one of a watched connection.
 #[inline(always)]
 fn is_stream(current: u64, fd: i32) -> bool {
-    let tgid = (current >> 32) as u32;
-    PROCESSES.get_ptr(tgid).is_some_and(|process| {
-        // SAFETY: the agent writes entries once; an aligned u32 is not torn.
-        let files = unsafe { (*process).files };
-        FDS.get_ptr(FdKey { files, fd }).is_some()
-    })
+    call::process(current).is_some_and(|process| call::socket(process.files, fd).is_some())
 }
 
 /// Until when the thread asked to wait at most, as kernel time in nanoseconds; 0 where it did not or

@@ -15,7 +15,7 @@ use aya_ebpf::{
     macros::{fentry, fexit, kprobe, kretprobe},
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
-use probe_abi::{direction, loss};
+use probe_abi::{Connection, direction, loss};
 
 use super::{
     entered,
@@ -24,10 +24,10 @@ use super::{
     socket::Socket,
 };
 use crate::{
-    call::watched,
+    call::{process, watched},
     emit::count_loss,
     layout::layout,
-    maps::MOVES,
+    maps::{CONNECTIONS, MOVES},
     message,
     payload::slot,
     values::{Call, Move},
@@ -39,37 +39,26 @@ fn enters(socket: Socket, message: u64, length: u64, flags: u64, sends: bool) {
     if !sends && !message::takes_next(flags) {
         return;
     }
+    let thread = bpf_get_current_pid_tgid();
     let iterator = || Iterator::read(message);
     let begun = iterator::begun(socket, iterator, length, flags, sends);
-    if put(entry(), &begun) {
+    if put(entry(thread), thread, &begun) {
         count_loss(loss::UNPLACED);
     }
 }
 
-/// A function has another piece to send, or the first one.
+/// Where it is remembered what a thread moves.
 #[inline(always)]
-pub fn continues(socket: Socket, message: u64) {
-    let entry = entry();
-    // SAFETY: only this thread uses the entry.
-    if entry.is_some_and(|entry| unsafe { (*entry).socket == socket.0 }) {
-        return;
-    }
-    let iterator = || Iterator::load(message);
-    let _other = put(entry, &iterator::begun(socket, iterator, 0, 0, true));
-}
-
-/// Where the current thread's move is remembered.
-#[inline(always)]
-fn entry() -> Option<*mut Move> {
-    MOVES.get_ptr_mut(bpf_get_current_pid_tgid())
+pub fn entry(thread: u64) -> Option<*mut Move> {
+    MOVES.get_ptr_mut(thread)
 }
 
 /// Remembers what the current thread moves; whether something else was not ended.
 #[inline(always)]
-fn put(entry: Option<*mut Move>, begun: &Move) -> bool {
+pub fn put(entry: Option<*mut Move>, thread: u64, begun: &Move) -> bool {
     let Some(entry) = entry else {
         // Full is not possible: the least recently used goes.
-        let _full = MOVES.insert(bpf_get_current_pid_tgid(), begun, u64::from(BPF_ANY));
+        let _full = MOVES.insert(thread, begun, u64::from(BPF_ANY));
         return false;
     };
     // SAFETY: only this thread uses the entry.
@@ -82,8 +71,8 @@ fn put(entry: Option<*mut Move>, begun: &Move) -> bool {
 
 /// What the current thread moves in this direction, once; a socket of 0 for nothing.
 #[inline(always)]
-pub fn take(way: u8) -> Move {
-    let Some(entry) = entry() else {
+pub fn take(thread: u64, way: u8) -> Move {
+    let Some(entry) = entry(thread) else {
         return Move::NOTHING;
     };
     // SAFETY: only this thread uses the entry.
@@ -99,13 +88,16 @@ pub fn take(way: u8) -> Move {
 /// A function returned.
 #[inline(always)]
 fn returns<C: EbpfContext>(ctx: &C, sends: bool, result: i64, slot: u32) {
-    let Some(process) = watched() else { return };
+    let thread = bpf_get_current_pid_tgid();
+    let Some(process) = process(thread) else {
+        return;
+    };
     let way = if sends {
         direction::SENT
     } else {
         direction::RECEIVED
     };
-    let begun = take(way);
+    let begun = take(thread, way);
     if begun.socket == 0 {
         return;
     }
@@ -117,9 +109,9 @@ fn returns<C: EbpfContext>(ctx: &C, sends: bool, result: i64, slot: u32) {
         result: result as i32,
     };
     let known = identity::connection(process, &used, true);
-    if known.connection == 0 {
+    let Some(connection) = CONNECTIONS.get_ptr_mut(known.connection) else {
         return;
-    }
+    };
     let call = Call {
         connection: known.connection,
         enter_ns: begun.enter_ns,
@@ -128,16 +120,25 @@ fn returns<C: EbpfContext>(ctx: &C, sends: bool, result: i64, slot: u32) {
         files: process.files,
         call: u32::from(entered.kind),
         number: 0,
+        thread,
     };
-    ended(ctx, &call, way, result, &begun, slot);
+    ended(ctx, &call, connection, way, result, &begun, slot);
 }
 
-/// Tells what became of a call whose buffers are known.
+/// Tells what became of a call whose buffers are known, on a connection whose state is given.
 #[inline(always)]
-pub fn ended<C: EbpfContext>(ctx: &C, call: &Call, way: u8, result: i64, begun: &Move, slot: u32) {
+pub fn ended<C: EbpfContext>(
+    ctx: &C,
+    call: &Call,
+    connection: *mut Connection,
+    way: u8,
+    result: i64,
+    begun: &Move,
+    slot: u32,
+) {
     if message::has_moved(ctx, call, way, result, || begun.length) {
         let source = iterator::source(begun, result as u32);
-        message::moved(call, way, &source, slot);
+        message::moved(call, connection, way, &source, slot);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which connection a socket is, however many descriptors and processes it has.
 
-use aya_ebpf::bindings::BPF_NOEXIST;
+use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_get_current_pid_tgid};
 use probe_abi::{CloseRecord, OpenRecord, Process, kind, origin};
 
 use super::{
@@ -12,7 +12,7 @@ use crate::{
     descriptor::duplicate,
     emit::{control, header, urgent},
     maps::{CONNECTIONS, FOUND, ORIGINS, SOCKETS},
-    values::Bound,
+    values::{Bound, Move, SocketState},
 };
 
 /// A call on a socket.
@@ -42,6 +42,16 @@ impl Known {
         fd: -1,
         is_named: false,
     };
+
+    /// What is bound, by the descriptor of the call that moved the first byte that was seen, whichever this one names.
+    #[inline(always)]
+    pub fn own(bound: &Bound) -> Self {
+        Self {
+            connection: bound.connection,
+            fd: bound.fd,
+            is_named: false,
+        }
+    }
 }
 
 /// The number that a socket without a descriptor is known by: no descriptor has it.
@@ -51,27 +61,19 @@ fn number(inode: u64) -> i32 {
 }
 
 /// The connection of a socket that a tracepoint was given and of which the process moved the first byte that was
-/// seen, by the descriptor of that call, whichever this one names: cheaper than [`connection`]. Connection 0 where
-/// that has to tell.
+/// seen: cheaper than [`connection`]. Connection 0 where that has to tell.
 #[inline(always)]
 pub fn own_connection(process: &Process, socket: Socket) -> Known {
-    let Bound {
-        connection,
-        inode,
-        files,
-        fd,
-    } = bound(socket);
-    if connection == 0 || files != process.files || inode != socket.loaded_inode() {
-        return Known::NOTHING;
-    }
-    // Of one that nobody wants, or that ended with the program that the process executed before.
-    if CONNECTIONS.get_ptr(connection).is_none() {
-        return Known::NOTHING;
-    }
-    Known {
-        connection,
-        fd,
-        is_named: false,
+    let bound = bound(socket);
+    let is_own = bound.tgid != 0 && bound.files == process.files;
+    // None of one that nobody wants, or that ended with the program that the process executed before.
+    if is_own
+        && bound.inode == socket.loaded_inode()
+        && CONNECTIONS.get_ptr(bound.connection).is_some()
+    {
+        Known::own(&bound)
+    } else {
+        Known::NOTHING
     }
 }
 
@@ -149,7 +151,7 @@ fn bound(socket: Socket) -> Bound {
     // SAFETY: aligned words, of which the second tells whether they are this socket's.
     SOCKETS
         .get_ptr(socket.0)
-        .map_or(Bound::NOTHING, |bound| unsafe { *bound })
+        .map_or(Bound::NOTHING, |state| unsafe { (*state).bound })
 }
 
 /// A socket without a connection.
@@ -177,8 +179,14 @@ fn begin(process: &Process, used: &Use, new: &New) -> u64 {
         connection,
         inode,
         // Else the agent compares its descriptors, and each has to be told.
-        files: if new.end_is_told { files } else { 0 },
+        tgid: if new.end_is_told {
+            (bpf_get_current_pid_tgid() >> 32) as u32
+        } else {
+            0
+        },
+        files,
         fd,
+        is_shared: 0,
     };
     let is_found = found != 0 && bind(&bound_to(found), socket, replaces);
     let connection = if is_found {
@@ -289,8 +297,13 @@ fn bind(bound: &Bound, socket: Socket, replaces: bool) -> bool {
         // Absent where another thread did so at this moment.
         let _absent = SOCKETS.remove(socket.0);
     }
+    let state = SocketState {
+        bound: *bound,
+        mover: 0,
+        moving: Move::NOTHING,
+    };
     SOCKETS
-        .insert(socket.0, bound, u64::from(BPF_NOEXIST))
+        .insert(socket.0, state, u64::from(BPF_NOEXIST))
         .is_ok()
 }
 
@@ -300,7 +313,7 @@ pub fn gone(socket: Socket) {
     // SAFETY: an aligned word.
     let Some(connection) = SOCKETS
         .get_ptr(socket.0)
-        .map(|bound| unsafe { (*bound).connection })
+        .map(|state| unsafe { (*state).bound.connection })
     else {
         return;
     };

@@ -14,13 +14,16 @@ mod tracepoints;
 
 pub use origin::Origin;
 
-use probe_abi::call;
+use probe_abi::{call, direction};
 
 use self::socket::Socket;
 use crate::{
+    layout::layout,
+    maps::SOCKETS,
     message,
     registers::{Current, current_syscall},
     syscall::{self, Syscall},
+    values::Move,
 };
 
 /// The call that the current thread is in, if it moves bytes in one direction on a descriptor it names. No
@@ -67,6 +70,33 @@ fn entered(sends: bool) -> Entered {
         entered.fd = args[0] as i32;
     }
     entered
+}
+
+/// Whether the current thread has a socket with a connection behind a descriptor, which nobody may have told of: of
+/// what a process sends on its own sockets the descriptors are not followed.
+#[inline(always)]
+pub fn is_known(fd: i32) -> bool {
+    if layout!(files_table) == 0 {
+        return false;
+    }
+    let socket = Socket::behind(fd);
+    // SAFETY: an aligned word.
+    let inode = SOCKETS
+        .get_ptr(socket.0)
+        .map_or(0, |state| unsafe { (*state).bound.inode });
+    inode != 0 && inode == socket.inode()
+}
+
+/// Whether the current thread is where a socket sends that has no connection yet, or not one by itself.
+#[inline(always)]
+pub fn is_sending(current: u64) -> bool {
+    functions::entry(current).is_some_and(|entry| {
+        // SAFETY: only this thread, which is here, uses the entry.
+        let Move {
+            socket, direction, ..
+        } = unsafe { *entry };
+        socket != 0 && direction == u32::from(direction::SENT)
+    })
 }
 
 /// A TCP socket is gone: its last descriptor is closed and its last byte on the way.

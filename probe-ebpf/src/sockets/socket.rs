@@ -74,6 +74,17 @@ impl Socket {
         }
     }
 
+    /// What the current thread has behind a descriptor, if that is a socket's; an address of 0, or that of nothing,
+    /// where it is none.
+    #[inline(always)]
+    pub fn behind(fd: i32) -> Self {
+        let file = file(fd);
+        if file == 0 {
+            return Self(0);
+        }
+        Self::of(read(file, layout!(file_private)))
+    }
+
     /// Whether this is what the current thread has behind a descriptor.
     #[inline(always)]
     pub fn is_behind(self, fd: i32) -> bool {

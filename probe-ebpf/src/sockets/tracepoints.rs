@@ -16,107 +16,242 @@ use aya_ebpf::{
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
-use probe_abi::{Process, call, direction};
+use probe_abi::{Connection, Process, call, direction, loss};
 
 use super::{
-    Entered, functions,
+    Entered, entered, functions,
     identity::{self, Known, Use},
+    iterator::{self, Iterator},
     socket::Socket,
 };
 use crate::{
     buffers::{UserMultiMessage, is_whole},
-    call::watched,
-    maps::MESSAGES,
+    call::{may_be_watched, process},
+    count::exchange,
+    emit::count_loss,
+    maps::{CONNECTIONS, MESSAGES, SENT_ANY, SOCKETS},
     message,
     payload::slot,
-    values::{Call, Messages},
+    values::{Call, Messages, Move, SocketState},
 };
 
-/// A socket has sent, or not.
-#[btf_tracepoint(function = "sock_send_length")]
-pub fn socket_sent(ctx: BtfTracePointContext) -> i32 {
-    if let Some(process) = watched() {
-        let sock: *const c_void = ctx.arg(0);
-        moved(&ctx, process, Socket(sock as u64), true, ctx.arg(1), 0);
+/// TCP begins to send: told of each piece, of which the first one counts.
+///
+/// What a thread sends on a socket of its own process is remembered with the socket, which is looked up anyway:
+/// that saves two look-ups. One thread at a time finds room there.
+#[btf_tracepoint(function = "tcp_sendmsg_locked")]
+#[inline(always)]
+pub fn socket_sends(ctx: BtfTracePointContext) -> i32 {
+    let thread = bpf_get_current_pid_tgid();
+    if !may_be_watched(thread) {
+        return 0;
+    }
+    let (sock, message): (*const c_void, *const c_void) = (ctx.arg(0), ctx.arg(1));
+    let socket = Socket(sock as u64);
+    let iterator = || Iterator::load(message as u64);
+    let mut begun = iterator::begun(socket, iterator, 0, 0, true);
+    let is_buffer = begun.memory == 0 && begun.data != 0;
+    // Only of one buffer it shows: a later piece of several may stand at the beginning of one.
+    let is_first = is_buffer && begun.skip == 0;
+    if is_buffer && !is_first {
+        // The first piece was not seen, or this is none that counts: where the send began nobody knows.
+        begun.data = 0;
+    }
+    if let Some(state) = SOCKETS.get_ptr_mut(socket.0) {
+        // SAFETY: no other thread begins to send: the socket is locked. One that ends its send takes only itself
+        // away.
+        unsafe {
+            let mover = (*state).mover;
+            if mover == thread && !is_first {
+                return 0;
+            }
+            if mover != 0 && mover != thread {
+                (*state).bound.is_shared = 1;
+            } else if begun.data != 0
+                && (*state).bound.tgid == (thread >> 32) as u32
+                && (*state).bound.is_shared == 0
+                && (is_first || !is_under_way(functions::entry(thread), socket))
+            {
+                (*state).moving = begun;
+                (*state).mover = thread;
+                return 0;
+            }
+        }
+    }
+    if process(thread).is_none() {
+        return 0;
+    }
+    let entry = functions::entry(thread);
+    if is_first || !is_under_way(entry, socket) {
+        let _other = functions::put(entry, thread, &begun);
     }
     0
+}
+
+/// Whether the current thread's entry tells of a send on this socket that has not ended.
+#[inline(always)]
+fn is_under_way(entry: Option<*mut Move>, socket: Socket) -> bool {
+    // SAFETY: only this thread uses the entry.
+    entry.is_some_and(|entry| unsafe { (*entry).socket == socket.0 })
+}
+
+/// A socket has sent, or not. What is no matter of course another program sees to, in which this one ends. From
+/// Linux 6.13 on a program with such an end runs on the thread's own stack, and not on one that is kept for each CPU
+/// and costs something at every call.
+#[btf_tracepoint(function = "sock_send_length")]
+#[inline(always)]
+pub fn socket_sent(ctx: BtfTracePointContext) -> i32 {
+    let thread = bpf_get_current_pid_tgid();
+    if !may_be_watched(thread) {
+        return 0;
+    }
+    let sock: *const c_void = ctx.arg(0);
+    let socket = Socket(sock as u64);
+    if let Some(state) = SOCKETS.get_ptr_mut(socket.0) {
+        // SAFETY: while `moving` is this thread's nobody else writes there; the rest is aligned words.
+        let SocketState {
+            bound,
+            mover,
+            moving,
+        } = unsafe { *state };
+        // None of one that nobody wants, or that ended with the program that the process executed before.
+        if mover == thread
+            && bound.inode == socket.loaded_inode()
+            && let Some(connection) = CONNECTIONS.get_ptr_mut(bound.connection)
+        {
+            give_up(state);
+            let known = Known::own(&bound);
+            sent(&ctx, thread, &known, bound.files, connection, &moving);
+            return 0;
+        }
+    }
+    // SAFETY: the array exists; the program that it holds is given the same.
+    unsafe { SENT_ANY.tail_call(&ctx, 0) }
+    count_loss(loss::UNPLACED);
+    0
+}
+
+/// As [`socket_sent`], of any socket: at a connection's first send, where several processes or threads send on one,
+/// on sockets that are not TCP's, and before Linux 6.16.
+#[btf_tracepoint(function = "sock_send_length")]
+pub fn socket_sent_any(ctx: BtfTracePointContext) -> i32 {
+    let thread = bpf_get_current_pid_tgid();
+    if !may_be_watched(thread) {
+        return 0;
+    }
+    let sock: *const c_void = ctx.arg(0);
+    let socket = Socket(sock as u64);
+    let begun = taken(socket, thread);
+    let Some(process) = process(thread) else {
+        return 0;
+    };
+    if begun.socket != socket.0 {
+        moved(&ctx, process, socket, true, ctx.arg(1));
+        return 0;
+    }
+    let mut known = identity::own_connection(process, socket);
+    if known.connection == 0 {
+        let used = Use {
+            socket,
+            fd: entered(true).fd,
+            enter_ns: begun.enter_ns,
+            result: ctx.arg(1),
+        };
+        known = identity::connection(process, &used, false);
+    }
+    if let Some(connection) = CONNECTIONS.get_ptr_mut(known.connection) {
+        sent(&ctx, thread, &known, process.files, connection, &begun);
+    }
+    0
+}
+
+/// A send ended of which it is known where its bytes are.
+#[inline(always)]
+fn sent(
+    ctx: &BtfTracePointContext,
+    thread: u64,
+    known: &Known,
+    files: u32,
+    connection: *mut Connection,
+    begun: &Move,
+) {
+    let call = Call {
+        connection: known.connection,
+        enter_ns: begun.enter_ns,
+        args: [0; 3],
+        fd: known.fd,
+        files,
+        call: u32::from(call::OTHER_SEND),
+        number: u32::MAX,
+        thread,
+    };
+    let result: i32 = ctx.arg(1);
+    functions::ended(
+        ctx,
+        &call,
+        connection,
+        direction::SENT,
+        i64::from(result),
+        begun,
+        slot::ONLY,
+    );
+}
+
+/// What the current thread sends, once; a socket of 0 for nothing.
+#[inline(always)]
+fn taken(socket: Socket, thread: u64) -> Move {
+    if let Some(state) = SOCKETS.get_ptr_mut(socket.0) {
+        // SAFETY: while it is this thread's nobody else writes there.
+        let SocketState { mover, moving, .. } = unsafe { *state };
+        if mover == thread {
+            give_up(state);
+            return moving;
+        }
+    }
+    functions::take(thread, direction::SENT)
+}
+
+/// From now on another thread may remember with the socket what it sends.
+#[inline(always)]
+fn give_up(state: *mut SocketState) {
+    // SAFETY: a map's value.
+    unsafe { exchange(&raw mut (*state).mover, 0) }
 }
 
 /// A socket has received, or not.
 #[btf_tracepoint(function = "sock_recv_length")]
-pub fn socket_received(ctx: BtfTracePointContext) -> i32 {
-    if let Some(process) = watched() {
-        let sock: *const c_void = ctx.arg(0);
-        let flags: i32 = ctx.arg(2);
-        moved(
-            &ctx,
-            process,
-            Socket(sock as u64),
-            false,
-            ctx.arg(1),
-            flags as u32,
-        );
-    }
-    0
-}
-
-/// TCP begins to send: told of each piece, of which the first one counts.
-#[btf_tracepoint(function = "tcp_sendmsg_locked")]
-pub fn socket_sends(ctx: BtfTracePointContext) -> i32 {
-    if watched().is_some() {
-        let (sock, message): (*const c_void, *const c_void) = (ctx.arg(0), ctx.arg(1));
-        functions::continues(Socket(sock as u64), message as u64);
-    }
-    0
-}
-
-/// A socket moved `result` bytes, or failed.
 #[inline(always)]
-fn moved<C: EbpfContext>(
-    ctx: &C,
-    process: &Process,
-    socket: Socket,
-    sends: bool,
-    result: i32,
-    flags: u32,
-) {
-    if !message::takes_next(u64::from(flags)) {
-        return;
+pub fn socket_received(ctx: BtfTracePointContext) -> i32 {
+    let thread = bpf_get_current_pid_tgid();
+    let flags: i32 = ctx.arg(2);
+    if let Some(process) = process(thread)
+        && message::takes_next(u64::from(flags as u32))
+    {
+        let sock: *const c_void = ctx.arg(0);
+        moved(&ctx, process, Socket(sock as u64), false, ctx.arg(1));
     }
-    let begun = functions::take(if sends {
-        direction::SENT
-    } else {
-        direction::RECEIVED
-    });
-    let is_begun = begun.socket == socket.0;
-    let enter_ns = if is_begun {
-        begun.enter_ns
-    } else {
+    0
+}
+
+/// A socket moved `result` bytes, or failed, and nobody told where they are: the call that the thread is in tells,
+/// if it names the socket.
+#[inline(always)]
+fn moved<C: EbpfContext>(ctx: &C, process: &Process, socket: Socket, sends: bool, result: i32) {
+    let entered = entered(sends);
+    let used = Use {
+        socket,
+        fd: entered.fd,
         // SAFETY: no argument, no side effect.
-        unsafe { bpf_ktime_get_ns() }
+        enter_ns: unsafe { bpf_ktime_get_ns() },
+        result,
     };
-    let mut known = if is_begun {
-        identity::own_connection(process, socket)
-    } else {
-        Known::NOTHING
-    };
-    let mut entered = Entered::NOTHING;
-    if known.connection == 0 {
-        entered = super::entered(sends);
-        let used = Use {
-            socket,
-            fd: entered.fd,
-            enter_ns,
-            result,
-        };
-        known = identity::connection(process, &used, false);
-    }
+    let known = identity::connection(process, &used, false);
     if known.connection == 0 {
         return;
     }
     let mut call = Call {
         connection: known.connection,
-        enter_ns,
+        enter_ns: used.enter_ns,
         args: [0; 3],
         fd: known.fd,
         files: process.files,
@@ -126,18 +261,8 @@ fn moved<C: EbpfContext>(
             call::OTHER_RECEIVE
         }),
         number: entered.number,
+        thread: bpf_get_current_pid_tgid(),
     };
-    if is_begun {
-        functions::ended(
-            ctx,
-            &call,
-            direction::SENT,
-            i64::from(result),
-            &begun,
-            slot::ONLY,
-        );
-        return;
-    }
     // A call that names another socket is not the one that moved these bytes.
     if known.is_named
         && let Some((kind, args)) = buffers(&entered, result)

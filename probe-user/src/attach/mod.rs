@@ -67,6 +67,8 @@ pod!(
 pub struct Maps {
     /// Watched processes.
     pub processes: HashMap<MapData, u32, ProcessValue>,
+    /// Their slots.
+    pub watched: Array<MapData, u32>,
     /// Stream sockets.
     pub fds: HashMap<MapData, FdKeyValue, FdValue>,
     /// Connections.
@@ -280,6 +282,7 @@ impl Maps {
         let failed = |error| AttachError::map(&error);
         Ok(Self {
             processes: HashMap::try_from(take(ebpf, map::PROCESSES)?).map_err(failed)?,
+            watched: Array::try_from(take(ebpf, map::WATCHED)?).map_err(failed)?,
             fds: HashMap::try_from(take(ebpf, map::FDS)?).map_err(failed)?,
             connections: HashMap::try_from(take(ebpf, map::CONNECTIONS)?).map_err(failed)?,
             found: HashMap::try_from(take(ebpf, map::FOUND)?).map_err(failed)?,

@@ -3,15 +3,19 @@
 
 use aya::{
     Btf, Ebpf,
+    maps::{MapError, ProgramArray},
     programs::{BtfTracePoint, ProgramError},
 };
-use probe_abi::program;
+use probe_abi::{map, program};
 
 use super::{AttachError, kernel, tracefs};
 
 /// From here on the kernel preempts the programs of tracepoints and skips one while another thread of its
 /// CPU is inside it: a skipped one may leave one connection's bytes with another.
 const PREEMPTED: kernel::Version = (7, 2);
+
+/// Tells that a socket has sent.
+const SENT: &str = "sock_send_length";
 
 /// What can be told before anything is loaded.
 pub(super) fn can_run(files: bool) -> Result<(), AttachError> {
@@ -23,7 +27,7 @@ pub(super) fn can_run(files: bool) -> Result<(), AttachError> {
         return Err(AttachError::sockets_are_preempted(running));
     }
     for (category, name) in [
-        ("sock", "sock_send_length"),
+        ("sock", SENT),
         ("sock", "sock_recv_length"),
         ("tcp", "tcp_destroy_sock"),
     ] {
@@ -41,11 +45,28 @@ pub(super) fn can_run(files: bool) -> Result<(), AttachError> {
 pub(super) fn attach(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), AttachError> {
     attach_ends(ebpf, btf)?;
     // From 6.16. Without it a send is as late as its end, which only a blocked one notices.
-    if tracefs::has("tcp", "tcp_sendmsg_locked") {
+    let sent = if tracefs::has("tcp", "tcp_sendmsg_locked") {
+        hand_on(ebpf, btf)?;
         typed(ebpf, program::SOCKET_SENDS, "tcp_sendmsg_locked", btf)?;
-    }
+        program::SOCKET_SENT
+    } else {
+        program::SOCKET_SENT_ANY
+    };
     typed(ebpf, program::SOCKET_RECEIVED, "sock_recv_length", btf)?;
-    typed(ebpf, program::SOCKET_SENT, "sock_send_length", btf)
+    typed(ebpf, sent, SENT, btf)
+}
+
+/// Gives the program of sends the one that it hands on to.
+fn hand_on(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), AttachError> {
+    let name = program::SOCKET_SENT_ANY;
+    let failed = |error: ProgramError| AttachError::program(name, &error);
+    let any = loaded(ebpf, name, SENT, btf)?.fd().map_err(failed)?;
+    let any = any.try_clone().map_err(|error| failed(error.into()))?;
+    let map = ebpf.map_mut(map::SENT_ANY);
+    let map = map.ok_or_else(|| AttachError::damaged(map::SENT_ANY))?;
+    let failed = |error: MapError| AttachError::map(&error);
+    let mut programs = ProgramArray::try_from(map).map_err(failed)?;
+    programs.set(0, &any, 0).map_err(failed)
 }
 
 /// Attaches what tells how TCP connections begin and end.
@@ -56,11 +77,21 @@ pub(super) fn attach_ends(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), AttachError>
 
 fn typed(ebpf: &mut Ebpf, name: &str, point: &str, btf: &Btf) -> Result<(), AttachError> {
     let failed = |error: ProgramError| AttachError::program(name, &error);
+    loaded(ebpf, name, point, btf)?.attach().map_err(failed)?;
+    Ok(())
+}
+
+fn loaded<'a>(
+    ebpf: &'a mut Ebpf,
+    name: &str,
+    point: &str,
+    btf: &Btf,
+) -> Result<&'a mut BtfTracePoint, AttachError> {
+    let failed = |error: ProgramError| AttachError::program(name, &error);
     let program = ebpf
         .program_mut(name)
         .ok_or_else(|| AttachError::damaged(name))?;
     let program: &mut BtfTracePoint = program.try_into().map_err(failed)?;
     program.load(point, btf).map_err(failed)?;
-    program.attach().map_err(failed)?;
-    Ok(())
+    Ok(program)
 }

@@ -1,6 +1,6 @@
 //! Processes: found, made by watched ones, executing another program, ended.
 
-use probe_abi::{INHERITED_FDS, Process as ProcessEntry};
+use probe_abi::{INHERITED_FDS, Process as ProcessEntry, WATCHED_SLOTS};
 use probe_core::record::{KtimeNs, Process, Record, Tgid, kernel::Descriptor};
 
 use super::{Tracker, descriptors::Gone, now};
@@ -129,7 +129,8 @@ impl Tracker {
 
     /// Tells the kernel side to watch a process; since when, once it does.
     fn enter(&mut self, tgid: Tgid, files: u32) -> Result<(), aya::maps::MapError> {
-        let processes = &mut self.attached.maps.processes;
+        let maps = &mut self.attached.maps;
+        maps.watched.set(tgid.0 % WATCHED_SLOTS, 1, 0)?;
         let entry = |since_ns| {
             ProcessValue(ProcessEntry {
                 files,
@@ -137,8 +138,8 @@ impl Tracker {
                 since_ns,
             })
         };
-        processes.insert(tgid.0, entry(u64::MAX), 0)?;
-        processes.insert(tgid.0, entry(now().0), 0)
+        maps.processes.insert(tgid.0, entry(u64::MAX), 0)?;
+        maps.processes.insert(tgid.0, entry(now().0), 0)
     }
 
     fn remember_start(&mut self, tgid: Tgid) {

@@ -105,12 +105,17 @@ impl Pair {
 
     /// Over TCP between a listener's address and the host that the client names.
     pub(crate) fn over(listener: &str, host: &str) -> anyhow::Result<Self> {
+        Self::silent(listener, host)?.opened()
+    }
+
+    /// The same, before anything is sent.
+    pub(crate) fn silent(listener: &str, host: &str) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(listener).context("listen")?;
         let port = listener.local_addr().context("read the address")?.port();
         let client = TcpStream::connect((host, port)).context("connect")?;
         let (server, _) = listener.accept().context("accept")?;
         let (client, server) = (End::connected(client)?, End::accepted(server)?);
-        Self { client, server }.opened()
+        Ok(Self { client, server })
     }
 
     /// Over a unix socket at a path of its own.

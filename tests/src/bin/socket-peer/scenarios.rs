@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use probe_abi::RING_BYTES;
 use probe_core::record::Side;
 use probe_tests::report::Report;
-use probe_tests::traffic::{client_opening, filler, server_opening};
+use probe_tests::traffic::{FIRST_SEND_BYTES, client_opening, filler, server_opening};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::net::{RecvFlags, recv, sockopt};
 
@@ -31,6 +31,7 @@ pub(crate) fn prepare(name: &str) -> anyhow::Result<Scenario> {
         "many_vectors" => Box::new(many_vectors),
         "large_message" => Box::new(large_message),
         "threads" => Box::new(threads),
+        "first_send_in_pieces" => Box::new(first_send_in_pieces),
         "duplicates" => Box::new(duplicates),
         "reused_descriptors" => Box::new(reused_descriptors),
         "addresses" => Box::new(addresses),
@@ -244,6 +245,38 @@ fn threads() -> anyhow::Result<Vec<Report>> {
     pair.client.report.sent += (WRITERS * WRITES * BYTES) as u64;
     pair.server.report.received += (WRITERS * WRITES * BYTES) as u64;
     Ok(pair.into_reports().into())
+}
+
+/// A connection's first send finds no room for all of it, and another thread receives on the connection before the
+/// kernel takes the rest: by a call with one buffer, and by one with several.
+fn first_send_in_pieces() -> anyhow::Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    for (call, parts) in [(Send::Write, 1), (Send::Writev, 3)] {
+        let mut pair = Pair::silent("127.0.0.1:0", "127.0.0.1")?;
+        sockopt::set_socket_send_buffer_size(&pair.client, 8 << 10)?;
+        sockopt::set_socket_recv_buffer_size(&pair.server, 8 << 10)?;
+        let bytes = [client_opening(), filler(FIRST_SEND_BYTES)].concat();
+        let opening = server_opening();
+        std::thread::scope(|scope| {
+            let Pair { client, server } = &mut pair;
+            let (socket, bytes) = (&client.fd, &bytes);
+            let sending = scope.spawn(move || call.call(socket, bytes, parts));
+            // Nothing tells that it waits. Where that takes longer, what follows comes before the second piece too.
+            std::thread::sleep(Duration::from_millis(200));
+            server.send_all(Send::Write, &opening)?;
+            let mut buffer = [0; 64];
+            let received = Receive::Read.call(socket, &mut buffer, 1)?;
+            anyhow::ensure!(received == opening.len(), "{received} bytes of an opening");
+            server.receive_all(Receive::Read, bytes.len())?;
+            let sent = sending.join().expect("the sender ends")?;
+            anyhow::ensure!(sent == bytes.len(), "{sent} bytes sent in one call");
+            client.report.sent += sent as u64;
+            client.report.received += received as u64;
+            Ok(())
+        })?;
+        reports.extend(pair.into_reports());
+    }
+    Ok(reports)
 }
 
 /// One connection with as many records as a test of losses needs: each write and each read is one.
