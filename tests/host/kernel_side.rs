@@ -4,7 +4,7 @@
 use probe_core::record::{Address, Direction, GapReason, Side, Wait};
 use probe_tests::lab::Lab;
 use probe_tests::probe::assert_lossless;
-use probe_tests::skip::{skip, unprivileged, unscheduled};
+use probe_tests::skip::{skip, unbegun, unprivileged, unscheduled};
 use probe_tests::traffic::{FIRST_SEND_BYTES, client_opening, filler};
 
 use crate::observation::Observation;
@@ -68,6 +68,32 @@ fn first_send_in_pieces_keeps_its_bytes_while_another_thread_receives() {
         seen += 1;
     }
     assert_eq!(seen, 2);
+}
+
+#[test]
+fn send_that_waits_for_room_is_told_from_its_entry() {
+    /// Of the peer's 300 ms; an emulated machine may be slow.
+    const LONG_NS: u64 = 100_000_000;
+    if unprivileged() {
+        return;
+    }
+    let observation = Observation::of("send_that_waits");
+    observation.assert_complete();
+    assert_lossless(&observation.metrics);
+    if observation.sees_sockets && !observation.sees_rings && unbegun() {
+        return;
+    }
+    let connections = observation.connections();
+    let client = connections
+        .iter()
+        .find(|(report, _)| report.side == Side::Client);
+    let (_, client) = client.expect("the client's end");
+    let sent = observation
+        .capture
+        .stream(client.connection, Direction::Sent);
+    let last = sent.chunks.last().expect("chunks");
+    let took = last.exit.since(last.enter);
+    assert!(took >= LONG_NS, "it took {took} ns: {last:?}");
 }
 
 #[test]

@@ -32,8 +32,8 @@ pub fn restricted() -> bool {
     restricted
 }
 
-/// Whether this kernel does not tell why threads wait (before Linux 5.19). Says so if it does not.
-pub fn unscheduled() -> bool {
+/// The kernel's version.
+fn kernel() -> (u32, u32) {
     let release = rustix::system::uname()
         .release()
         .to_string_lossy()
@@ -41,8 +41,22 @@ pub fn unscheduled() -> bool {
     let mut numbers = release
         .split('.')
         .map_while(|part| part.parse::<u32>().ok());
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    let untold = version < (5, 19);
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// Whether this kernel's tracepoints of sockets do not tell when a send begins (before Linux 6.16). Says so if they
+/// do not.
+pub fn unbegun() -> bool {
+    let untold = kernel() < (6, 16);
+    if untold {
+        skip("tracepoints of sockets tell when a send begins from Linux 6.16 on");
+    }
+    untold
+}
+
+/// Whether this kernel does not tell why threads wait (before Linux 5.19). Says so if it does not.
+pub fn unscheduled() -> bool {
+    let untold = kernel() < (5, 19);
     if untold {
         skip("scheduling is followed from Linux 5.19 on");
     }

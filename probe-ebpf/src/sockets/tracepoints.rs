@@ -52,8 +52,8 @@ pub fn socket_sends(ctx: BtfTracePointContext) -> i32 {
     let mut begun = iterator::begun(socket, iterator, 0, 0, true);
     let is_buffer = begun.memory == 0 && begun.data != 0;
     // Only of one buffer it shows: a later piece of several may stand at the beginning of one.
-    let is_first = is_buffer && begun.skip == 0;
-    if is_buffer && !is_first {
+    let is_whole = is_buffer && begun.skip == 0;
+    if is_buffer && !is_whole {
         // The first piece was not seen, or this is none that counts: where the send began nobody knows.
         begun.data = 0;
     }
@@ -62,7 +62,7 @@ pub fn socket_sends(ctx: BtfTracePointContext) -> i32 {
         // away.
         unsafe {
             let mover = (*state).mover;
-            if mover == thread && !is_first {
+            if mover == thread && continues(&(*state).moving, &begun, is_whole) {
                 return 0;
             }
             if mover != 0 && mover != thread {
@@ -70,10 +70,13 @@ pub fn socket_sends(ctx: BtfTracePointContext) -> i32 {
             } else if begun.data != 0
                 && (*state).bound.tgid == (thread >> 32) as u32
                 && (*state).bound.is_shared == 0
-                && (is_first || !is_under_way(functions::entry(thread), socket))
+                // It may have begun before the socket had a state.
+                && (((*state).is_settled != 0 && is_whole)
+                    || !is_under_way(functions::entry(thread), &begun, is_whole))
             {
                 (*state).moving = begun;
                 (*state).mover = thread;
+                (*state).is_settled = 1;
                 return 0;
             }
         }
@@ -82,17 +85,26 @@ pub fn socket_sends(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     let entry = functions::entry(thread);
-    if is_first || !is_under_way(entry, socket) {
+    if !is_under_way(entry, &begun, is_whole) {
         let _other = functions::put(entry, thread, &begun);
     }
     0
 }
 
-/// Whether the current thread's entry tells of a send on this socket that has not ended.
+/// Whether the current thread's entry tells of a send that goes on.
 #[inline(always)]
-fn is_under_way(entry: Option<*mut Move>, socket: Socket) -> bool {
+fn is_under_way(entry: Option<*mut Move>, now: &Move, is_whole: bool) -> bool {
     // SAFETY: only this thread uses the entry.
-    entry.is_some_and(|entry| unsafe { (*entry).socket == socket.0 })
+    entry.is_some_and(|entry| unsafe {
+        (*entry).socket == now.socket && continues(&*entry, now, is_whole)
+    })
+}
+
+/// Whether a send goes on that was not told to have ended. One that has not sent a byte waits for room, and is whole
+/// again after that; whole with another buffer it is another send, and how the one before ended was missed.
+#[inline(always)]
+fn continues(begun: &Move, now: &Move, is_whole: bool) -> bool {
+    !is_whole || begun.data == now.data
 }
 
 /// A socket has sent, or not. What is no matter of course another program sees to, in which this one ends. From
@@ -113,6 +125,7 @@ pub fn socket_sent(ctx: BtfTracePointContext) -> i32 {
             bound,
             mover,
             moving,
+            ..
         } = unsafe { *state };
         // None of one that nobody wants, or that ended with the program that the process executed before.
         if mover == thread

@@ -31,6 +31,7 @@ pub(crate) fn prepare(name: &str) -> anyhow::Result<Scenario> {
         "many_vectors" => Box::new(many_vectors),
         "large_message" => Box::new(large_message),
         "threads" => Box::new(threads),
+        "send_that_waits" => Box::new(send_that_waits),
         "first_send_in_pieces" => Box::new(first_send_in_pieces),
         "duplicates" => Box::new(duplicates),
         "reused_descriptors" => Box::new(reused_descriptors),
@@ -244,6 +245,41 @@ fn threads() -> anyhow::Result<Vec<Report>> {
     })?;
     pair.client.report.sent += (WRITERS * WRITES * BYTES) as u64;
     pair.server.report.received += (WRITERS * WRITES * BYTES) as u64;
+    Ok(pair.into_reports().into())
+}
+
+/// A send that finds no room for a single byte, and waits.
+fn send_that_waits() -> anyhow::Result<Vec<Report>> {
+    const LAST_BYTES: usize = 4000;
+    let mut pair = Pair::tcp()?;
+    sockopt::set_socket_send_buffer_size(&pair.client, 8 << 10)?;
+    sockopt::set_socket_recv_buffer_size(&pair.server, 8 << 10)?;
+    let bytes = filler(FIRST_SEND_BYTES);
+    let mut at = 0;
+    fcntl_setfl(&pair.client, OFlags::NONBLOCK)?;
+    // The kernel moves bytes on until the receiver has no room either.
+    for _ in 0..10 {
+        loop {
+            match pair.client.send(Send::Write, &bytes[at..], 1) {
+                Ok(taken) => at += taken,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error).context("send"),
+            }
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    fcntl_setfl(&pair.client, OFlags::empty())?;
+    anyhow::ensure!(at + LAST_BYTES < bytes.len(), "{at} bytes found room");
+    let last = bytes.get(at..at + LAST_BYTES).context("the last send")?;
+    std::thread::scope(|scope| {
+        let Pair { client, server } = &mut pair;
+        let sending = scope.spawn(move || client.send(Send::Write, last, 1));
+        std::thread::sleep(Duration::from_millis(300));
+        server.receive_all(Receive::Read, at + LAST_BYTES)?;
+        let sent = sending.join().expect("the sender ends")?;
+        anyhow::ensure!(sent == LAST_BYTES, "{sent} bytes sent in one call");
+        Ok(())
+    })?;
     Ok(pair.into_reports().into())
 }
 
