@@ -7,6 +7,7 @@ use crate::{
     call::socket,
     connection::attach,
     emit::{control, header, urgent},
+    layout::layout,
     maps::{CONNECTIONS, FDS},
     values::Call,
 };
@@ -90,6 +91,10 @@ pub fn changed(files: u32) {
 /// the agent looks for.
 #[inline(always)]
 pub fn passed(call: &Call, result: i64) {
+    if layout!(files_table) != 0 {
+        // Hooks of sockets need no descriptors.
+        return;
+    }
     if result >= 0 && holds_descriptors(call.args[0]) {
         changed(call.files);
     }

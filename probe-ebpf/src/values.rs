@@ -41,8 +41,8 @@ pub struct SocketState {
     pub bound: Bound,
     /// Thread that sends on it (`bpf_get_current_pid_tgid`), where [`Self::moving`] is what; else 0.
     pub mover: u64,
-    /// 1 once a send was remembered here: none is under way any more that began before.
-    pub is_settled: u64,
+    /// Thread whose send was the last one to be remembered here: none of its is under way that began before.
+    pub settled: u64,
     pub moving: Move,
 }
 

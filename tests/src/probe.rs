@@ -23,7 +23,7 @@ const END: Duration = Duration::from_secs(20);
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// How long what was done may take to reach the metrics: the agent sleeps 10 ms and publishes its
+/// How long what was done may take to reach the metrics: the agent sleeps 20 ms and publishes its
 /// own state every half second; the rest is the machine's noise.
 pub const SETTLE: Duration = Duration::from_secs(5);
 

@@ -300,7 +300,7 @@ fn bind(bound: &Bound, socket: Socket, replaces: bool) -> bool {
     let state = SocketState {
         bound: *bound,
         mover: 0,
-        is_settled: 0,
+        settled: 0,
         moving: Move::NOTHING,
     };
     SOCKETS

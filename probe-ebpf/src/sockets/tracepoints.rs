@@ -50,12 +50,13 @@ pub fn socket_sends(ctx: BtfTracePointContext) -> i32 {
     let socket = Socket(sock as u64);
     let iterator = || Iterator::load(message as u64);
     let mut begun = iterator::begun(socket, iterator, 0, 0, true);
-    let is_buffer = begun.memory == 0 && begun.data != 0;
-    // Only of one buffer it shows: a later piece of several may stand at the beginning of one.
-    let is_whole = is_buffer && begun.skip == 0;
-    if is_buffer && !is_whole {
-        // The first piece was not seen, or this is none that counts: where the send began nobody knows.
+    // Of several buffers it does not show: a later piece may stand at the beginning of one.
+    let is_whole = begun.memory == 0 && begun.data != 0 && begun.skip == 0;
+    if begun.skip != 0 {
+        // No first piece: unless that was seen, nobody knows where the send began.
         begun.data = 0;
+        begun.vectors = 0;
+        begun.memory = 0;
     }
     if let Some(state) = SOCKETS.get_ptr_mut(socket.0) {
         // SAFETY: no other thread begins to send: the socket is locked. One that ends its send takes only itself
@@ -71,12 +72,12 @@ pub fn socket_sends(ctx: BtfTracePointContext) -> i32 {
                 && (*state).bound.tgid == (thread >> 32) as u32
                 && (*state).bound.is_shared == 0
                 // It may have begun before the socket had a state.
-                && (((*state).is_settled != 0 && is_whole)
+                && (((*state).settled == thread && is_whole)
                     || !is_under_way(functions::entry(thread), &begun, is_whole))
             {
                 (*state).moving = begun;
                 (*state).mover = thread;
-                (*state).is_settled = 1;
+                (*state).settled = thread;
                 return 0;
             }
         }

@@ -9,6 +9,7 @@ use probe_abi::RING_BYTES;
 use probe_core::record::Side;
 use probe_tests::report::Report;
 use probe_tests::traffic::{FIRST_SEND_BYTES, client_opening, filler, server_opening};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::net::{RecvFlags, recv, sockopt};
 
@@ -297,12 +298,16 @@ fn first_send_in_pieces() -> anyhow::Result<Vec<Report>> {
             let Pair { client, server } = &mut pair;
             let (socket, bytes) = (&client.fd, &bytes);
             let sending = scope.spawn(move || call.call(socket, bytes, parts));
-            // Nothing tells that it waits. Where that takes longer, what follows comes before the second piece too.
-            std::thread::sleep(Duration::from_millis(200));
+            // The first piece is there; the second one has to wait.
+            let mut readable = [PollFd::new(&server.fd, PollFlags::IN)];
+            poll(&mut readable, None)?;
+            std::thread::sleep(Duration::from_millis(100));
             server.send_all(Send::Write, &opening)?;
             let mut buffer = [0; 64];
             let received = Receive::Read.call(socket, &mut buffer, 1)?;
             anyhow::ensure!(received == opening.len(), "{received} bytes of an opening");
+            // From here on it need not take long.
+            sockopt::set_socket_recv_buffer_size(&*server, 1 << 20)?;
             server.receive_all(Receive::Read, bytes.len())?;
             let sent = sending.join().expect("the sender ends")?;
             anyhow::ensure!(sent == bytes.len(), "{sent} bytes sent in one call");
