@@ -2,6 +2,7 @@
 //! bytes each end of each of its connections moved, and the capture must hold exactly these.
 
 use probe_core::record::{Address, Direction, GapReason, Side, Wait};
+use probe_tests::capture::Stream;
 use probe_tests::lab::Lab;
 use probe_tests::probe::assert_lossless;
 use probe_tests::skip::{skip, unbegun, unprivileged, unscheduled};
@@ -16,6 +17,21 @@ fn assert_exact(scenario: &str) {
     let observation = Observation::of(scenario);
     observation.assert_complete();
     assert_lossless(&observation.metrics);
+}
+
+/// What each client sent.
+fn sent_by_clients(observation: &Observation) -> Vec<Stream<'_>> {
+    let connections = observation.connections();
+    let clients = connections
+        .iter()
+        .filter(|(report, _)| report.side == Side::Client);
+    clients
+        .map(|(_, opened)| {
+            observation
+                .capture
+                .stream(opened.connection, Direction::Sent)
+        })
+        .collect()
 }
 
 #[test]
@@ -47,15 +63,9 @@ fn first_send_in_pieces_keeps_its_bytes_while_another_thread_receives() {
     observation.assert_complete();
     assert_lossless(&observation.metrics);
     let expected = [client_opening(), filler(FIRST_SEND_BYTES)].concat();
-    let connections = observation.connections();
-    let clients = connections
-        .iter()
-        .filter(|(report, _)| report.side == Side::Client);
-    let mut seen = 0;
-    for (_, client) in clients {
-        let sent = observation
-            .capture
-            .stream(client.connection, Direction::Sent);
+    let streams = sent_by_clients(&observation);
+    assert_eq!(streams.len(), 2);
+    for sent in streams {
         // Of a frame its header is kept: of bytes from another place other nine would be, or none.
         let kept = sent.bytes();
         let is_kept = |at: usize| kept[at..at + 9] == expected[at..at + 9];
@@ -65,9 +75,7 @@ fn first_send_in_pieces_keeps_its_bytes_while_another_thread_receives() {
             let [high, middle, low] = [0, 1, 2].map(|index| usize::from(expected[at + index]));
             at += 9 + (high << 16 | middle << 8 | low);
         }
-        seen += 1;
     }
-    assert_eq!(seen, 2);
 }
 
 #[test]
@@ -83,14 +91,8 @@ fn send_that_waits_for_room_is_told_from_its_entry() {
     if observation.sees_sockets && !observation.sees_rings && unbegun() {
         return;
     }
-    let connections = observation.connections();
-    let client = connections
-        .iter()
-        .find(|(report, _)| report.side == Side::Client);
-    let (_, client) = client.expect("the client's end");
-    let sent = observation
-        .capture
-        .stream(client.connection, Direction::Sent);
+    let streams = sent_by_clients(&observation);
+    let sent = streams.first().expect("the client's end");
     let last = sent.chunks.last().expect("chunks");
     let took = last.exit.since(last.enter);
     assert!(took >= LONG_NS, "it took {took} ns: {last:?}");
@@ -167,14 +169,8 @@ fn message_beyond_the_capture_limit_is_a_counted_gap_and_the_stream_resumes() {
         .metrics
         .sum("voxprobe_kernel_losses_total", &limit);
     assert!(gaps >= 1.0 && losses >= 1.0, "{gaps} gaps, {losses} losses");
-    let connections = observation.connections();
-    let client = connections
-        .iter()
-        .find(|(report, _)| report.side == Side::Client);
-    let (_, client) = client.expect("the client's end");
-    let sent = observation
-        .capture
-        .stream(client.connection, Direction::Sent);
+    let streams = sent_by_clients(&observation);
+    let sent = streams.first().expect("the client's end");
     let gap = sent.left_out(GapReason::CaptureLimit);
     assert!(
         (1..2_000_000).contains(&gap),

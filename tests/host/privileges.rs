@@ -12,7 +12,7 @@ use probe_tests::exposition::Exposition;
 use probe_tests::lab::Lab;
 use probe_tests::peer::{Client, LONG_TALK, Server};
 use probe_tests::probe::{self, Probe, SETTLE};
-use probe_tests::skip::{program, restricted, skip, unprivileged};
+use probe_tests::skip::{kernel, program, restricted, skip, unprivileged};
 
 /// As `setpriv` writes them.
 const NEEDED: [&str; 4] = ["bpf", "perfmon", "sys_ptrace", "dac_read_search"];
@@ -98,14 +98,12 @@ const HOOK: &str = "[[hook]]\nname = \"clock\"\nlibrary = '/libc\\.so\\.6$'\nsym
 /// Whether this kernel asks for `CAP_SYS_ADMIN` where a uprobe is set: "perf: Revert to requiring
 /// `CAP_SYS_ADMIN` for uprobes", Linux 6.16. Older series have it from some stable release on.
 fn asks_for_the_administrator() -> bool {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("the kernel's release");
-    let mut numbers = release
-        .split('.')
-        .map_while(|part| part.parse::<u32>().ok());
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    let asks = version >= (6, 16);
+    let (major, minor) = kernel();
+    let asks = (major, minor) >= (6, 16);
     if !asks {
-        skip(&format!("Linux {release} may let CAP_PERFMON set uprobes"));
+        skip(&format!(
+            "Linux {major}.{minor} may let CAP_PERFMON set uprobes"
+        ));
     }
     asks
 }

@@ -32,8 +32,8 @@ pub fn restricted() -> bool {
     restricted
 }
 
-/// The kernel's version.
-fn kernel() -> (u32, u32) {
+/// The kernel's version: major and minor number.
+pub fn kernel() -> (u32, u32) {
     let release = rustix::system::uname()
         .release()
         .to_string_lossy()
