@@ -12,7 +12,7 @@ use probe_tests::peer::Server;
 use probe_tests::probe::{Probe, SETTLE, assert_lossless};
 use probe_tests::redis::Redis;
 use probe_tests::skip::unprivileged;
-use voicelab::truth::{Line, Reading, measures};
+use voicelab::truth::{Event, Line, Reading, measures};
 
 /// Name of the worker.
 const WORKER: &str = "w";
@@ -113,6 +113,8 @@ fn short_sessions_leave_nothing_behind() {
     book.look(&probe);
 
     let said = orchestrator.terminate().truth;
+    // Of what a broken connection to the worker takes with it, both ends' own accounts would differ.
+    assert_eq!(failed_calls(&said), 0, "calls that failed");
     let truths = [("orchestrator", said), (WORKER, worker.terminate().truth)];
     let last = probe.stop();
     assert_lossless(&last);
@@ -139,6 +141,12 @@ fn settings(lab: &Lab, redis_port: &str) -> String {
          [[target]]\nrole = \"orchestrator\"\ncmdline = 'voicelab orchestrator .*{folder}/'\n\n\
          [[target]]\nrole = \"redis\"\ncmdline = 'redis-server .*:{redis_port}'\n"
     )
+}
+
+/// Calls to the worker that ended with an error.
+fn failed_calls(said: &[Line]) -> usize {
+    let failed = |line: &&Line| matches!(line.event, Event::CallEnd { status, .. } if status != 0);
+    said.iter().filter(failed).count()
 }
 
 /// The agent's memory over time, and its last metrics.

@@ -69,6 +69,14 @@ impl Connection {
         &self.opened
     }
 
+    /// It speaks Redis, whatever it was taken for: its streams go on from where they are.
+    pub(super) fn expect_redis(&mut self, with: Making<'_>) {
+        self.expected = Expected::Redis;
+        if let Some(side) = self.opened.side {
+            self.protocol = Protocol::late(&self.opened, side, self.expected, with);
+        }
+    }
+
     /// The end it is, where it speaks Redis.
     pub(super) fn redis_side(&self) -> Option<Side> {
         match &self.protocol {

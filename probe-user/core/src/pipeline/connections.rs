@@ -79,8 +79,7 @@ impl Pipeline {
             };
             if connection.joined() == Joined::Late && !connection.may_be_redis() {
                 let protocol = connection.protocol_name();
-                let opened = connection.opened().clone();
-                *connection = Connection::new(opened, Expected::Redis, making);
+                connection.expect_redis(making);
                 self.counters.connection_changed(connection, protocol);
             }
         }

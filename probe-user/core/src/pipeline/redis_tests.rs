@@ -204,6 +204,23 @@ fn client_found_before_its_server_accepted_counts_at_the_server_until_it_can_be_
 }
 
 #[test]
+fn client_that_spoke_before_its_server_accepted_goes_on_where_it_was() {
+    let mut host = Host::watching();
+    let (client, server) = ("10.0.0.1:5000", "10.0.0.2:7000");
+    host.join(11, Side::Client, Joined::Late, Some(client), server);
+    host.exchange(11, Side::Client);
+    host.open(12, Side::Server, Some(server), client);
+    host.exchange(12, Side::Server);
+    for (before, ms) in [(1, 10), (2, 2_000)] {
+        host.exchange_again(11, Side::Client, before, ms);
+        host.exchange_again(12, Side::Server, before, ms);
+    }
+    let counts = &host.pipeline.metrics().probe;
+    assert_eq!(counts.stream_gaps.with(&["lost"]).get(), 0);
+    assert!(host.counts(3), "{}", host.metrics());
+}
+
+#[test]
 fn client_that_is_not_watched_counts_at_the_server() {
     let mut host = Host::watching();
     host.open(11, Side::Client, Some("10.0.0.1:5000"), "10.0.0.2:6379");

@@ -53,6 +53,9 @@ pub(super) const MAX_HELD_LATENCIES: usize = 8;
 /// Addresses of workers, and of workers that cannot be reached. A host talks to some dozens.
 pub(super) const MAX_ADDRESSES: usize = 1024;
 
+/// Models of all workers that sessions were started with. A host has a hundred at most.
+pub(super) const MAX_SERVED: usize = 4096;
+
 /// Failures of calls that no session could be told for, waiting for the client to be told.
 pub(super) const MAX_FAILURES: usize = 64;
 

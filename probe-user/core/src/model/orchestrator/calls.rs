@@ -64,9 +64,13 @@ impl OrchestratorModel {
                 session,
                 model,
                 failure,
-            } => self.fail_call(event, *method, session.as_ref(), model.is_some(), *failure),
-            What::SessionStarted { .. }
-            | What::SessionMaybeStarted
+            } => self.fail_call(event, *method, session.as_ref(), model.as_ref(), *failure),
+            What::SessionStarted { model, .. } => {
+                if let Some(model) = model {
+                    self.peers.serve(call.connection, model);
+                }
+            }
+            What::SessionMaybeStarted
             | What::SessionEnded { .. }
             | What::SessionMaybeEnded
             | What::ModelRequested { .. }

@@ -142,16 +142,18 @@ impl OrchestratorModel {
         event: &Event,
         method: MethodRole,
         name: Option<&Id>,
-        names_model: bool,
+        model: Option<&Id>,
         failure: Failure,
     ) {
         let (process, at) = (event.process, event.at);
         let starts = method == MethodRole::StartSession;
+        let connection = event.call.connection;
+        let unserved = |model| !self.peers.has_served(connection, model);
         let kind = match failure {
-            Failure::Refused if starts && names_model => Some(ErrorType::ModelNotFound),
+            Failure::Refused if starts && model.is_some_and(unserved) => Some(ErrorType::ModelNotFound),
             Failure::Refused => Some(ErrorType::Internal),
             Failure::Ended(end) => {
-                ErrorType::of_end(end, starts, self.peers.is_lost(event.call.connection))
+                ErrorType::of_end(end, starts, self.peers.is_lost(connection))
             }
         };
         let owners = name.map_or(Vec::new(), |name| self.owners(process, name));
@@ -161,13 +163,7 @@ impl OrchestratorModel {
         };
         if let Some(kind) = kind {
             let broken = matches!(failure, Failure::Ended(CallEnd::ConnectionClosed));
-            self.fail(
-                process,
-                key,
-                kind,
-                broken.then_some(event.call.connection),
-                at,
-            );
+            self.fail(process, key, kind, broken.then_some(connection), at);
         }
         if let Some(key) = self.controls.remove(&event.call)
             && let Some(session) = self.sessions.get_mut(&key)

@@ -49,6 +49,8 @@
 //! - A failed call and the error message that tells the client of it are one error. Refused connects
 //!   to one worker are one error until it can be reached again, and none where a client or a call tells
 //!   of it.
+//! - Why a worker refuses a session is text, which is not read: its model was not found, unless that
+//!   worker has started a session with it before.
 //! - Speech is heard per process: it is a session's when the process has no other, or when only one is
 //!   being spoken to and interrupts its worker within two seconds.
 //! - An interruption is over when the streams being spoken are over and the worker answered, or when

@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 
-use super::bounds::MAX_ADDRESSES;
+use super::bounds::{MAX_ADDRESSES, MAX_SERVED};
 use crate::flow::CallId;
 use crate::interpret::Id;
 use crate::record::{Address, ConnectionId, Opened, Side, Tgid};
@@ -46,6 +46,8 @@ pub(super) struct Peers {
     servers: HashMap<Ends, BTreeSet<ConnectionId>>,
     ports: BTreeSet<u16>,
     spoken: BTreeSet<SocketAddr>,
+    /// Models that a session was started with, at the address of the worker that did.
+    served: BTreeSet<(SocketAddr, Id)>,
 }
 
 impl Peers {
@@ -141,6 +143,21 @@ impl Peers {
         {
             self.spoken.insert(peer);
         }
+    }
+
+    /// The worker at the other end of a connection started a session with `model`.
+    pub(super) fn serve(&mut self, connection: ConnectionId, model: &Id) {
+        if let Some(peer) = self.peer(connection)
+            && self.served.len() < MAX_SERVED
+        {
+            self.served.insert((peer, model.clone()));
+        }
+    }
+
+    /// Whether it has started a session with `model` before.
+    pub(super) fn has_served(&self, connection: ConnectionId, model: &Id) -> bool {
+        self.peer(connection)
+            .is_some_and(|peer| self.served.contains(&(peer, model.clone())))
     }
 
     /// Whether a worker is known at an address.

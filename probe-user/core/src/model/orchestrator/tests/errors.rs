@@ -150,6 +150,20 @@ fn refused_connect_that_the_client_is_told_of_counts_once() {
 }
 
 #[test]
+fn model_that_the_worker_has_served_is_not_what_it_refuses() {
+    let mut world = World::with_worker();
+    world.connect(1, 0.0, "ws-1");
+    let (call, model) = (world.ask(1.0, "ws-1", "m"), id("m"));
+    let session = id("ws-1");
+    world.call(call, 2.0, What::SessionStarted { session, model });
+    world.connect(2, 10.0, "ws-2");
+    world.ask(11.0, "ws-2", "m");
+    world.fail(12.0, MethodRole::StartSession, "ws-2", Failure::Refused);
+    assert_eq!(world.errors("internal"), 1.0);
+    assert_eq!(world.errors("model_not_found"), 0.0);
+}
+
+#[test]
 fn session_refused_by_the_worker_may_be_asked_for_again() {
     let mut world = World::new();
     world.connect(1, 0.0, "ws-1");
