@@ -143,6 +143,9 @@ impl CostMetrics {
                 run_count as f64,
             );
             all_missed += missed;
+            if missed > 0 && self.losses.with_label_values(&["program_missed"]).get() == 0 {
+                tracing::warn!(program, missed, "the kernel skipped a program");
+            }
         }
         let missed = self.losses.with_label_values(&["program_missed"]);
         missed.inc_by(all_missed.saturating_sub(missed.get()));

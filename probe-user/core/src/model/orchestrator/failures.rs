@@ -150,11 +150,11 @@ impl OrchestratorModel {
         let connection = event.call.connection;
         let unserved = |model| !self.peers.has_served(connection, model);
         let kind = match failure {
-            Failure::Refused if starts && model.is_some_and(unserved) => Some(ErrorType::ModelNotFound),
-            Failure::Refused => Some(ErrorType::Internal),
-            Failure::Ended(end) => {
-                ErrorType::of_end(end, starts, self.peers.is_lost(connection))
+            Failure::Refused if starts && model.is_some_and(unserved) => {
+                Some(ErrorType::ModelNotFound)
             }
+            Failure::Refused => Some(ErrorType::Internal),
+            Failure::Ended(end) => ErrorType::of_end(end, starts, self.peers.is_lost(connection)),
         };
         let owners = name.map_or(Vec::new(), |name| self.owners(process, name));
         let key = match owners.as_slice() {
