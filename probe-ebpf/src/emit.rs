@@ -33,7 +33,7 @@ pub fn filled() -> u64 {
     RECORDS.query(u64::from(BPF_RB_AVAIL_DATA))
 }
 
-/// The agent comes by every 20 ms by itself; it is woken only when the ring fills up, and by each CPU
+/// The agent comes by every 50 ms by itself; it is woken only when the ring fills up, and by each CPU
 /// then only once in many records, because a wake-up costs the watched thread several times what the record does.
 #[inline(always)]
 fn wakeup(filled: u64, size: u64) -> u64 {

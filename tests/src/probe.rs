@@ -23,12 +23,12 @@ const END: Duration = Duration::from_secs(20);
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// How long what was done may take to reach the metrics: the agent sleeps 20 ms and publishes its
+/// How long what was done may take to reach the metrics: the agent sleeps 50 ms and publishes its
 /// own state every half second; the rest is the machine's noise.
 pub const SETTLE: Duration = Duration::from_secs(5);
 
 /// How old the agent's own figures (losses, cost) may be: it publishes them every half second.
-const PUBLISHED: Duration = Duration::from_millis(600);
+const PUBLISHED: Duration = Duration::from_millis(700);
 
 /// A running agent.
 pub struct Probe {

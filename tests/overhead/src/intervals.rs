@@ -11,7 +11,7 @@ use crate::speaker::{CALLS, Order, Speech};
 use crate::streams::FRAMES_PER_SECOND;
 
 /// Times that each is measured.
-const TURNS: usize = 11;
+const TURNS: usize = 21;
 /// How long each time.
 const LENGTH: Duration = Duration::from_secs(4);
 

@@ -24,7 +24,7 @@ use crate::scenarios::Scenario;
 /// Bytes that a client sends after its opening.
 const BYTES: usize = 5000;
 
-/// Long enough for the probe to have looked where no record tells it: it comes by every 20 ms.
+/// Long enough for the probe to have looked where no record tells it: it comes by every 50 ms.
 const LOOKED: Duration = Duration::from_millis(400);
 
 /// What a child process does, and whether it went well.
