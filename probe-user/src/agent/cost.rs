@@ -128,6 +128,7 @@ impl CostMetrics {
         let total = ingest.tracker.hooks().unassigned();
         unassigned.inc_by(total.saturating_sub(unassigned.get()));
         self.hooks.update(ingest);
+        let all_told = self.losses.with_label_values(&["program_missed"]);
         let mut all_missed = 0;
         for Hooks {
             program,
@@ -143,12 +144,11 @@ impl CostMetrics {
                 run_count as f64,
             );
             all_missed += missed;
-            if missed > 0 && self.losses.with_label_values(&["program_missed"]).get() == 0 {
+            if missed > 0 && all_told.get() == 0 {
                 tracing::warn!(program, missed, "the kernel skipped a program");
             }
         }
-        let missed = self.losses.with_label_values(&["program_missed"]);
-        missed.inc_by(all_missed.saturating_sub(missed.get()));
+        all_told.inc_by(all_missed.saturating_sub(all_told.get()));
         if let Some(cpu) = cpu_time() {
             raise(&self.cpu, cpu.as_secs_f64());
         }

@@ -70,10 +70,10 @@ impl Connection {
     }
 
     /// It speaks Redis, whatever it was taken for: its streams go on from where they are.
-    pub(super) fn expect_redis(&mut self, with: Making<'_>) {
+    pub(super) fn expect_redis(&mut self) {
         self.expected = Expected::Redis;
         if let Some(side) = self.opened.side {
-            self.protocol = Protocol::late(&self.opened, side, self.expected, with);
+            self.protocol = Protocol::redis(&self.opened, side, Joined::Late);
         }
     }
 

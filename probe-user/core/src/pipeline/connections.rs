@@ -69,17 +69,13 @@ impl Pipeline {
     /// Redis as well, whatever it was taken for.
     fn expect_redis_of_clients(&mut self, server: &Opened) {
         let ends: Vec<_> = self.redis.clients_of(server).collect();
-        let making = Making {
-            profile: &self.profile,
-            inflaters: &self.inflaters,
-        };
         for id in ends {
             let Some(connection) = self.connections.get_mut(&id) else {
                 continue;
             };
             if connection.joined() == Joined::Late && !connection.may_be_redis() {
                 let protocol = connection.protocol_name();
-                connection.expect_redis(making);
+                connection.expect_redis();
                 self.counters.connection_changed(connection, protocol);
             }
         }
