@@ -12,7 +12,7 @@ use crate::{
     maps::CONNECTIONS,
     payload::{capture, slot},
     sched,
-    values::Call,
+    values::{Call, Transfer},
 };
 
 /// Flags of receives that do not take the next bytes of the stream. Source: include/linux/socket.h.
@@ -79,27 +79,28 @@ pub fn transferred<C: EbpfContext>(ctx: &C, pending: &Call, result: i64) {
         call::RECVMSG => wanted(pending.args[0]),
         _ => 0,
     };
-    if !has_moved(ctx, pending, direction, result, asked) {
+    let transfer = pending.transfer();
+    if !has_moved(ctx, &transfer, direction, result, asked) {
         return;
     }
     if let Some(connection) = CONNECTIONS.get_ptr_mut(pending.connection)
         && let Some(source) = source(kind, pending, result as u32)
     {
-        moved(pending, connection, direction, &source, slot::ONLY);
+        moved(&transfer, connection, direction, &source, slot::ONLY);
     }
 }
 
 /// Bytes moved: where they stand in their stream, and what they are.
 #[inline(always)]
 pub fn moved(
-    pending: &Call,
+    transfer: &Transfer,
     connection: *mut Connection,
     direction: u8,
     source: &Source,
     slot: u32,
 ) {
     if let Some(offset) = advance(connection, direction, source.length) {
-        capture(pending, direction, offset, source, slot);
+        capture(transfer, direction, offset, source, slot);
     }
 }
 
@@ -107,14 +108,14 @@ pub fn moved(
 #[inline(always)]
 pub fn has_moved<C: EbpfContext>(
     ctx: &C,
-    pending: &Call,
+    transfer: &Transfer,
     direction: u8,
     result: i64,
     asked: impl FnOnce() -> u64,
 ) -> bool {
     if result == EAGAIN && direction == direction::SENT {
         if sched::send_refused() {
-            refused(pending.connection);
+            refused(transfer.connection);
         }
         return false;
     }
@@ -124,14 +125,14 @@ pub fn has_moved<C: EbpfContext>(
             EPIPE | ECONNABORTED | ECONNRESET | ETIMEDOUT | ECONNREFUSED | EHOSTUNREACH
         );
         if dead {
-            debug!(ctx, "descriptor {} failed with {}", pending.fd, result);
-            descriptor::ended(kind::FAILURE, pending.connection, direction, -result as i32);
+            debug!(ctx, "descriptor {} failed with {}", transfer.fd, result);
+            descriptor::ended(kind::FAILURE, transfer.connection, direction, -result as i32);
         }
         return false;
     }
     // Zero bytes received is the end of the stream, unless zero were asked for.
     if result == 0 && direction == direction::RECEIVED && asked() != 0 {
-        descriptor::ended(kind::END, pending.connection, direction, 0);
+        descriptor::ended(kind::END, transfer.connection, direction, 0);
     }
     result != 0
 }

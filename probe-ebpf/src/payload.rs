@@ -14,7 +14,7 @@ use crate::{
     emit::{self, allowance, count_loss, filled, output},
     maps::SCRATCH,
     pieces, unread,
-    values::{Call, Scratch},
+    values::{Scratch, Transfer},
 };
 
 pub const FRAGMENT: u32 = FRAGMENT_BYTES as u32;
@@ -44,7 +44,7 @@ pub struct Copied {
 /// Writes the chunk records of one call: fragments of at most `FRAGMENT_BYTES`, the last one
 /// standing also for what could not be captured. Content that nobody reads is left where it is.
 #[inline(always)]
-pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source, slot: u32) {
+pub fn capture(transfer: &Transfer, direction: u8, offset: u64, source: &Source, slot: u32) {
     let Some(scratch) = SCRATCH.get_ptr_mut(slot) else {
         return;
     };
@@ -55,17 +55,17 @@ pub fn capture(call: &Call, direction: u8, offset: u64, source: &Source, slot: u
             size: 0,
             // SAFETY: no argument, no side effect.
             time_ns: unsafe { bpf_ktime_get_ns() },
-            tgid: (call.thread >> 32) as u32,
-            tid: call.thread as u32,
+            tgid: (transfer.thread >> 32) as u32,
+            tid: transfer.thread as u32,
         },
-        connection: call.connection,
+        connection: transfer.connection,
         offset,
-        enter_ns: call.enter_ns,
+        enter_ns: transfer.enter_ns,
         length: 0,
         captured: 0,
-        fd: call.fd,
+        fd: transfer.fd,
         direction,
-        call: call.call as u8,
+        call: transfer.call,
         left_out: 0,
     };
     // SAFETY: this CPU's value; nobody else uses it meanwhile (see `slot`).

@@ -24,6 +24,33 @@ pub struct Call {
     pub thread: u64,
 }
 
+impl Call {
+    /// What its record tells of it.
+    #[inline(always)]
+    pub fn transfer(&self) -> Transfer {
+        Transfer {
+            connection: self.connection,
+            enter_ns: self.enter_ns,
+            thread: self.thread,
+            fd: self.fd,
+            call: self.call as u8,
+        }
+    }
+}
+
+/// A call that moves bytes, as its record tells of it.
+pub struct Transfer {
+    pub connection: u64,
+    /// Kernel time of the entry, nanoseconds.
+    pub enter_ns: u64,
+    /// Thread that makes it (`bpf_get_current_pid_tgid`).
+    pub thread: u64,
+    /// Descriptor that the connection is known by.
+    pub fd: i32,
+    /// One of `probe_abi::call`.
+    pub call: u8,
+}
+
 /// Where a thread is in a call of several messages.
 #[repr(C)]
 #[derive(Clone, Copy)]

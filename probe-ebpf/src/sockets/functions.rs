@@ -30,7 +30,7 @@ use crate::{
     maps::{CONNECTIONS, MOVES},
     message,
     payload::slot,
-    values::{Call, Move},
+    values::{Move, Transfer},
 };
 
 /// A function was entered.
@@ -112,33 +112,30 @@ fn returns<C: EbpfContext>(ctx: &C, sends: bool, result: i64, slot: u32) {
     let Some(connection) = CONNECTIONS.get_ptr_mut(known.connection) else {
         return;
     };
-    let call = Call {
+    let transfer = Transfer {
         connection: known.connection,
         enter_ns: begun.enter_ns,
-        args: [0; 3],
-        fd: known.fd,
-        files: process.files,
-        call: u32::from(entered.kind),
-        number: 0,
         thread,
+        fd: known.fd,
+        call: entered.kind,
     };
-    ended(ctx, &call, connection, way, result, &begun, slot);
+    ended(ctx, &transfer, connection, way, result, &begun, slot);
 }
 
 /// Tells what became of a call whose buffers are known, on a connection whose state is given.
 #[inline(always)]
 pub fn ended<C: EbpfContext>(
     ctx: &C,
-    call: &Call,
+    transfer: &Transfer,
     connection: *mut Connection,
     way: u8,
     result: i64,
     begun: &Move,
     slot: u32,
 ) {
-    if message::has_moved(ctx, call, way, result, || begun.length) {
+    if message::has_moved(ctx, transfer, way, result, || begun.length) {
         let source = iterator::source(begun, result as u32);
-        message::moved(call, connection, way, &source, slot);
+        message::moved(transfer, connection, way, &source, slot);
     }
 }
 

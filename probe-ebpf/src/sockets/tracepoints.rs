@@ -32,7 +32,7 @@ use crate::{
     maps::{CONNECTIONS, MESSAGES, SENT_ANY, SOCKETS},
     message,
     payload::slot,
-    values::{Call, Messages, Move, SocketState},
+    values::{Call, Messages, Move, SocketState, Transfer},
 };
 
 /// TCP begins to send: told of each piece, of which the first one counts.
@@ -135,7 +135,7 @@ pub fn socket_sent(ctx: BtfTracePointContext) -> i32 {
         {
             give_up(state);
             let known = Known::own(&bound);
-            sent(&ctx, thread, &known, bound.files, connection, &moving);
+            sent(&ctx, thread, &known, connection, &moving);
             return 0;
         }
     }
@@ -174,7 +174,7 @@ pub fn socket_sent_any(ctx: BtfTracePointContext) -> i32 {
         known = identity::connection(process, &used, false);
     }
     if let Some(connection) = CONNECTIONS.get_ptr_mut(known.connection) {
-        sent(&ctx, thread, &known, process.files, connection, &begun);
+        sent(&ctx, thread, &known, connection, &begun);
     }
     0
 }
@@ -185,24 +185,20 @@ fn sent(
     ctx: &BtfTracePointContext,
     thread: u64,
     known: &Known,
-    files: u32,
     connection: *mut Connection,
     begun: &Move,
 ) {
-    let call = Call {
+    let transfer = Transfer {
         connection: known.connection,
         enter_ns: begun.enter_ns,
-        args: [0; 3],
-        fd: known.fd,
-        files,
-        call: u32::from(call::OTHER_SEND),
-        number: u32::MAX,
         thread,
+        fd: known.fd,
+        call: call::OTHER_SEND,
     };
     let result: i32 = ctx.arg(1);
     functions::ended(
         ctx,
-        &call,
+        &transfer,
         connection,
         direction::SENT,
         i64::from(result),
