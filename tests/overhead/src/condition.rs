@@ -14,6 +14,10 @@ pub(crate) enum Condition {
     Nothing,
     /// Programs that do nothing, wherever voxprobe with these hooks has its own.
     Empty(&'static str),
+    /// A program at one syscall that copies nothing, being meant for no process.
+    IdleCopier,
+    /// The same, which copies what the watched process writes.
+    Copier,
     /// voxprobe with these hooks.
     Probe(&'static str),
     /// Another tool.
@@ -25,6 +29,7 @@ impl Condition {
     pub(crate) fn all() -> Vec<Self> {
         let mut all = vec![Self::Nothing];
         all.extend(TIERS.map(Self::Empty));
+        all.extend([Self::IdleCopier, Self::Copier]);
         all.extend(TIERS.map(Self::Probe));
         all.extend(Tool::ALL.map(Self::Tool));
         all
@@ -36,6 +41,8 @@ impl fmt::Display for Condition {
         match self {
             Self::Nothing => f.pad("no probe"),
             Self::Empty(tier) => f.pad(&format!("empty {tier}")),
+            Self::IdleCopier => f.pad("idle copier"),
+            Self::Copier => f.pad("copier"),
             Self::Probe(tier) => f.pad(tier),
             Self::Tool(tool) => f.pad(tool.name()),
         }

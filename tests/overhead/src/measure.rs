@@ -28,9 +28,9 @@ pub(crate) struct Arguments {
 /// A part of the measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// What one call costs under the probe, under empty programs and under other tools
+    /// What one call costs under the probe, empty programs, a copy of what is written, and other tools
     Writes,
-    /// The kernel's own account of each program, and what copying a write's bytes takes
+    /// The kernel's own account of each program
     Programs,
     /// CPU of a text-to-speech worker and of the agent
     Worker,
@@ -55,13 +55,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         println!("overhead: skipped: voxprobe cannot be attached");
         return Ok(());
     }
-    let mut added = Vec::new();
     for part in Part::value_variants() {
         if arguments.only.is_empty() || arguments.only.contains(part) {
             println!();
             match part {
-                Part::Writes => added = writes::run(&bench, arguments.repetitions)?,
-                Part::Programs => programs::run(&bench, &added)?,
+                Part::Writes => writes::run(&bench, arguments.repetitions)?,
+                Part::Programs => programs::run(&bench)?,
                 Part::Worker => worker::run(&bench)?,
                 Part::Streams => streams::run(&bench)?,
                 Part::Rate => rate::run(&bench)?,

@@ -1,19 +1,17 @@
-//! The kernel's own account of each program, and of what copying a write's bytes takes.
+//! The kernel's own account of each program.
 
 use std::collections::HashMap;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use aya::sys::{Stats, enable_stats};
 
 use crate::bench::{Bench, Tier};
-use crate::empty::Copying;
 use crate::http::by_label;
 use crate::machine::Refused;
 use crate::peer::Subject;
-use crate::subject::{Kind, ROUND_WRITES};
-use crate::writes::Added;
+use crate::subject::Kind;
 
 /// The agent publishes its counts every half second.
 const PUBLISHED: Duration = Duration::from_secs(1);
@@ -22,9 +20,8 @@ const PUBLISHED: Duration = Duration::from_secs(1);
 const SECONDS: &str = "voxprobe_program_run_seconds_total";
 const RUNS: &str = "voxprobe_program_runs_total";
 
-/// Measures and prints; with what the writes' part found, what the probe adds is held against empty
-/// programs and the copy.
-pub(crate) fn run(bench: &Bench, added: &[Added]) -> Result<()> {
+/// Measures and prints.
+pub(crate) fn run(bench: &Bench) -> Result<()> {
     bench.wait_for_others()?;
     println!(
         "Run time of each program, from the kernel's statistics, under watched writes of 2 KiB:"
@@ -42,17 +39,7 @@ pub(crate) fn run(bench: &Bench, added: &[Added]) -> Result<()> {
     for tier in bench.tiers.iter().filter(|tier| tier.is_here()) {
         of_tier(bench, tier, &mut subject)?;
     }
-    let copy = copy(&mut subject)?;
     drop(statistics);
-    println!("copying 2 KiB into a ring {:>24.0} ns", copy.as_nanos());
-    for Added { tier, probe, empty } in added {
-        println!(
-            "{tier}: a watched write costs {probe:.0} ns more; empty programs {empty:.0} ns, with the copy {:.0} \
-             ns: {:.2} times that",
-            empty + copy.as_nanos() as f64,
-            probe / (empty + copy.as_nanos() as f64)
-        );
-    }
     Ok(())
 }
 
@@ -90,25 +77,4 @@ fn of_tier(bench: &Bench, tier: &Tier, subject: &mut Subject) -> Result<()> {
 
 fn nanoseconds(seconds: &HashMap<String, f64>, program: &str, runs: f64) -> f64 {
     1e9 * seconds.get(program).copied().unwrap_or(0.0) / runs
-}
-
-/// How much longer a program runs that copies a write's bytes than the same one that does not.
-fn copy(subject: &mut Subject) -> Result<Duration> {
-    // No process has this number: the program ends before it copies.
-    let (idle, runs) = {
-        let mut copying = Copying::attach(0)?;
-        subject.measure()?;
-        copying.run_time()?
-    };
-    let idle = idle / u32::try_from(runs.max(1)).context("count the runs")?;
-    let mut copying = Copying::attach(subject.pid())?;
-    subject.measure()?;
-    let (busy, runs) = copying.run_time()?;
-    let copied = u32::try_from(copying.take().max(1)).context("count the copies")?;
-    anyhow::ensure!(
-        copied >= ROUND_WRITES,
-        "the copying program saw {copied} of {ROUND_WRITES} writes"
-    );
-    let idle = idle * u32::try_from(runs).context("count the runs")?;
-    Ok(busy.saturating_sub(idle) / copied)
 }

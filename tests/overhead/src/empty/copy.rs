@@ -1,8 +1,6 @@
 //! A program that does nothing but copy what one process writes into a ring: what any probe that looks at
 //! bytes has to do.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result};
 use aya::maps::{MapData, RingBuf};
 use aya::programs::TracePoint;
@@ -18,9 +16,9 @@ const PROBE_READ_USER: i32 = 112;
 const RINGBUF_RESERVE: i32 = 131;
 const RINGBUF_SUBMIT: i32 = 132;
 
-/// `BPF_MAP_TYPE_RINGBUF`, and bytes of the ring: a round's writes fit.
+/// `BPF_MAP_TYPE_RINGBUF`, and bytes of the ring: the writes of one attachment fit, as they do in the probe's.
 const RINGBUF: u32 = 27;
-const RING_BYTES: u32 = 1 << 23;
+const RING_BYTES: u32 = 1 << 24;
 /// Nobody waits for the ring: `BPF_RB_NO_WAKEUP`.
 const NO_WAKEUP: i32 = 1;
 
@@ -89,7 +87,8 @@ fn bytes(pid: u32) -> Result<Vec<u8>> {
 
 /// The attached program. Dropping it detaches it.
 pub(crate) struct Copying {
-    ebpf: Ebpf,
+    /// Holds the link.
+    _ebpf: Ebpf,
     ring: RingBuf<MapData>,
 }
 
@@ -107,7 +106,7 @@ impl Copying {
         copying
             .attach("syscalls", "sys_enter_write")
             .context("attach the copying program")?;
-        Ok(Self { ebpf, ring })
+        Ok(Self { _ebpf: ebpf, ring })
     }
 
     /// How many writes it has copied since the last time.
@@ -117,12 +116,5 @@ impl Copying {
             copied += 1;
         }
         copied
-    }
-
-    /// How long it ran in all, and how often: by the kernel's statistics.
-    pub(crate) fn run_time(&mut self) -> Result<(Duration, u64)> {
-        let copying: &mut TracePoint = program(&mut self.ebpf, NAME)?;
-        let info = copying.info().context("read the kernel's statistics")?;
-        Ok((info.run_time(), info.run_count()))
     }
 }

@@ -8,7 +8,7 @@ use super::Attachment;
 use crate::agent::{Agent, Counts};
 use crate::bench::Bench;
 use crate::condition::Condition;
-use crate::empty::Empty;
+use crate::empty::{Copying, Empty};
 use crate::machine::Refused;
 use crate::tool::Running;
 
@@ -18,6 +18,12 @@ pub(super) enum Attached {
     Empty {
         programs: Empty,
         start: Duration,
+    },
+    Copier {
+        copying: Copying,
+        start: Duration,
+        /// Whether it is meant for the watched process.
+        copies: bool,
     },
     /// With what it had counted before.
     Agent(Agent, Counts),
@@ -45,6 +51,8 @@ impl Attached {
                     Err(refused) => Err(refused.clone()),
                 }
             }
+            Condition::IdleCopier => copier(None),
+            Condition::Copier => copier(Some(pid)),
             Condition::Probe(tier) => match bench.agent(tier, false, pid)? {
                 Ok(agent) => {
                     agent.wait_until_watching()?;
@@ -79,6 +87,20 @@ impl Attached {
                     lost: None,
                 })
             }
+            Self::Copier {
+                mut copying,
+                start,
+                copies,
+            } => {
+                let copied = copying.take() as f64;
+                let ended = Instant::now();
+                drop(copying);
+                Some(Attachment {
+                    start,
+                    stop: ended.elapsed(),
+                    lost: copies.then(|| (1.0 - copied / writes).max(0.0)),
+                })
+            }
             Self::Agent(agent, before) => {
                 // A figure of a write that was not seen would not be the figure of a watched write.
                 let counts = agent.wait_for_records(before.records + before.lost + writes)?;
@@ -98,5 +120,19 @@ impl Attached {
                 })
             }
         })
+    }
+}
+
+/// Attaches the program that copies what one process writes, or nobody.
+fn copier(pid: Option<u32>) -> Result<Attached, Refused> {
+    let started = Instant::now();
+    // No process has the number 0.
+    match Copying::attach(pid.unwrap_or(0)) {
+        Ok(copying) => Ok(Attached::Copier {
+            copying,
+            start: started.elapsed(),
+            copies: pid.is_some(),
+        }),
+        Err(error) => Err(Refused(format!("{error:#}"))),
     }
 }

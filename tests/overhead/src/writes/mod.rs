@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use self::attached::Attached;
 use crate::bench::Bench;
-use crate::condition::{Condition, TIERS, in_turn};
+use crate::condition::{Condition, in_turn};
 use crate::machine::{self, Refused};
 use crate::peer::Subject;
 use crate::sample::spread;
@@ -40,16 +40,6 @@ struct Attachment {
     lost: Option<f64>,
 }
 
-/// Nanoseconds that a watched write takes more, medians.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Added {
-    /// Under these hooks of voxprobe.
-    pub(crate) tier: &'static str,
-    pub(crate) probe: f64,
-    /// Under empty programs at the same hooks.
-    pub(crate) empty: f64,
-}
-
 /// Everything measured.
 #[derive(Debug)]
 struct Figures {
@@ -71,8 +61,8 @@ struct Subjects {
     read: Subject,
 }
 
-/// Measures and prints; gives what the probe adds.
-pub(crate) fn run(bench: &Bench, repetitions: u32) -> Result<Vec<Added>> {
+/// Measures and prints.
+pub(crate) fn run(bench: &Bench, repetitions: u32) -> Result<()> {
     let (cpu, reader_cpu) = bench.cpus;
     let start = |kind| Subject::start(kind, cpu, reader_cpu);
     let mut subjects = Subjects {
@@ -112,29 +102,7 @@ pub(crate) fn run(bench: &Bench, repetitions: u32) -> Result<Vec<Added>> {
             .push(rounds.into_iter().flatten().collect());
     }
     table::print(&figures);
-    Ok(figures.added())
-}
-
-impl Figures {
-    /// What each way to see sockets adds to a watched write.
-    fn added(&self) -> Vec<Added> {
-        let of = |condition: Condition| {
-            let place = self.conditions.iter().position(|one| *one == condition)?;
-            let rounds = self.repetitions.iter();
-            let added = rounds
-                .map(|rounds| rounds[place].watched_write - rounds[0].watched_write)
-                .collect::<Vec<_>>();
-            Some(spread(&added)?.median)
-        };
-        let tiers = TIERS.into_iter().filter_map(|tier| {
-            Some(Added {
-                tier,
-                probe: of(Condition::Probe(tier))?,
-                empty: of(Condition::Empty(tier))?,
-            })
-        });
-        tiers.collect()
-    }
+    Ok(())
 }
 
 impl Subjects {
