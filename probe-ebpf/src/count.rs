@@ -44,6 +44,26 @@ unsafe fn add(counter: *mut u64, value: u64) -> u64 {
     before
 }
 
+/// Writes a word if it is what is expected; what it was. For programs of Linux 5.12 and newer.
+///
+/// # Safety
+/// The word is a map's value, which lives as long as the program runs.
+#[inline(always)]
+pub unsafe fn compare_exchange(word: *mut u64, expected: u64, value: u64) -> u64 {
+    let mut before = expected;
+    // SAFETY: see the caller.
+    unsafe {
+        core::arch::asm!(
+            "r0 = cmpxchg_64({0} + 0, r0, {1})",
+            in(reg) word,
+            in(reg) value,
+            inout("r0") before,
+            options(nostack),
+        );
+    }
+    before
+}
+
 /// Writes a word, after everything that was read before. For programs of Linux 5.12 and newer.
 ///
 /// # Safety

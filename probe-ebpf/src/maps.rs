@@ -7,14 +7,16 @@ use aya_ebpf::{
 use probe_abi::{
     Connection, FdEntry, FdKey, FileEntry, MAX_CONNECTIONS, MAX_FDS, MAX_FILES, MAX_HOOK_CALLS,
     MAX_MAPPINGS, MAX_NOT_STREAMS, MAX_ORIGINS, MAX_PROCESSES, MAX_ROOTS, MAX_SCHED_THREADS,
-    MAX_THREADS, Process, RING_BYTES, ROOT_BYTES, WATCHED_SLOTS, loss,
+    MAX_SENDERS, MAX_THREADS, Process, RING_BYTES, ROOT_BYTES, WATCHED_SLOTS, loss,
 };
 
 use crate::{
     payload::slot,
     sched::{CpuRuns, SchedThread},
     sockets::Origin,
-    values::{Call, HookCall, HookKey, Mapping, Messages, Move, PathScratch, Scratch, SocketState},
+    values::{
+        Bound, Call, HookCall, HookKey, Mapping, Messages, Move, PathScratch, Scratch, Sender,
+    },
 };
 
 /// Records for the agent.
@@ -52,7 +54,11 @@ pub static CONNECTIONS: HashMap<u64, Connection> = HashMap::with_max_entries(MAX
 
 /// Connections by the address of their `struct sock`, where sockets are hooked.
 #[map]
-pub static SOCKETS: LruHashMap<u64, SocketState> = LruHashMap::with_max_entries(MAX_FDS, 0);
+pub static SOCKETS: LruHashMap<u64, Bound> = LruHashMap::with_max_entries(MAX_FDS, 0);
+
+/// Sockets on which one process sends: see `sockets::sender`.
+#[map]
+pub static SENDERS: Array<Sender> = Array::with_max_entries(MAX_SENDERS, 0);
 
 /// The program that `sockets::tracepoints::socket_sent` hands on to. The agent sets it.
 #[map]

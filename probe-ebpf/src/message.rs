@@ -126,7 +126,12 @@ pub fn has_moved<C: EbpfContext>(
         );
         if dead {
             debug!(ctx, "descriptor {} failed with {}", transfer.fd, result);
-            descriptor::ended(kind::FAILURE, transfer.connection, direction, -result as i32);
+            descriptor::ended(
+                kind::FAILURE,
+                transfer.connection,
+                direction,
+                -result as i32,
+            );
         }
         return false;
     }

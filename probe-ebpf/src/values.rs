@@ -61,16 +61,21 @@ pub struct Messages {
     pub next: u64,
 }
 
-/// What is known of a `struct sock`.
+/// A socket on which one process sends.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct SocketState {
-    pub bound: Bound,
+pub struct Sender {
+    /// Address of its `struct sock`; 0 for none, 1 while another one comes here.
+    pub socket: u64,
     /// Thread that sends on it (`bpf_get_current_pid_tgid`), where [`Self::moving`] is what; else 0.
     pub mover: u64,
     /// Thread whose send was the last one to be remembered here: none of its is under way that began before.
     pub settled: u64,
     pub moving: Move,
+    pub bound: Bound,
+    /// 1 once a thread began to send before what another one had sent was told: what they move is then kept by
+    /// thread.
+    pub is_shared: u64,
 }
 
 /// The connection of a `struct sock`.
@@ -86,9 +91,8 @@ pub struct Bound {
     pub files: u32,
     /// Descriptor that it is known by there.
     pub fd: i32,
-    /// 1 once a thread began to send before what another one had sent was told: what they move is then kept by
-    /// thread.
-    pub is_shared: u32,
+    /// Zero.
+    pub pad: u32,
 }
 
 impl Bound {
@@ -99,7 +103,7 @@ impl Bound {
         tgid: 0,
         files: 0,
         fd: -1,
-        is_shared: 0,
+        pad: 0,
     };
 }
 

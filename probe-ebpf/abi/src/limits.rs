@@ -65,6 +65,10 @@ pub const MAX_NOT_STREAMS: u32 = 4096;
 /// beyond them the agent copies a moment later. A look-up takes some 30 ns.
 pub const INHERITED_FDS: i32 = 64;
 
+/// Places of sockets on which one process sends. A socket has one place only: of 1,000 some 15 find theirs taken.
+/// A power of two.
+pub const MAX_SENDERS: u32 = 32_768;
+
 /// Connections over all watched processes.
 pub const MAX_CONNECTIONS: u32 = 65_536;
 

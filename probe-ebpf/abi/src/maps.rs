@@ -22,7 +22,7 @@ pub mod map {
     /// The one program that [`crate::program::SOCKET_SENT`] hands on to.
     pub const SENT_ANY: &str = "SENT_ANY";
     /// What only programs of sockets use: connections, beginnings and calls by socket or thread.
-    pub const OF_SOCKETS: [&str; 4] = ["SOCKETS", "MOVES", "ORIGINS", "MESSAGES"];
+    pub const OF_SOCKETS: [&str; 5] = ["SOCKETS", "SENDERS", "MOVES", "ORIGINS", "MESSAGES"];
     /// Calls in flight, by thread.
     pub const CALLS: &str = "CALLS";
     /// Calls of hooked library functions in flight.

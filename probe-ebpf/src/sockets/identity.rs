@@ -12,7 +12,7 @@ use crate::{
     descriptor::duplicate,
     emit::{control, header, urgent},
     maps::{CONNECTIONS, FOUND, ORIGINS, SOCKETS},
-    values::{Bound, Move, SocketState},
+    values::Bound,
 };
 
 /// A call on a socket.
@@ -63,7 +63,7 @@ fn number(inode: u64) -> i32 {
 /// The connection of a socket that a tracepoint was given and of which the process moved the first byte that was
 /// seen: cheaper than [`connection`]. Connection 0 where that has to tell.
 #[inline(always)]
-pub fn own_connection(process: &Process, socket: Socket) -> Known {
+pub fn own_connection(process: &Process, socket: Socket) -> Bound {
     let bound = bound(socket);
     let is_own = bound.tgid != 0 && bound.files == process.files;
     // None of one that nobody wants, or that ended with the program that the process executed before.
@@ -71,9 +71,9 @@ pub fn own_connection(process: &Process, socket: Socket) -> Known {
         && bound.inode == socket.loaded_inode()
         && CONNECTIONS.get_ptr(bound.connection).is_some()
     {
-        Known::own(&bound)
+        bound
     } else {
-        Known::NOTHING
+        Bound::NOTHING
     }
 }
 
@@ -151,7 +151,7 @@ fn bound(socket: Socket) -> Bound {
     // SAFETY: aligned words, of which the second tells whether they are this socket's.
     SOCKETS
         .get_ptr(socket.0)
-        .map_or(Bound::NOTHING, |state| unsafe { (*state).bound })
+        .map_or(Bound::NOTHING, |bound| unsafe { *bound })
 }
 
 /// A socket without a connection.
@@ -186,7 +186,7 @@ fn begin(process: &Process, used: &Use, new: &New) -> u64 {
         },
         files,
         fd,
-        is_shared: 0,
+        pad: 0,
     };
     let is_found = found != 0 && bind(&bound_to(found), socket, replaces);
     let connection = if is_found {
@@ -297,14 +297,8 @@ fn bind(bound: &Bound, socket: Socket, replaces: bool) -> bool {
         // Absent where another thread did so at this moment.
         let _absent = SOCKETS.remove(socket.0);
     }
-    let state = SocketState {
-        bound: *bound,
-        mover: 0,
-        settled: 0,
-        moving: Move::NOTHING,
-    };
     SOCKETS
-        .insert(socket.0, state, u64::from(BPF_NOEXIST))
+        .insert(socket.0, bound, u64::from(BPF_NOEXIST))
         .is_ok()
 }
 
@@ -314,7 +308,7 @@ pub fn gone(socket: Socket) {
     // SAFETY: an aligned word.
     let Some(connection) = SOCKETS
         .get_ptr(socket.0)
-        .map(|state| unsafe { (*state).bound.connection })
+        .map(|bound| unsafe { (*bound).connection })
     else {
         return;
     };

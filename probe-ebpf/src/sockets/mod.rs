@@ -9,6 +9,7 @@ mod functions;
 mod identity;
 mod iterator;
 mod origin;
+mod sender;
 mod socket;
 mod tracepoints;
 
@@ -83,7 +84,7 @@ pub fn is_known(fd: i32) -> bool {
     // SAFETY: an aligned word.
     let inode = SOCKETS
         .get_ptr(socket.0)
-        .map_or(0, |state| unsafe { (*state).bound.inode });
+        .map_or(0, |bound| unsafe { (*bound).inode });
     inode != 0 && inode == socket.inode()
 }
 
@@ -108,6 +109,7 @@ pub fn socket_gone(ctx: aya_ebpf::programs::BtfTracePointContext) -> i32 {
     let socket = Socket(sock as u64);
     // Absent unless the connection was made since the programs are here.
     let _absent = crate::maps::ORIGINS.remove(socket.0);
+    sender::gone(socket);
     identity::gone(socket);
     0
 }

@@ -22,23 +22,23 @@ use super::{
     Entered, entered, functions,
     identity::{self, Known, Use},
     iterator::{self, Iterator},
+    sender,
     socket::Socket,
 };
 use crate::{
     buffers::{UserMultiMessage, is_whole},
     call::{may_be_watched, process},
-    count::exchange,
     emit::count_loss,
-    maps::{CONNECTIONS, MESSAGES, SENT_ANY, SOCKETS},
+    maps::{CONNECTIONS, MESSAGES, SENT_ANY},
     message,
     payload::slot,
-    values::{Call, Messages, Move, SocketState, Transfer},
+    values::{Call, Messages, Move, Sender, Transfer},
 };
 
 /// TCP begins to send: told of each piece, of which the first one counts.
 ///
-/// What a thread sends on a socket of its own process is remembered with the socket, which is looked up anyway:
-/// that saves two look-ups. One thread at a time finds room there.
+/// What a thread sends on a socket of its own process is remembered with the socket (see [`sender`]). One thread at
+/// a time finds room there.
 #[btf_tracepoint(function = "tcp_sendmsg_locked")]
 #[inline(always)]
 pub fn socket_sends(ctx: BtfTracePointContext) -> i32 {
@@ -58,26 +58,26 @@ pub fn socket_sends(ctx: BtfTracePointContext) -> i32 {
         begun.vectors = 0;
         begun.memory = 0;
     }
-    if let Some(state) = SOCKETS.get_ptr_mut(socket.0) {
+    if let Some(sender) = sender::get(socket) {
         // SAFETY: no other thread begins to send: the socket is locked. One that ends its send takes only itself
         // away.
         unsafe {
-            let mover = (*state).mover;
-            if mover == thread && continues(&(*state).moving, &begun, is_whole) {
+            let mover = (*sender).mover;
+            if mover == thread && continues(&(*sender).moving, &begun, is_whole) {
                 return 0;
             }
             if mover != 0 && mover != thread {
-                (*state).bound.is_shared = 1;
+                (*sender).is_shared = 1;
             } else if begun.data != 0
-                && (*state).bound.tgid == (thread >> 32) as u32
-                && (*state).bound.is_shared == 0
-                // It may have begun before the socket had a state.
-                && (((*state).settled == thread && is_whole)
+                && (*sender).bound.tgid == (thread >> 32) as u32
+                && (*sender).is_shared == 0
+                // It may have begun before the socket had its place.
+                && (((*sender).settled == thread && is_whole)
                     || !is_under_way(functions::entry(thread), &begun, is_whole))
             {
-                (*state).moving = begun;
-                (*state).mover = thread;
-                (*state).settled = thread;
+                (*sender).moving = begun;
+                (*sender).mover = thread;
+                (*sender).settled = thread;
                 return 0;
             }
         }
@@ -120,20 +120,20 @@ pub fn socket_sent(ctx: BtfTracePointContext) -> i32 {
     }
     let sock: *const c_void = ctx.arg(0);
     let socket = Socket(sock as u64);
-    if let Some(state) = SOCKETS.get_ptr_mut(socket.0) {
+    if let Some(sender) = sender::get(socket) {
         // SAFETY: while `moving` is this thread's nobody else writes there; the rest is aligned words.
-        let SocketState {
+        let Sender {
             bound,
             mover,
             moving,
             ..
-        } = unsafe { *state };
+        } = unsafe { *sender };
         // None of one that nobody wants, or that ended with the program that the process executed before.
         if mover == thread
             && bound.inode == socket.loaded_inode()
             && let Some(connection) = CONNECTIONS.get_ptr_mut(bound.connection)
         {
-            give_up(state);
+            sender::give_up(sender);
             let known = Known::own(&bound);
             sent(&ctx, thread, &known, connection, &moving);
             return 0;
@@ -163,8 +163,11 @@ pub fn socket_sent_any(ctx: BtfTracePointContext) -> i32 {
         moved(&ctx, process, socket, true, ctx.arg(1));
         return 0;
     }
-    let mut known = identity::own_connection(process, socket);
-    if known.connection == 0 {
+    let own = identity::own_connection(process, socket);
+    let mut known = Known::own(&own);
+    if own.connection != 0 {
+        sender::settle(socket, &own);
+    } else {
         let used = Use {
             socket,
             fd: entered(true).fd,
@@ -210,22 +213,15 @@ fn sent(
 /// What the current thread sends, once; a socket of 0 for nothing.
 #[inline(always)]
 fn taken(socket: Socket, thread: u64) -> Move {
-    if let Some(state) = SOCKETS.get_ptr_mut(socket.0) {
+    if let Some(sender) = sender::get(socket) {
         // SAFETY: while it is this thread's nobody else writes there.
-        let SocketState { mover, moving, .. } = unsafe { *state };
+        let Sender { mover, moving, .. } = unsafe { *sender };
         if mover == thread {
-            give_up(state);
+            sender::give_up(sender);
             return moving;
         }
     }
     functions::take(thread, direction::SENT)
-}
-
-/// From now on another thread may remember with the socket what it sends.
-#[inline(always)]
-fn give_up(state: *mut SocketState) {
-    // SAFETY: a map's value.
-    unsafe { exchange(&raw mut (*state).mover, 0) }
 }
 
 /// A socket has received, or not.
