@@ -5,10 +5,10 @@ use probe_abi::{CloseRecord, DupRecord, EndRecord, FdKey, ProcessRecord, directi
 use crate::{
     buffers::holds_descriptors,
     call::socket,
-    connection::attach,
+    connection::{self, attach},
     emit::{control, header, urgent},
     layout::layout,
-    maps::{CONNECTIONS, FDS},
+    maps::FDS,
     values::Call,
 };
 
@@ -30,11 +30,7 @@ fn detach(files: u32, fd: i32, connection: u64) {
     // It was there a moment ago; another thread's close may have been faster.
     let _gone = FDS.remove(FdKey { files, fd });
     // SAFETY: two aligned words; the offsets only tell how far the streams got.
-    let offset = unsafe {
-        CONNECTIONS
-            .get_ptr(connection)
-            .map_or([0; 2], |state| (*state).offset)
-    };
+    let offset = unsafe { connection::state(connection).map_or([0; 2], |state| (*state).offset) };
     control(&CloseRecord {
         header: header::<CloseRecord>(kind::CLOSE),
         connection,
@@ -118,9 +114,7 @@ pub fn shut_down(call: &Call, result: i64) {
 pub fn ended(kind: u16, connection: u64, direction: u8, detail: i32) {
     // SAFETY: two aligned words; the offset only tells how far the stream got.
     let offset = unsafe {
-        CONNECTIONS
-            .get_ptr(connection)
-            .map_or(0, |state| (*state).offset[usize::from(direction & 1)])
+        connection::state(connection).map_or(0, |state| (*state).offset[usize::from(direction & 1)])
     };
     control(&EndRecord {
         header: header::<EndRecord>(kind),

@@ -6,7 +6,7 @@ use probe_abi::{FileOpenRecord, PATH_BYTES, ROOT_BYTES, call, kind, loss};
 
 use crate::{
     call::begin,
-    connection::new_id,
+    connection::new_number,
     emit::{count_loss, filled, header, output},
     file::follow,
     maps::{MODEL_ROOTS, PATH},
@@ -45,7 +45,7 @@ pub fn opened(call: &Call, result: i64) {
         return;
     }
     let fd = result as i32;
-    let Some(file) = new_id() else { return };
+    let Some(file) = new_number() else { return };
     follow(call.files, fd, file);
     // SAFETY: this CPU's value; preemption is off in a tracepoint.
     let record = unsafe { &mut (*scratch).record };

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, Queue, RingBuf},
 };
 use probe_abi::{
     Connection, FdEntry, FdKey, FileEntry, MAX_CONNECTIONS, MAX_FDS, MAX_FILES, MAX_HOOK_CALLS,
@@ -48,9 +48,14 @@ pub static FDS: HashMap<FdKey, FdEntry> = HashMap::with_max_entries(MAX_FDS, 0);
 #[map]
 pub static NOT_STREAMS: LruHashMap<FdKey, u32> = LruHashMap::with_max_entries(MAX_NOT_STREAMS, 0);
 
-/// Connections. Added when one begins; removed by the agent after its last descriptor.
+/// Connections by their places: see `connection::state`. A place is taken when one begins; the agent frees it after
+/// its last descriptor.
 #[map]
-pub static CONNECTIONS: HashMap<u64, Connection> = HashMap::with_max_entries(MAX_CONNECTIONS, 0);
+pub static CONNECTIONS: Array<Connection> = Array::with_max_entries(MAX_CONNECTIONS, 0);
+
+/// Places that are free.
+#[map]
+pub static FREE_PLACES: Queue<u32> = Queue::with_max_entries(MAX_CONNECTIONS, 0);
 
 /// Connections by the address of their `struct sock`, where sockets are hooked.
 #[map]

@@ -6,10 +6,10 @@ use probe_abi::{Connection, EndRecord, call, direction, kind, loss};
 
 use crate::{
     buffers::{Source, UserMessage, source},
+    connection,
     count::fetch_add,
     descriptor,
     emit::{control, count_loss, header},
-    maps::CONNECTIONS,
     payload::{capture, slot},
     sched,
     values::{Call, Transfer},
@@ -83,7 +83,7 @@ pub fn transferred<C: EbpfContext>(ctx: &C, pending: &Call, result: i64) {
     if !has_moved(ctx, &transfer, direction, result, asked) {
         return;
     }
-    if let Some(connection) = CONNECTIONS.get_ptr_mut(pending.connection)
+    if let Some(connection) = connection::state(pending.connection)
         && let Some(source) = source(kind, pending, result as u32)
     {
         moved(&transfer, connection, direction, &source, slot::ONLY);
@@ -152,7 +152,7 @@ fn wanted(message: u64) -> u64 {
 /// A send found no room. The next ones do neither, until one does: that is told once.
 #[inline(always)]
 fn refused(connection: u64) {
-    let Some(state) = CONNECTIONS.get_ptr_mut(connection) else {
+    let Some(state) = connection::state(connection) else {
         return;
     };
     let index = usize::from(direction::SENT);

@@ -24,7 +24,8 @@ pub use limits::{
     WAKEUP_BYTES, WAKEUP_STEP_BYTES, WATCHED_SLOTS,
 };
 pub use maps::{
-    Connection, FdEntry, FdKey, Process, USER_CONNECTION, global, map, process_flag, program,
+    Connection, FdEntry, FdKey, Process, USER_CONNECTION, connection_id, global, map, place,
+    process_flag, program,
 };
 pub use records::{
     ChunkRecord, CloseRecord, DupRecord, EndRecord, HookRecord, OpenRecord, ProcessRecord,

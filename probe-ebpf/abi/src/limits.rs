@@ -69,7 +69,7 @@ pub const INHERITED_FDS: i32 = 64;
 /// A power of two.
 pub const MAX_SENDERS: u32 = 32_768;
 
-/// Connections over all watched processes.
+/// Connections over all watched processes. A power of two.
 pub const MAX_CONNECTIONS: u32 = 65_536;
 
 /// Threads of watched processes that have been inside a watched call. Least recently used go first.

@@ -1,5 +1,7 @@
 //! Names of programs and maps, and what the shared maps hold.
 
+use crate::{MAX_CONNECTIONS, MAX_SENDERS};
+
 /// Map names, as in the object file.
 pub mod map {
     /// Ring buffer of records.
@@ -15,14 +17,19 @@ pub mod map {
     pub const FDS: &str = "FDS";
     /// Connections that the agent found: inode of the socket → connection id.
     pub const FOUND: &str = "FOUND";
-    /// Connection id → [`crate::Connection`].
+    /// Place ([`crate::place`]) → [`crate::Connection`].
     pub const CONNECTIONS: &str = "CONNECTIONS";
+    /// Places without a connection, as far as they were given out: the agent puts them there, whoever begins a
+    /// connection takes one.
+    pub const FREE_PLACES: &str = "FREE_PLACES";
     /// One `u32`: numbers of fields whose content nobody reads, as bits (`Profile::unread_fields`).
     pub const UNREAD_FIELDS: &str = "UNREAD_FIELDS";
     /// The one program that [`crate::program::SOCKET_SENT`] hands on to.
     pub const SENT_ANY: &str = "SENT_ANY";
     /// What only programs of sockets use: connections, beginnings and calls by socket or thread.
-    pub const OF_SOCKETS: [&str; 5] = ["SOCKETS", "SENDERS", "MOVES", "ORIGINS", "MESSAGES"];
+    pub const OF_SOCKETS: [&str; 4] = ["SOCKETS", "MOVES", "ORIGINS", "MESSAGES"];
+    /// What only tracepoints of sockets use: places of sockets that send.
+    pub const SENDERS: &str = "SENDERS";
     /// Calls in flight, by thread.
     pub const CALLS: &str = "CALLS";
     /// Calls of hooked library functions in flight.
@@ -128,6 +135,22 @@ pub mod program {
     pub const SCHED_WAKING: &str = "sched_waking";
 }
 
+/// Bits of a connection's id that tell its place.
+const PLACE_BITS: u32 = MAX_CONNECTIONS.trailing_zeros();
+
+/// The place of a connection among [`map::CONNECTIONS`]. It has it as long as that one's `id` is its own.
+#[must_use]
+pub const fn place(connection: u64) -> u32 {
+    connection as u32 & (MAX_CONNECTIONS - 1)
+}
+
+/// The id of a connection with this place. `number`, of at most 47 bits, tells it from those that had the place
+/// before.
+#[must_use]
+pub const fn connection_id(number: u64, place: u32) -> u64 {
+    number << PLACE_BITS | place as u64
+}
+
 /// Bit set in connection ids that the agent gave out (sockets older than the probe).
 pub const USER_CONNECTION: u64 = 1 << 63;
 
@@ -173,6 +196,8 @@ pub struct FdEntry {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Connection {
+    /// Its id; 0 for none.
+    pub id: u64,
     /// Bytes moved so far by direction (see [`crate::direction`]), counted at the calls' return.
     pub offset: [u64; 2],
     /// Number of its socket's inode; 0 where it is not known.
@@ -181,7 +206,8 @@ pub struct Connection {
     pub refused: u64,
 }
 
+const _: () = assert!(MAX_CONNECTIONS.is_power_of_two() && MAX_SENDERS.is_power_of_two());
 const _: () = assert!(size_of::<Process>() == 16);
 const _: () = assert!(size_of::<FdKey>() == 8);
 const _: () = assert!(size_of::<FdEntry>() == 8);
-const _: () = assert!(size_of::<Connection>() == 32);
+const _: () = assert!(size_of::<Connection>() == 40);

@@ -25,9 +25,10 @@ use super::{
 };
 use crate::{
     call::{process, watched},
+    connection,
     emit::count_loss,
     layout::layout,
-    maps::{CONNECTIONS, MOVES},
+    maps::MOVES,
     message,
     payload::slot,
     values::{Move, Transfer},
@@ -109,7 +110,7 @@ fn returns<C: EbpfContext>(ctx: &C, sends: bool, result: i64, slot: u32) {
         result: result as i32,
     };
     let known = identity::connection(process, &used, true);
-    let Some(connection) = CONNECTIONS.get_ptr_mut(known.connection) else {
+    let Some(connection) = connection::state(known.connection) else {
         return;
     };
     let transfer = Transfer {
@@ -143,7 +144,7 @@ pub fn ended<C: EbpfContext>(
 #[inline(always)]
 fn released(socket: u64) {
     if watched().is_some() {
-        identity::gone(Socket::of(socket));
+        identity::gone(Socket::of(socket), 0);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     call, connection,
     descriptor::duplicate,
     emit::{control, header, urgent},
-    maps::{CONNECTIONS, FOUND, ORIGINS, SOCKETS},
+    maps::{FOUND, ORIGINS, SOCKETS},
     values::Bound,
 };
 
@@ -69,7 +69,7 @@ pub fn own_connection(process: &Process, socket: Socket) -> Bound {
     // None of one that nobody wants, or that ended with the program that the process executed before.
     if is_own
         && bound.inode == socket.loaded_inode()
-        && CONNECTIONS.get_ptr(bound.connection).is_some()
+        && connection::state(bound.connection).is_some()
     {
         bound
     } else {
@@ -105,7 +105,7 @@ pub fn connection(process: &Process, used: &Use, ends_are_told: bool) -> Known {
                 is_named,
             };
         }
-        if CONNECTIONS.get_ptr(connection).is_some() {
+        if connection::state(connection).is_some() {
             if socket.is_behind(fd) {
                 duplicate(connection, files, fd);
                 return Known {
@@ -197,7 +197,7 @@ fn begin(process: &Process, used: &Use, new: &New) -> u64 {
         };
         if !bind(&bound_to(connection), socket, replaces) {
             // Another thread was the first on this socket.
-            let _gone = CONNECTIONS.remove(connection);
+            connection::forget(connection);
             let bound = bound(socket);
             return if bound.inode == inode {
                 bound.connection
@@ -215,7 +215,7 @@ fn begin(process: &Process, used: &Use, new: &New) -> u64 {
         if is_found {
             return found;
         }
-        let _gone = CONNECTIONS.remove(connection);
+        connection::forget(connection);
         return 0;
     }
     let mut record = OpenRecord {
@@ -283,7 +283,7 @@ fn bind(bound: &Bound, socket: Socket, replaces: bool) -> bool {
     let Bound {
         connection, inode, ..
     } = *bound;
-    let Some(state) = CONNECTIONS.get_ptr_mut(connection) else {
+    let Some(state) = connection::state(connection) else {
         return false;
     };
     // SAFETY: an aligned word of a value that lives as long as the program runs.
@@ -302,23 +302,20 @@ fn bind(bound: &Bound, socket: Socket, replaces: bool) -> bool {
         .is_ok()
 }
 
-/// A socket is gone, whoever had it.
+/// A socket is gone, whoever had it. `kept`: the connection that a socket has which is not here any more, as others
+/// were used more recently; 0 for none.
 #[inline(always)]
-pub fn gone(socket: Socket) {
+pub fn gone(socket: Socket, kept: u64) {
     // SAFETY: an aligned word.
-    let Some(connection) = SOCKETS
+    let connection = SOCKETS
         .get_ptr(socket.0)
-        .map(|bound| unsafe { (*bound).connection })
-    else {
+        .map_or(kept, |bound| unsafe { (*bound).connection });
+    if connection == 0 {
         return;
-    };
+    }
     let _gone = SOCKETS.remove(socket.0);
     // SAFETY: two aligned words; the offsets only tell how far the streams got.
-    let offset = unsafe {
-        CONNECTIONS
-            .get_ptr(connection)
-            .map_or([0; 2], |state| (*state).offset)
-    };
+    let offset = unsafe { connection::state(connection).map_or([0; 2], |state| (*state).offset) };
     control(&CloseRecord {
         header: header::<CloseRecord>(kind::SOCKET_CLOSED),
         connection,

@@ -109,7 +109,7 @@ pub fn socket_gone(ctx: aya_ebpf::programs::BtfTracePointContext) -> i32 {
     let socket = Socket(sock as u64);
     // Absent unless the connection was made since the programs are here.
     let _absent = crate::maps::ORIGINS.remove(socket.0);
-    sender::gone(socket);
-    identity::gone(socket);
+    let connection = sender::gone(socket);
+    identity::gone(socket, connection);
     0
 }

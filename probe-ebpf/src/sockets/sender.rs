@@ -1,8 +1,7 @@
 //! Sockets on which one process sends, which is nearly all of them: found by their address without a look-up in a
 //! hash table, of which a send would take two.
 //!
-//! A socket that finds its place taken by another one has none, and what it sends is remembered by thread. For
-//! programs of Linux 6.3 and newer.
+//! A socket that finds its place taken by another one has none, and what it sends is remembered by thread.
 
 use probe_abi::MAX_SENDERS;
 
@@ -11,7 +10,7 @@ use crate::{
     count::{compare_exchange, exchange},
     layout,
     maps::SENDERS,
-    values::{Bound, Move, Sender},
+    values::{Bound, Sender},
 };
 
 /// What a place holds instead of an address, while it is being filled. No address is as low.
@@ -50,7 +49,7 @@ pub fn get(socket: Socket) -> Option<*mut Sender> {
         .filter(|sender| unsafe { (&raw const (**sender).socket).read_volatile() } == socket.0)
 }
 
-/// Gives a socket its place, unless another one has it. The current thread's process began its connection.
+/// Gives a socket its place, unless another one has it. For programs of Linux 5.12 and newer.
 #[inline(always)]
 pub fn settle(socket: Socket, bound: &Bound) {
     let Some(sender) = place(socket) else {
@@ -60,32 +59,39 @@ pub fn settle(socket: Socket, bound: &Bound) {
     unsafe {
         let socket_here = &raw mut (*sender).socket;
         let before = socket_here.read_volatile();
-        let is_settled = before == socket.0 && (*sender).bound.connection == bound.connection;
-        // One with the same address is gone, though nobody told.
-        let is_free = before == 0 || before == socket.0;
-        if is_settled || !is_free || compare_exchange(socket_here, before, FILLING) != before {
+        // One with the same address is gone, though nobody told, or the connection was begun anew.
+        let is_old = before == socket.0
+            && (*sender).bound.connection != bound.connection
+            && (*sender).mover == 0;
+        let is_free = before == 0 || is_old;
+        if !is_free || compare_exchange(socket_here, before, FILLING) != before {
             return;
         }
         (*sender).bound = *bound;
         (*sender).is_shared = 0;
         (*sender).mover = 0;
         (*sender).settled = 0;
-        (*sender).moving = Move::NOTHING;
         exchange(socket_here, socket.0);
     }
 }
 
-/// A socket is gone.
+/// A socket is gone: the connection that it had, if it has a place; else 0.
 #[inline(always)]
-pub fn gone(socket: Socket) {
-    if let Some(sender) = get(socket) {
-        // SAFETY: an aligned word. Nobody sends on a socket that is gone.
-        unsafe { (&raw mut (*sender).socket).write_volatile(0) }
+pub fn gone(socket: Socket) -> u64 {
+    let Some(sender) = get(socket) else {
+        return 0;
+    };
+    // SAFETY: aligned words. Nobody sends on a socket that is gone.
+    unsafe {
+        let connection = (*sender).bound.connection;
+        (*sender).mover = 0;
+        (&raw mut (*sender).socket).write_volatile(0);
+        connection
     }
 }
 
 /// What the current thread sends is told, or is remembered elsewhere: from now on another thread may remember here
-/// what it sends.
+/// what it sends. For programs of Linux 5.12 and newer.
 #[inline(always)]
 pub fn give_up(sender: *mut Sender) {
     // SAFETY: a map's value.

@@ -28,8 +28,9 @@ use super::{
 use crate::{
     buffers::{UserMultiMessage, is_whole},
     call::{may_be_watched, process},
+    connection,
     emit::count_loss,
-    maps::{CONNECTIONS, MESSAGES, SENT_ANY},
+    maps::{MESSAGES, SENT_ANY},
     message,
     payload::slot,
     values::{Call, Messages, Move, Sender, Transfer},
@@ -130,8 +131,9 @@ pub fn socket_sent(ctx: BtfTracePointContext) -> i32 {
         } = unsafe { *sender };
         // None of one that nobody wants, or that ended with the program that the process executed before.
         if mover == thread
+            && moving.socket == socket.0
             && bound.inode == socket.loaded_inode()
-            && let Some(connection) = CONNECTIONS.get_ptr_mut(bound.connection)
+            && let Some(connection) = connection::state(bound.connection)
         {
             sender::give_up(sender);
             let known = Known::own(&bound);
@@ -145,8 +147,8 @@ pub fn socket_sent(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// As [`socket_sent`], of any socket: at a connection's first send, where several processes or threads send on one,
-/// on sockets that are not TCP's, and before Linux 6.16.
+/// As [`socket_sent`], of any socket: at a connection's first two sends, where several processes or threads send on
+/// one, on sockets that have no place or are not TCP's, and before Linux 6.16.
 #[btf_tracepoint(function = "sock_send_length")]
 pub fn socket_sent_any(ctx: BtfTracePointContext) -> i32 {
     let thread = bpf_get_current_pid_tgid();
@@ -176,7 +178,7 @@ pub fn socket_sent_any(ctx: BtfTracePointContext) -> i32 {
         };
         known = identity::connection(process, &used, false);
     }
-    if let Some(connection) = CONNECTIONS.get_ptr_mut(known.connection) {
+    if let Some(connection) = connection::state(known.connection) {
         sent(&ctx, thread, &known, connection, &begun);
     }
     0

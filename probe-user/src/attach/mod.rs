@@ -5,6 +5,7 @@
 //! nothing behind.
 
 mod btf;
+mod connections;
 mod error;
 mod fetch;
 mod functions;
@@ -30,6 +31,7 @@ use aya::{
 use aya_log::EbpfLogger;
 use probe_abi::{Connection, FdEntry, FdKey, FileEntry, Layout, Process, ROOT_BYTES, global, map};
 
+pub use connections::Connections;
 pub use error::{AttachError, Remedy};
 pub use hooks::{HookFault, HookState, HookTarget, LibraryHooks, Location};
 pub use programs::Hooks;
@@ -72,7 +74,7 @@ pub struct Maps {
     /// Stream sockets.
     pub fds: HashMap<MapData, FdKeyValue, FdValue>,
     /// Connections.
-    pub connections: HashMap<MapData, u64, ConnectionValue>,
+    pub connections: Connections,
     /// Connections that the agent found, by the inodes of their sockets.
     pub found: HashMap<MapData, u64, u64>,
     /// Descriptors of files under model roots.
@@ -219,6 +221,9 @@ impl Attached {
                 loader.map_max_entries(name, 1);
             }
         }
+        if tier != Tier::Sockets {
+            loader.map_max_entries(map::SENDERS, 1);
+        }
         sched::prepare(&mut loader, stretch_ns.as_ref());
         let mut ebpf = loader
             .load(&object)
@@ -284,7 +289,7 @@ impl Maps {
             processes: HashMap::try_from(take(ebpf, map::PROCESSES)?).map_err(failed)?,
             watched: Array::try_from(take(ebpf, map::WATCHED)?).map_err(failed)?,
             fds: HashMap::try_from(take(ebpf, map::FDS)?).map_err(failed)?,
-            connections: HashMap::try_from(take(ebpf, map::CONNECTIONS)?).map_err(failed)?,
+            connections: Connections::take(ebpf)?,
             found: HashMap::try_from(take(ebpf, map::FOUND)?).map_err(failed)?,
             files: HashMap::try_from(take(ebpf, map::FILES)?).map_err(failed)?,
             losses: PerCpuArray::try_from(take(ebpf, map::LOSSES)?).map_err(failed)?,

@@ -236,6 +236,8 @@ mod tests {
             probe_abi::map::SENT_ANY,
             probe_abi::map::FDS,
             probe_abi::map::CONNECTIONS,
+            probe_abi::map::FREE_PLACES,
+            probe_abi::map::SENDERS,
             probe_abi::map::FOUND,
             probe_abi::map::CALLS,
             probe_abi::map::HOOK_CALLS,

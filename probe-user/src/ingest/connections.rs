@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// `BPF_NOEXIST`: the kernel side's own entry must not be overwritten.
-pub(super) const NO_EXIST: u64 = 1;
+const NO_EXIST: u64 = 1;
 
 /// Listening sockets remembered. A process has a few, and each restart brings new ones.
 const MAX_LISTENERS: usize = 4096;
@@ -123,8 +123,7 @@ impl Tracker {
         out: &mut impl FnMut(Record<'_>),
     ) {
         self.sockets.remove(connection);
-        // Absent when the process ended or the connection was given up.
-        let _absent = self.attached.maps.connections.remove(&connection.0);
+        self.attached.maps.connections.remove(connection.0);
         out(Record::Closed {
             connection,
             at,
@@ -135,8 +134,7 @@ impl Tracker {
     /// Nobody needs this connection's bytes: the kernel side stops copying them. Its descriptors
     /// stay known, so that its end is told and nobody finds it anew.
     pub fn ignore(&mut self, connection: ConnectionId) {
-        // Absent when it is closed by now.
-        let _absent = self.attached.maps.connections.remove(&connection.0);
+        self.attached.maps.connections.remove(connection.0);
     }
 
     /// Takes a descriptor from the kernel side, unless it has it for another connection by now.

@@ -3,14 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use probe_abi::{Connection, USER_CONNECTION};
 use probe_core::record::{ConnectionId, Joined, KtimeNs, Opened, Record, Tgid, kernel::Descriptor};
 
-use super::{Tracker, connections::NO_EXIST, descriptors::Gone, now};
-use crate::{
-    attach::ConnectionValue,
-    discover::{Socket, SocketTable, socket_inode},
-};
+use super::{Tracker, descriptors::Gone, now};
+use crate::discover::{Socket, SocketTable, socket_inode};
 
 impl Tracker {
     /// Looks for connections of a process on descriptors that nobody told of.
@@ -71,7 +67,7 @@ impl Tracker {
         let Some(connection) = self.attached_to(descriptor) else {
             return false;
         };
-        let lives = self.attached.maps.connections.get(&connection.0, 0).is_ok();
+        let lives = self.attached.maps.connections.lives(connection.0);
         if !lives {
             // It was closed when a record of one of its descriptors was lost.
             self.detach(Gone {
@@ -112,20 +108,10 @@ impl Tracker {
         socket: Socket,
         out: &mut impl FnMut(Record<'_>),
     ) {
-        self.found += 1;
-        let connection = ConnectionId(USER_CONNECTION | self.found);
-        let state = ConnectionValue(Connection {
-            inode: socket.inode,
-            ..Connection::default()
-        });
         let maps = &mut self.attached.maps;
-        if maps
-            .connections
-            .insert(connection.0, state, NO_EXIST)
-            .is_err()
-        {
+        let Some(connection) = maps.connections.begin(socket.inode).map(ConnectionId) else {
             return;
-        }
+        };
         // Full is not possible: the least recently used goes.
         let _full = maps.found.insert(socket.inode, connection.0, 0);
         for &descriptor in descriptors {
@@ -144,7 +130,7 @@ impl Tracker {
         }
         if !self.descriptors.knows(connection) {
             let _absent = self.attached.maps.found.remove(&socket.inode);
-            let _absent = self.attached.maps.connections.remove(&connection.0);
+            self.attached.maps.connections.remove(connection.0);
             return;
         }
         let Socket {

@@ -207,7 +207,7 @@ impl Tracker {
         let descriptors = self.descriptors.of_connection(connection);
         if descriptors.is_empty() {
             // Its opening was lost: nobody else takes it out.
-            let _absent = self.attached.maps.connections.remove(&connection.0);
+            self.attached.maps.connections.remove(connection.0);
             return;
         }
         if descriptors.iter().any(|it| self.closes_by_ending(*it)) {

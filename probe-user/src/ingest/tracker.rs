@@ -42,8 +42,6 @@ pub struct Tracker {
     pub(super) names: Names,
     /// Addresses of listening sockets by inode: each is looked up once.
     pub(super) listeners: HashMap<u64, Address>,
-    /// Connections found in `/proc` so far.
-    pub(super) found: u64,
     /// Processes whose last thread may be gone, and since when.
     pub(super) ending: BTreeMap<Tgid, KtimeNs>,
     /// Descriptors that `/proc` no longer shows, to be closed once the records that the kernel
@@ -88,7 +86,6 @@ impl Tracker {
             open_files: OpenFiles::new(model_files),
             names: Names::default(),
             listeners: HashMap::new(),
-            found: 0,
             ending: BTreeMap::new(),
             vanished: Vec::new(),
             passed_over: HashMap::new(),
@@ -239,7 +236,7 @@ impl Tracker {
             self.closed(connection, at, out);
         } else if !self.descriptors.knows(connection) {
             // Its opening was lost and it moved no bytes: nobody else takes it out.
-            let _absent = self.attached.maps.connections.remove(&connection.0);
+            self.attached.maps.connections.remove(connection.0);
         }
     }
 
@@ -280,6 +277,7 @@ impl Tracker {
         look_over: bool,
         out: &mut impl FnMut(Record<'_>),
     ) {
+        self.attached.maps.connections.give_out();
         self.look_at_files(out);
         self.finish_ended(now, out);
         self.close_held_back(out);
@@ -330,13 +328,7 @@ impl Tracker {
         let Some(&files) = self.files.get(&tgid) else {
             return false;
         };
-        if self
-            .attached
-            .maps
-            .connections
-            .get(&connection.0, 0)
-            .is_err()
-        {
+        if !self.attached.maps.connections.lives(connection.0) {
             return false;
         }
         let descriptor = Descriptor { files, fd };

@@ -20,7 +20,7 @@ pub(super) enum Attached {
         start: Duration,
     },
     Copier {
-        copying: Copying,
+        copying: Box<Copying>,
         start: Duration,
         /// Whether it is meant for the watched process.
         copies: bool,
@@ -129,7 +129,7 @@ fn copier(pid: Option<u32>) -> Result<Attached, Refused> {
     // No process has the number 0.
     match Copying::attach(pid.unwrap_or(0)) {
         Ok(copying) => Ok(Attached::Copier {
-            copying,
+            copying: Box::new(copying),
             start: started.elapsed(),
             copies: pid.is_some(),
         }),
