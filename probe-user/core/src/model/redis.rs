@@ -3,7 +3,8 @@
 //! A connection between two watched processes is seen twice. The client's end counts; the server's
 //! only where no watched process is the client. Addresses tell: the server's peer is the client's own
 //! address. A client that is gone before it could be asked for its address stands for one connection
-//! that the server accepted about when it connected. Unix sockets have none on the client's side: there the server's ends of a path do not
+//! that the server accepted about when it connected; a server's end that is gone as well is on a port on which that
+//! server was seen. Unix sockets have none on the client's side: there the server's ends of a path do not
 //! count while a watched process has a connection to that path.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -14,7 +15,7 @@ use crate::flow::Exchange;
 use crate::metrics::{
     Histogram, Measure, Metrics, ProbeMetrics, RedisMetrics, SkipReason, UNKNOWN,
 };
-use crate::record::{Address, ConnectionId, KtimeNs, Opened, Side};
+use crate::record::{Address, ConnectionId, KtimeNs, Opened, Side, Tgid};
 use crate::wire::resp::Command;
 
 /// Where Redis listens unless told otherwise.
@@ -50,7 +51,8 @@ pub struct RedisModel {
     nameless: VecDeque<(u16, KtimeNs)>,
     /// Whether a server's connection counts, once it was asked.
     decided: HashMap<ConnectionId, bool>,
-    ports: BTreeSet<u16>,
+    /// Where Redis was seen, and the server if it is watched.
+    ports: BTreeMap<u16, Option<Tgid>>,
 }
 
 impl RedisModel {
@@ -64,7 +66,7 @@ impl RedisModel {
             clients: HashMap::new(),
             nameless: VecDeque::new(),
             decided: HashMap::new(),
-            ports: BTreeSet::from([DEFAULT_PORT]),
+            ports: BTreeMap::from([(DEFAULT_PORT, None)]),
         }
     }
 
@@ -84,15 +86,18 @@ impl RedisModel {
 
     /// A connection speaks Redis: others to the same port do as well.
     pub fn handle_told(&mut self, opened: &Opened) {
-        let server = match opened.side {
-            Some(Side::Client) => &opened.peer,
-            Some(Side::Server) => &opened.local,
+        let (address, server) = match opened.side {
+            Some(Side::Client) => (&opened.peer, None),
+            Some(Side::Server) => (&opened.local, Some(opened.tgid)),
             None => return,
         };
-        if let Some(Address::Inet(address)) = server
-            && self.ports.len() < MAX_PORTS
-        {
-            self.ports.insert(address.port());
+        let Some(Address::Inet(address)) = address else {
+            return;
+        };
+        let port = address.port();
+        if self.ports.len() < MAX_PORTS || self.ports.contains_key(&port) {
+            let known = self.ports.entry(port).or_default();
+            *known = server.or(*known);
         }
     }
 
@@ -112,7 +117,7 @@ impl RedisModel {
     /// Whether a client's connection that says nothing yet goes to a Redis server.
     pub fn is_to_redis(&self, opened: &Opened) -> bool {
         matches!((opened.side, &opened.peer), (Some(Side::Client), Some(Address::Inet(address)))
-            if self.ports.contains(&address.port()))
+            if self.ports.contains_key(&address.port()))
     }
 
     /// Connections of watched clients that may be the other end of a server's connection.
@@ -143,15 +148,17 @@ impl RedisModel {
 
     /// Takes a watched client's connection for the other end.
     fn claim(&mut self, server: &Opened) -> bool {
-        let Some(Address::Inet(local)) = &server.local else {
-            return false;
+        let is_its = |port: u16| match &server.local {
+            Some(Address::Inet(local)) => local.port() == port,
+            Some(Address::Unix(_)) => false,
+            None => self.ports.get(&port) == Some(&Some(server.tgid)),
         };
         let distance = |at: KtimeNs| at.since(server.at).max(server.at.since(at));
         let nearest = self
             .nameless
             .iter()
             .enumerate()
-            .filter(|(_, (port, at))| *port == local.port() && distance(*at) <= ACCEPT_NS)
+            .filter(|(_, (port, at))| is_its(*port) && distance(*at) <= ACCEPT_NS)
             .min_by_key(|(_, (_, at))| distance(*at))
             .map(|(index, _)| index);
         nearest.is_some_and(|index| self.nameless.remove(index).is_some())

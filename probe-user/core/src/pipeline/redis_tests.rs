@@ -242,6 +242,33 @@ fn client_whose_address_is_unknown_stands_for_one_connection_of_the_server() {
 }
 
 #[test]
+fn connection_of_which_both_ends_are_gone_counts_at_the_clients() {
+    let mut host = Host::watching();
+    // The server's port is known by another connection.
+    host.open(11, Side::Server, Some("10.0.0.2:7000"), "10.0.0.1:4999");
+    host.open(12, Side::Client, None, "10.0.0.2:7000");
+    host.open(13, Side::Client, None, "10.0.0.9:7001");
+    let mut accept = |id, peer: &str| {
+        host.handle(Record::Opened(Opened {
+            connection: ConnectionId(id),
+            tgid: SERVER,
+            at: KtimeNs(id),
+            side: Some(Side::Server),
+            joined: Joined::FromStart,
+            local: None,
+            peer: Some(Address::Inet(peer.parse().unwrap())),
+        }));
+    };
+    accept(14, "10.0.0.1:5000");
+    accept(15, "10.0.0.1:5001");
+    for (id, side) in [(12, Side::Client), (14, Side::Server), (15, Side::Server)] {
+        host.exchange(id, side);
+    }
+    // The one that goes elsewhere is nobody's other end here.
+    assert!(host.counts(2), "{}", host.metrics());
+}
+
+#[test]
 fn refused_connection_to_redis_is_an_error_of_an_unknown_command() {
     let mut host = Host::watching();
     host.open(11, Side::Client, None, "10.0.0.2:6379");
