@@ -19,8 +19,7 @@ pub mod map {
     pub const FOUND: &str = "FOUND";
     /// Place ([`crate::place`]) → [`crate::Connection`].
     pub const CONNECTIONS: &str = "CONNECTIONS";
-    /// Places without a connection, as far as they were given out: the agent puts them there, whoever begins a
-    /// connection takes one.
+    /// Places without a connection: the agent puts them there, whoever begins a connection takes one.
     pub const FREE_PLACES: &str = "FREE_PLACES";
     /// One `u32`: numbers of fields whose content nobody reads, as bits (`Profile::unread_fields`).
     pub const UNREAD_FIELDS: &str = "UNREAD_FIELDS";

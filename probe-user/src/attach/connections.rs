@@ -8,41 +8,29 @@ use probe_abi::{Connection, MAX_CONNECTIONS, USER_CONNECTION, connection_id, map
 
 use super::{AttachError, ConnectionValue, take};
 
-/// Places that are given out at a time: when the programs are loaded, and at each of the agent's regular duties until
-/// all are. Each takes a call.
-const PLACES_AT_ONCE: u32 = 4096;
-
 /// What the kernel side keeps of each connection.
 #[allow(missing_debug_implementations, reason = "aya's queue has none")]
 pub struct Connections {
     states: Array<MapData, ConnectionValue>,
     free: Queue<MapData, u32>,
-    /// The first place that nobody had yet.
-    fresh: u32,
     /// How many the agent began.
     begun: u64,
 }
 
 impl Connections {
+    /// Gives out every place. Before programs are attached: on a kernel that preempts itself one may be skipped where
+    /// a map is changed.
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, AttachError> {
         let failed = |error| AttachError::map(&error);
         let mut connections = Self {
             states: Array::try_from(take(ebpf, map::CONNECTIONS)?).map_err(failed)?,
             free: Queue::try_from(take(ebpf, map::FREE_PLACES)?).map_err(failed)?,
-            fresh: 0,
             begun: 0,
         };
-        connections.give_out();
-        Ok(connections)
-    }
-
-    /// Gives out some of the places that nobody had yet.
-    pub fn give_out(&mut self) {
-        let end = MAX_CONNECTIONS.min(self.fresh + PLACES_AT_ONCE);
-        // There is room for all.
-        while self.fresh < end && self.free.push(self.fresh, 0).is_ok() {
-            self.fresh += 1;
+        for place in 0..MAX_CONNECTIONS {
+            connections.free.push(place, 0).map_err(failed)?;
         }
+        Ok(connections)
     }
 
     /// Whether it is there, and nobody has given it up.
@@ -53,7 +41,7 @@ impl Connections {
 
     /// Begins one, of a socket that the agent found. `None` where no place is free.
     pub fn begin(&mut self, inode: u64) -> Option<u64> {
-        let place = self.free.pop(0).ok().or_else(|| self.unused())?;
+        let place = self.free.pop(0).ok()?;
         self.begun += 1;
         let id = USER_CONNECTION | connection_id(self.begun, place);
         let state = ConnectionValue(Connection {
@@ -64,15 +52,6 @@ impl Connections {
         // There is a value for every place.
         self.states.set(place, state, 0).ok()?;
         Some(id)
-    }
-
-    /// A place that nobody had yet, and that is not given out.
-    fn unused(&mut self) -> Option<u32> {
-        let place = self.fresh;
-        (place < MAX_CONNECTIONS).then(|| {
-            self.fresh += 1;
-            place
-        })
     }
 
     /// Nobody needs it any more: its place is free. Nothing happens where it has none.

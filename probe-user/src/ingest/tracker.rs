@@ -277,7 +277,6 @@ impl Tracker {
         look_over: bool,
         out: &mut impl FnMut(Record<'_>),
     ) {
-        self.attached.maps.connections.give_out();
         self.look_at_files(out);
         self.finish_ended(now, out);
         self.close_held_back(out);
