@@ -131,14 +131,18 @@ fn shown(spread: Spread, decimals: usize) -> String {
 mod tests {
     use super::*;
 
-    fn figures(repetitions: &[[f64; 2]]) -> Figures {
-        let round = |time: f64| Round {
+    /// A round in which a watched write took so long.
+    fn round(time: f64) -> Round {
+        Round {
             watched_write: time,
             unwatched_write: 0.0,
             getppid: 0.0,
             read: 0.0,
             attachment: None,
-        };
+        }
+    }
+
+    fn figures(repetitions: &[[f64; 2]]) -> Figures {
         Figures {
             conditions: vec![Condition::Nothing, Condition::Probe("raw")],
             refused: Vec::new(),
@@ -163,13 +167,6 @@ mod tests {
         use Condition::{Copier, Empty, IdleCopier, Nothing, Probe};
         // The second repetition was on a machine that did everything 50 ns later.
         let times = [1000.0, 1100.0, 1050.0, 1350.0, 1600.0];
-        let round = |time: f64| Round {
-            watched_write: time,
-            unwatched_write: 0.0,
-            getppid: 0.0,
-            read: 0.0,
-            attachment: None,
-        };
         let figures = Figures {
             conditions: vec![Nothing, Empty("raw"), IdleCopier, Copier, Probe("raw")],
             refused: Vec::new(),
