@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::Attachment;
 use crate::agent::{Agent, Counts};
@@ -92,13 +92,18 @@ impl Attached {
                 start,
                 copies,
             } => {
+                // A write that was not copied would make the copy cheaper than it is.
                 let copied = copying.take() as f64;
+                ensure!(
+                    !copies || copied >= writes,
+                    "the copying program saw {copied} of {writes} writes"
+                );
                 let ended = Instant::now();
                 drop(copying);
                 Some(Attachment {
                     start,
                     stop: ended.elapsed(),
-                    lost: copies.then(|| (1.0 - copied / writes).max(0.0)),
+                    lost: None,
                 })
             }
             Self::Agent(agent, before) => {
