@@ -95,13 +95,18 @@ pub(crate) fn task(workspace: &Workspace, level: Option<Level>) -> Result<bool> 
     let runs = |wanted: Level| level.is_none_or(|level| level == wanted);
     let whole = [Level::Vm, Level::Systemd].into_iter().any(runs) || WHOLE.into_iter().any(runs);
     if whole {
-        // First, so that what embeds the eBPF object is compiled once and not once more after it.
         let toolchain = setup::toolchain(workspace)
             .context("prepare the tests of the whole (`cargo xtask test unit` needs no setup)")?;
-        setup::test_tools(workspace);
-        build::ebpf(workspace, &toolchain)?;
+        std::thread::scope(|scope| {
+            // Fetched while the compiler works.
+            scope.spawn(|| setup::test_tools(workspace));
+            // First, so that what embeds the eBPF object is compiled once and not once more after it.
+            build::ebpf(workspace, &toolchain)?;
+            lint::task(workspace)
+        })?;
+    } else {
+        lint::task(workspace)?;
     }
-    lint::task(workspace)?;
 
     let skips = SkipFile::create(&workspace.target("test/skips.tsv"))?;
     let mut summary = Summary::default();
