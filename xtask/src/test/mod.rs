@@ -94,19 +94,18 @@ const WHOLE: [Level; 3] = [Level::Host, Level::Compat, Level::Config];
 pub(crate) fn task(workspace: &Workspace, level: Option<Level>) -> Result<bool> {
     let runs = |wanted: Level| level.is_none_or(|level| level == wanted);
     let whole = [Level::Vm, Level::Systemd].into_iter().any(runs) || WHOLE.into_iter().any(runs);
-    if whole {
-        let toolchain = setup::toolchain(workspace)
-            .context("prepare the tests of the whole (`cargo xtask test unit` needs no setup)")?;
-        std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
+        if whole {
+            let toolchain = setup::toolchain(workspace).context(
+                "prepare the tests of the whole (`cargo xtask test unit` needs no setup)",
+            )?;
             // Fetched while the compiler works.
             scope.spawn(|| setup::test_tools(workspace));
             // First, so that what embeds the eBPF object is compiled once and not once more after it.
             build::ebpf(workspace, &toolchain)?;
-            lint::task(workspace)
-        })?;
-    } else {
-        lint::task(workspace)?;
-    }
+        }
+        lint::task(workspace)
+    })?;
 
     let skips = SkipFile::create(&workspace.target("test/skips.tsv"))?;
     let mut summary = Summary::default();
