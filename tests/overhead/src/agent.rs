@@ -19,6 +19,8 @@ const READY_LIMIT: Duration = Duration::from_secs(30);
 const COUNT_LIMIT: Duration = Duration::from_secs(3);
 /// Between two questions.
 const POLL: Duration = Duration::from_millis(20);
+/// What the kernel side lost, by reason.
+const LOSSES: &str = "voxprobe_kernel_losses_total";
 /// Exit status of voxprobe when it could not do what it was asked to.
 const EXIT_ERROR: i32 = 2;
 
@@ -38,6 +40,8 @@ pub(crate) struct Counts {
     pub(crate) records: f64,
     /// What was not recorded, for whatever reason.
     pub(crate) lost: f64,
+    /// Records that came without their bytes, for want of room.
+    pub(crate) shed: f64,
 }
 
 impl Agent {
@@ -147,9 +151,12 @@ impl Agent {
 
 /// Its counts, from what it exports.
 pub(crate) fn counts(metrics: &str) -> Option<Counts> {
+    let all = http::sum(metrics, LOSSES)?;
+    let shed = *http::by_label(metrics, LOSSES, "reason").get("shed")?;
     Some(Counts {
         records: http::sum(metrics, "voxprobe_kernel_records_total")?,
-        lost: http::sum(metrics, "voxprobe_kernel_losses_total")?,
+        lost: all - shed,
+        shed,
     })
 }
 

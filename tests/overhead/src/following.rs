@@ -34,8 +34,9 @@ pub(crate) struct Following {
     pub(crate) percent: f64,
     /// Its resident memory, in bytes.
     pub(crate) resident: u64,
-    /// Records lost, from the first frame to the last.
+    /// Records lost, and records that came without their bytes, from the first frame to the last.
     pub(crate) lost: f64,
+    pub(crate) shed: f64,
 }
 
 impl Following {
@@ -74,5 +75,6 @@ pub(crate) fn follow(
         percent: percent(used.cpu, window),
         resident: used.resident,
         lost: all.lost,
+        shed: all.shed,
     })
 }

@@ -23,8 +23,8 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
          in percent of one:"
     );
     println!(
-        "{:>7} {:>10} {:>10} {:>10} {:>8} {:>8} {:>9}",
-        "streams", "wanted/s", "sent/s", "counted/s", "CPU", "MiB", "lost"
+        "{:>7} {:>10} {:>10} {:>10} {:>8} {:>8} {:>9} {:>9}",
+        "streams", "wanted/s", "sent/s", "counted/s", "CPU", "MiB", "lost", "shed"
     );
     let mut all = Vec::new();
     for streams in SIZES {
@@ -62,13 +62,14 @@ fn line(turns: &[Following]) -> Option<String> {
         Some(spread(&values)?.median)
     };
     let lost: f64 = turns.iter().map(|turn| turn.lost).sum();
+    let shed: f64 = turns.iter().map(|turn| turn.shed).sum();
     let limit = if turns.iter().all(Following::is_at_the_senders_limit) {
         "  (all that the sender can on this machine)"
     } else {
         ""
     };
     Some(format!(
-        "{:>10.0} {:>10.0} {:>10.0} {:>6.1} % {:>8.1} {lost:>9}{limit}",
+        "{:>10.0} {:>10.0} {:>10.0} {:>6.1} % {:>8.1} {lost:>9} {shed:>9}{limit}",
         median(&|turn| turn.wanted)?,
         median(&|turn| turn.sent)?,
         median(&|turn| turn.counted)?,

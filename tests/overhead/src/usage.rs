@@ -24,6 +24,8 @@ pub(crate) struct Used {
     pub(crate) records: f64,
     /// Records lost.
     pub(crate) lost: f64,
+    /// Records that came without their bytes.
+    pub(crate) shed: f64,
     /// Audio frames that it counted.
     pub(crate) frames: f64,
 }
@@ -39,6 +41,7 @@ impl Used {
             resident: stat.rss * procfs::page_size(),
             records: counts.records,
             lost: counts.lost,
+            shed: counts.shed,
             // Absent until the first one.
             frames: sum(&metrics, FRAMES).unwrap_or(0.0),
         })
@@ -51,6 +54,7 @@ impl Used {
             resident: self.resident,
             records: self.records - before.records,
             lost: self.lost - before.lost,
+            shed: self.shed - before.shed,
             frames: self.frames - before.frames,
         }
     }

@@ -125,10 +125,11 @@ fn line(turns: &[Vec<Load>], place: usize) -> Option<String> {
     let resident = median(&|load, _| Some(load.agent?.resident as f64 / MIB))?;
     let records = median(&|load, _| Some(load.agent?.records / load.window.as_secs_f64()))?;
     let agents = turns.iter().filter_map(|loads| loads.get(place)?.agent);
-    let lost: f64 = agents.map(|agent| agent.lost).sum();
+    let lost: f64 = agents.clone().map(|agent| agent.lost).sum();
+    let shed: f64 = agents.map(|agent| agent.shed).sum();
     Some(format!(
         "{text} ({ratio:.2} times no probe), agent {agent:.1} %, {resident:.1} MiB resident, \
-         {records:.0} records/s, {lost} lost"
+         {records:.0} records/s, {lost} lost, {shed} shed"
     ))
 }
 

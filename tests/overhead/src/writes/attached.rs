@@ -107,11 +107,12 @@ impl Attached {
                 })
             }
             Self::Agent(agent, before) => {
-                // A figure of a write that was not seen would not be the figure of a watched write.
+                // A figure of a write that was not seen, or not its bytes, would not be the figure of a watched write.
                 let counts = agent.wait_for_records(before.records + before.lost + writes)?;
+                let unseen = counts.lost + counts.shed - before.lost - before.shed;
                 Some(Attachment {
                     start: agent.ready_after,
-                    lost: Some((counts.lost - before.lost) / writes),
+                    lost: Some(unseen / writes),
                     stop: agent.stop(),
                 })
             }
