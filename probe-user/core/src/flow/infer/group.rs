@@ -250,11 +250,6 @@ impl Group {
         false
     }
 
-    /// Whether a run of its messages was taken for speech.
-    pub(super) fn is_speech(&self) -> bool {
-        self.facts.iter().any(|it| it.points >= stream::ENOUGH)
-    }
-
     /// Whether its messages can be those of a method of this role.
     pub(super) fn may_be(&self, methods: &[Traits], role: MethodRole) -> bool {
         let mut methods = methods.iter().enumerate();

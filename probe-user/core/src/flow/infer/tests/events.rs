@@ -134,30 +134,6 @@ fn stream_that_was_open_before_the_join_is_named_by_its_frames() {
 }
 
 #[test]
-fn each_of_many_streams_is_named_by_three_frames() {
-    let (_, mut watched) = joined_after(&[]);
-    // Four streams of a frame every 20 ms, all of which come a little early.
-    for sequence in 7..11 {
-        for stream in [3, 5, 7, 9] {
-            watched.at += 4_990_000;
-            watched.bytes(
-                Received,
-                &message(stream, false, &audio("session-1", sequence).0),
-            );
-        }
-    }
-    let told = told(&mut watched);
-    for stream in [3, 5, 7, 9] {
-        let named = told
-            .iter()
-            .position(|line| *line == format!("MethodInferred {stream} Synthesize"));
-        let before = told.iter().take(named.expect("it is named"));
-        let frame = format!("Message {stream} Server");
-        assert_eq!(before.filter(|line| **line == frame).count(), 3, "{told:?}");
-    }
-}
-
-#[test]
 fn message_that_does_not_fit_makes_its_entry_unknown_for_good() {
     let (mut client, mut watched) = joined_after(&["Synthesize"]);
     speech(&mut client, &mut watched, 5, 4);
