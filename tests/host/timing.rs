@@ -12,12 +12,14 @@ use probe_tests::skip::unprivileged;
 use probe_tests::statistics::percentile;
 use voicelab::truth::{Event, Line};
 
-/// How far the entry of a frame's call may be from the peer's stamp before it, at p99.
+/// How long after the peer's stamp before a frame's call its entry may be, at p99; or half of what such
+/// a call takes at the median, where that is more: a machine that takes long for a call takes long
+/// until its entry too.
 const WITHIN_NS: u64 = 20_000;
 
 /// The machine may take the CPU from the peer between its stamp and its call, which says nothing
 /// about the probe: the best of these runs counts.
-const RUNS: usize = 3;
+const RUNS: usize = 5;
 
 /// Frames of each stream, 5 ms apart.
 const FRAMES: &str = "400";
@@ -52,22 +54,38 @@ fn assert_timed(call: &str) {
     }
     let mut best = u64::MAX;
     for _ in 0..RUNS {
-        let off = measure(call);
-        let [p50, p99, p100] = [50, 99, 100].map(|percent| percentile(&off, percent));
+        let frames = measure(call);
+        let [p50, p99, p100] = [50, 99, 100].map(|percent| percentile(&frames.entered, percent));
+        let length = percentile(&frames.lengths, 50);
         println!(
-            "{call}: {} frames, off by p50 {p50} ns, p99 {p99} ns, max {p100} ns",
-            off.len()
+            "{call}: {} frames, entered after p50 {p50} ns, p99 {p99} ns, max {p100} ns; calls of {length} ns",
+            frames.entered.len()
         );
-        best = best.min(p99);
-        if best <= WITHIN_NS {
+        if p99 <= WITHIN_NS.max(length / 2) {
             return;
         }
+        best = best.min(p99);
     }
     panic!("{call}: p99 is {best} ns in the best of {RUNS} runs");
 }
 
-/// Distance of each frame's entry from the peer's stamp, in nanoseconds.
-fn measure(call: &str) -> Vec<u64> {
+/// Of each frame, in nanoseconds.
+#[derive(Default)]
+struct Frames {
+    /// From the peer's stamp before its call to the call's entry.
+    entered: Vec<u64>,
+    /// From that stamp to the one after the call.
+    lengths: Vec<u64>,
+}
+
+/// A call as the peer says it was.
+struct Stamped {
+    before_ns: u64,
+    after_ns: u64,
+    bytes: u64,
+}
+
+fn measure(call: &str) -> Frames {
     let lab = Lab::new();
     let arguments = [
         "--call",
@@ -90,14 +108,15 @@ fn measure(call: &str) -> Vec<u64> {
     let last = probe.scrape_until(SETTLE, |scrape| scrape.sum(name, &[]) >= frames);
     assert_eq!(last.sum(name, &[]), frames);
     assert_lossless(&probe.stop());
-    distances(&stamper.terminate_or_ended(), &probe::replay_events(&file))
+    compare(&stamper.terminate_or_ended(), &probe::replay_events(&file))
 }
 
-fn distances(truth: &[Line], capture: &Capture) -> Vec<u64> {
-    let mut stamps: BTreeMap<(&str, u64), Vec<(u64, u64)>> = BTreeMap::new();
+fn compare(truth: &[Line], capture: &Capture) -> Frames {
+    let mut stamps: BTreeMap<(&str, u64), Vec<Stamped>> = BTreeMap::new();
     for line in truth {
         if let Event::FrameWrite {
             before_ns,
+            after_ns,
             peer,
             stream,
             bytes,
@@ -105,31 +124,43 @@ fn distances(truth: &[Line], capture: &Capture) -> Vec<u64> {
         } = &line.event
         {
             let of_stream = stamps.entry((peer, *stream)).or_default();
-            of_stream.push((*before_ns, *bytes));
+            of_stream.push(Stamped {
+                before_ns: *before_ns,
+                after_ns: *after_ns,
+                bytes: *bytes,
+            });
         }
     }
     assert!(!stamps.is_empty(), "the peer stamps its frames");
-    let mut distances = Vec::new();
+    let mut all = Frames::default();
     for ((peer, stream), stamps) in stamps {
         let address = Address::Inet(peer.parse().expect("an address"));
         let opened = capture.accepted_from(&address).expect("its connection");
         let sent = capture.stream(opened.connection, Direction::Sent);
         assert_eq!(sent.discontinuity(), None);
         // The peer writes each DATA frame in one call of its own.
-        let seen: Vec<(u64, u64)> = sent
+        let seen: Vec<_> = sent
             .chunks
             .iter()
             .filter(|chunk| is_data_of(&chunk.bytes, stream))
             .map(|chunk| (chunk.enter.0, u64::from(chunk.length)))
             .collect();
-        let lengths = |frames: &[(u64, u64)]| -> Vec<u64> {
-            frames.iter().map(|(_, length)| *length).collect()
-        };
-        assert_eq!(lengths(&seen), lengths(&stamps), "writes of {peer}");
-        let pairs = seen.iter().zip(&stamps);
-        distances.extend(pairs.map(|((enter, _), (before, _))| enter.abs_diff(*before)));
+        let lengths: Vec<u64> = seen.iter().map(|(_, length)| *length).collect();
+        let written: Vec<u64> = stamps.iter().map(|stamped| stamped.bytes).collect();
+        assert_eq!(lengths, written, "writes of {peer}");
+        for ((enter, _), stamped) in seen.into_iter().zip(stamps) {
+            let Stamped {
+                before_ns,
+                after_ns,
+                ..
+            } = stamped;
+            let inside = (before_ns..=after_ns).contains(&enter);
+            assert!(inside, "{before_ns} {enter} {after_ns}");
+            all.entered.push(enter - before_ns);
+            all.lengths.push(after_ns - before_ns);
+        }
     }
-    distances
+    all
 }
 
 /// Whether a call's bytes begin with the header of a DATA frame of this stream

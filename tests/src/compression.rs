@@ -41,12 +41,12 @@ const EARLY_TALK: [&str; 9] = [
     "--sessions",
     "3",
     "--utterances",
-    "2",
+    "3",
     "--interrupt",
     "--quiet-ms",
     "250",
     "--wait-before",
-    "1",
+    "1,2",
 ];
 
 /// Asserts that every counter of an orchestrator's sessions is its own, compressed or not, and that
@@ -98,12 +98,19 @@ pub fn assert_exact_when_joined_late(front: Front) {
     for talker in &mut talkers {
         talker.go_on();
     }
+    // None of them ends before it is looked at.
+    for talker in &talkers {
+        talker.wait_until_all_wait(SESSIONS);
+    }
     let sessions = 2.0 * EARLY;
     let active = |scrape: &Exposition| scrape.sum("orchestrator_sessions_active", &[]);
     let scrape = probe.scrape_until(SETTLE, |scrape| active(scrape) == sessions);
     assert_eq!(active(&scrape), sessions, "{front:?}");
     let connections = scrape.sum("orchestrator_websocket_connections_active", &[]);
     assert_eq!(connections, sessions, "{front:?}");
+    for talker in &mut talkers {
+        talker.go_on();
+    }
 
     let [compressed, _plain] = talkers.map(|talker| names(&talker.finish(SESSIONS).truth));
     let truth = orchestrator.terminate().truth;

@@ -4,6 +4,7 @@ mod gate;
 mod plan;
 mod session;
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -63,10 +64,10 @@ pub(crate) struct Args {
         default_value = "client-close"
     )]
     ends: Vec<Way>,
-    /// Utterance (from 0) before which every session waits for a line on stdin: `waiting` is printed
-    /// when all of them do and nothing plays
-    #[arg(long)]
-    wait_before: Option<u64>,
+    /// Utterances (from 0), in order, before each of which every session waits for a line on stdin:
+    /// `waiting` is printed when all of them do and nothing plays
+    #[arg(long, value_delimiter = ',')]
+    wait_before: Vec<u64>,
     /// Every how many utterances a message that is none comes first (0: never)
     #[arg(long, default_value_t = 0)]
     malformed_every: u64,
@@ -105,13 +106,14 @@ pub(crate) struct Talker {
     pub(crate) style: Style,
     pub(crate) server: SocketAddr,
     pub(crate) truth: Truth,
-    pub(crate) gate: Gate,
+    /// By the utterance that is behind it.
+    pub(crate) gates: BTreeMap<u64, Gate>,
 }
 
 /// Runs the sessions to their end and prints the counts.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     ensure!(
-        args.wait_before.is_none() || args.sessions <= args.concurrent as u64,
+        args.wait_before.is_empty() || args.sessions <= args.concurrent as u64,
         "all sessions can only wait for each other at the same time: raise --concurrent"
     );
     let truth = Truth::start(args.truth.as_deref())?;
@@ -121,6 +123,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .with_context(|| format!("look up {}", args.target))?
         .next()
         .with_context(|| format!("{} has no address", args.target))?;
+    let gates = args.wait_before.iter();
+    let gates = gates.map(|utterance| (*utterance, Gate::new(args.sessions)));
+    let gates = gates.collect();
     let talker = Arc::new(Talker {
         settings: args.clone(),
         style: Style {
@@ -132,7 +137,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         },
         server,
         truth: truth.clone(),
-        gate: Gate::new(args.sessions),
+        gates,
     });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

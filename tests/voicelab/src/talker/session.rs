@@ -9,6 +9,7 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Talker;
+use super::gate::Gate;
 use super::plan::{self, Act, Way};
 use crate::message::{Command, FromClient, FromServer, encode};
 use crate::orchestrator::Switch;
@@ -84,8 +85,8 @@ pub(crate) async fn hold(talker: &Talker, connection: u64) -> anyhow::Result<()>
         if session.ended.is_some() {
             break;
         }
-        if settings.wait_before == Some(index) {
-            session.wait().await?;
+        if let Some(gate) = talker.gates.get(&index) {
+            session.wait_at(gate).await?;
         }
         if settings.malformed_every > 0 && (index + 1).is_multiple_of(settings.malformed_every) {
             session.send("other", r#"{"type":"#.to_owned()).await;
@@ -246,9 +247,9 @@ impl Session<'_> {
     }
 
     /// Hears out what plays, and waits with the other sessions.
-    async fn wait(&mut self) -> anyhow::Result<()> {
+    async fn wait_at(&mut self, gate: &Gate) -> anyhow::Result<()> {
         self.hear_out().await;
-        let passing = self.talker.gate.pass();
+        let passing = gate.pass();
         tokio::pin!(passing);
         loop {
             tokio::select! {
