@@ -92,7 +92,7 @@ pub fn capture(transfer: &Transfer, direction: u8, offset: u64, source: &Source,
         // SAFETY: as above. Kept there for the reasons that `Cursor` tells.
         let cursor = unsafe { &raw mut (*scratch).cursor };
         field!(cursor.shed = shed);
-        let copied = pieces::gather(scratch, source, length, fields);
+        let copied = pieces::gather(scratch, slot, source, length, fields);
         end(scratch, &copied, field!(cursor.shed), emit::filled());
     }
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 use probe_tests::artifacts;
 use probe_tests::lab::Lab;
 use probe_tests::probe::{self, Probe};
+use probe_tests::programs;
 use probe_tests::skip::{skip, unprivileged};
 
 /// Ways to see sockets, in the order in which they are tried, with what the metric calls them.
@@ -102,4 +103,43 @@ fn check_tells_of_every_tier_and_the_first_that_works_is_taken() {
     let taken = probe.scrape().by_label("voxprobe_hook_backend", "backend");
     assert_eq!(taken, [(backend.to_owned(), 1)].into());
     probe.stop();
+}
+
+/// A quarter of what the kernel's verifier looks at before it refuses a program: other kernels follow more ways
+/// through the same program. How long a start takes is in this too.
+const MOST_VERIFIED: u32 = 250_000;
+
+#[test]
+fn verifier_is_far_from_its_limit_with_every_program() {
+    if unprivileged() {
+        return;
+    }
+    if std::env::var_os("VOXPROBE_HOOKS").is_some() {
+        return skip("the hooks are named for every test");
+    }
+    let told = check();
+    for (hooks, _) in TIERS {
+        if capability(&told, &format!("tier {hooks}"))["state"] != "active" {
+            continue;
+        }
+        let lab = Lab::new();
+        // Scheduling is followed too; files with the hooks of syscalls alone.
+        let mut config = "[diagnosis]\nenabled = true\n".to_owned();
+        if ["tracepoints", "raw"].contains(&hooks) {
+            config += "[models]\nroots = [\"/models\"]\n";
+        }
+        let config = lab.write("voxprobe.toml", config);
+        let mut command = Command::new(artifacts::voxprobe());
+        command
+            .args(["run", "--hooks", hooks, "--config"])
+            .arg(config);
+        let probe = Probe::start(&lab, command);
+        let counts = programs::verified_instructions(probe.pid());
+        probe.stop();
+        println!("{hooks}: {counts:?}");
+        let Some(most) = counts.first() else {
+            return skip("this kernel does not tell (it does from Linux 5.16 on)");
+        };
+        assert!(*most < MOST_VERIFIED, "{hooks}: {counts:?}");
+    }
 }

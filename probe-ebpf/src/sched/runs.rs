@@ -21,6 +21,10 @@ pub struct CpuRuns {
     since: u64,
     /// Stretches remembered so far.
     count: u64,
+    /// The longest that a search has come by, and where it is. They are written and read here at every turn, as of
+    /// values in registers the verifier would follow each way through all turns.
+    longest: u64,
+    found: usize,
     runs: [Run; SCHED_RUNS],
 }
 
@@ -51,30 +55,40 @@ pub fn ended(cpu: *mut CpuRuns, current: u64, now: u64) -> u64 {
 #[inline(always)]
 pub fn longest(cpu: *mut CpuRuns, from: u64, record: &mut SchedRecord) {
     // SAFETY: as in `ended`.
-    let cpu = unsafe { &*cpu };
-    let mut longest = 0;
-    let mut found = 0;
-    for index in 0..SCHED_RUNS {
-        let run = &cpu.runs[index];
+    let (longest, found, runs) = unsafe {
+        let longest = &raw mut (*cpu).longest;
+        (longest, &raw mut (*cpu).found, &(*cpu).runs)
+    };
+    // SAFETY: as above; nobody else has these two words.
+    unsafe {
+        longest.write_volatile(0);
+        found.write_volatile(0);
+    }
+    for (index, run) in runs.iter().enumerate() {
         // One that was switched to unseen may have the time of what ran before it.
         if run.tid == record.header.tid {
             continue;
         }
         let overlap = overlap(run, from);
-        if overlap > longest {
-            longest = overlap;
-            found = index;
+        // SAFETY: as above.
+        unsafe {
+            if overlap > longest.read_volatile() {
+                longest.write_volatile(overlap);
+                found.write_volatile(index);
+            }
         }
     }
+    // SAFETY: as above.
+    let (longest, found) = unsafe { (longest.read_volatile(), found.read_volatile()) };
     if longest == 0 {
         return;
     }
-    let run = &cpu.runs[found & (SCHED_RUNS - 1)];
+    let run = &runs[found & (SCHED_RUNS - 1)];
     record.runner_tgid = run.tgid;
     record.runner_tid = run.tid;
     record.runner_comm = run.comm;
     let mut sum = 0;
-    for other in &cpu.runs {
+    for other in runs {
         if other.tgid == run.tgid && other.tid != record.header.tid {
             sum += overlap(other, from);
         }
