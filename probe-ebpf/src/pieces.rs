@@ -16,6 +16,8 @@ use crate::{
 /// Steps that are made at once. The first bytes of a send may take as many: grpc-core sends them in four buffers.
 const STEPS: u32 = 12;
 
+const _: () = assert!(CALL_PIECES.is_multiple_of(STEPS));
+
 /// Copies the first `length` bytes, and writes fragments that are full. `slot`: where the buffer is.
 #[inline(always)]
 pub fn gather(
