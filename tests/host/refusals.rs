@@ -151,9 +151,10 @@ fn capture_that_is_none_is_named() {
         ),
         (
             "damaged",
-            &b"vxcap\0\0\x01 and then nonsense"[..],
+            &b"vxcap\0\0\x02 and then nonsense"[..],
             "damaged",
         ),
+        ("older", &b"vxcap\0\0\x01 from the past"[..], "format 1"),
         ("newer", &b"vxcap\0\0\x09 from the future"[..], "format 9"),
     ] {
         let path = lab.write(name, bytes).to_string_lossy().into_owned();

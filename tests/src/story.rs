@@ -260,7 +260,7 @@ pub fn decompressed(capture: &Path) -> Vec<u8> {
     const MAGIC_BYTES: usize = 8;
     let file = std::fs::read(capture).expect("read the capture");
     let mut records = Vec::new();
-    let mut stream = flate2::read::GzDecoder::new(&file[MAGIC_BYTES..]);
+    let mut stream = lz4_flex::frame::FrameDecoder::new(&file[MAGIC_BYTES..]);
     std::io::Read::read_to_end(&mut stream, &mut records).expect("decompress the capture");
     records
 }
