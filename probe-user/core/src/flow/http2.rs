@@ -174,20 +174,35 @@ impl Http2Connection {
         self.resumed(direction, at, sink);
         let half = self.half(origin);
         half.elided |= reason == GapReason::Elided;
-        if half.framer.is_lost() {
-            let held = std::mem::take(&mut half.held);
-            if reason != GapReason::Elided || held.is_empty() {
-                half.framer.search_hole(length);
-                return;
-            }
-            let held_at = half.held_at;
-            half.find(held_at, &held, sink);
-            self.windows.forget();
-            let mut keeper = Keeper::new(sink, false);
-            self.frames(origin, held_at, &held, 0, &mut keeper);
+        if half.framer.is_lost() && !self.find_before_hole(origin, length, reason, sink) {
+            return;
         }
         self.hole(origin, at, length, sink);
         self.paused(direction, at);
+    }
+
+    /// While the framing is lost: whether what was held back before a hole starts a frame, which it does
+    /// where that is one of a capture. It is read then.
+    #[cold]
+    fn find_before_hole(
+        &mut self,
+        origin: Origin,
+        length: u64,
+        reason: GapReason,
+        sink: &mut dyn Sink,
+    ) -> bool {
+        let half = self.half(origin);
+        let held = std::mem::take(&mut half.held);
+        if reason != GapReason::Elided || held.is_empty() {
+            half.framer.search_hole(length);
+            return false;
+        }
+        let held_at = half.held_at;
+        half.find(held_at, &held, sink);
+        self.windows.forget();
+        let mut keeper = Keeper::new(sink, false);
+        self.frames(origin, held_at, &held, 0, &mut keeper);
+        true
     }
 
     /// A direction goes on.
@@ -282,15 +297,32 @@ impl Http2Connection {
                     let bytes = (bytes, position);
                     self.calls.data(origin, stream, bytes, at, keeper);
                 }
+                // As below, of nearly all frames.
+                Part::DataStart {
+                    stream,
+                    length,
+                    charge,
+                } => {
+                    let sink = keeper.sink();
+                    self.windows.data(origin, stream, charge, at, sink);
+                    self.calls.data_start(origin, stream, length, at, sink);
+                }
                 found => {
-                    self.windows.handle(origin, &found, at, keeper.sink());
                     let mut tables = Tables {
                         own: table,
                         peer: &mut peer.table,
                         secrets,
                     };
-                    let calls = &mut self.calls;
-                    part(calls, &mut tables, origin, found, at, keeper.sink());
+                    let (calls, windows) = (&mut self.calls, &mut self.windows);
+                    other(
+                        calls,
+                        windows,
+                        &mut tables,
+                        origin,
+                        found,
+                        at,
+                        keeper.sink(),
+                    );
                     if let Part::Headers { block, tail, .. } = found {
                         for secret in secrets.drain(..) {
                             keeper.mask(block, tail, position + step.used, secret);
@@ -320,17 +352,21 @@ impl Http2Connection {
                 return;
             };
             left = left.saturating_sub(used);
-            if let Part::DataHole { stream, length } = found {
-                self.calls.data_hole(origin, stream, length, at, sink);
-                continue;
+            match found {
+                Part::Nothing => continue,
+                Part::DataHole { stream, length } => {
+                    self.calls.data_hole(origin, stream, length, at, sink);
+                    continue;
+                }
+                _ => {}
             }
-            self.windows.handle(origin, &found, at, sink);
             let mut tables = Tables {
                 own: table,
                 peer: &mut peer.table,
                 secrets,
             };
-            part(&mut self.calls, &mut tables, origin, found, at, sink);
+            let (calls, windows) = (&mut self.calls, &mut self.windows);
+            other(calls, windows, &mut tables, origin, found, at, sink);
         }
     }
 }
@@ -344,15 +380,18 @@ struct Tables<'a> {
     secrets: &'a mut Vec<hpack::Literal>,
 }
 
-/// Acts on what frames say of themselves.
-fn part(
+/// Acts on what frames say of themselves. Few do but DATA, whose way this keeps clear.
+#[inline(never)]
+fn other(
     calls: &mut Calls,
+    windows: &mut Windows,
     tables: &mut Tables<'_>,
     origin: Origin,
     part: Part<'_>,
     at: KtimeNs,
     sink: &mut dyn Sink,
 ) {
+    windows.handle(origin, &part, at, sink);
     match part {
         // Bytes of a stream, and those that are missing, do not come here.
         Part::Nothing

@@ -2,8 +2,8 @@
 
 /// Values by stream, in the order of the numbers.
 ///
-/// Streams are few, new ones mostly have the highest number, and the frames of one come in runs: a
-/// sorted list that remembers where it last looked answers faster than a tree.
+/// Streams are few, new ones mostly have the highest number, the frames of one come in runs, and those that are
+/// paced alike take turns: a sorted list that remembers where it last looked answers faster than a tree.
 #[derive(Debug)]
 pub(super) struct Streams<T> {
     /// Ascending.
@@ -38,12 +38,20 @@ impl<T> Streams<T> {
     }
 
     /// As `contains`; the next look at the stream is free.
+    #[inline]
     pub(super) fn find(&mut self, stream: u32) -> bool {
         let place = self.place(stream);
         self.last = place.unwrap_or(self.last);
         place.is_ok()
     }
 
+    /// The value of the stream that was found last.
+    #[inline]
+    pub(super) fn found_mut(&mut self) -> Option<&mut T> {
+        self.values.get_mut(self.last)
+    }
+
+    #[inline]
     pub(super) fn get_mut(&mut self, stream: u32) -> Option<&mut T> {
         let place = self.place(stream).ok()?;
         self.last = place;
@@ -91,9 +99,12 @@ impl<T> Streams<T> {
     }
 
     /// Position of a stream, or where it belongs.
+    #[inline]
     fn place(&self, stream: u32) -> Result<usize, usize> {
-        if self.numbers.get(self.last) == Some(&stream) {
-            return Ok(self.last);
+        for place in [self.last, self.last + 1] {
+            if self.numbers.get(place) == Some(&stream) {
+                return Ok(place);
+            }
         }
         self.numbers.binary_search(&stream)
     }
@@ -119,7 +130,12 @@ mod tests {
                     }
                     1 => prop_assert_eq!(streams.remove(stream), map.remove(&stream)),
                     2 => prop_assert_eq!(streams.get_mut(stream), map.get_mut(&stream)),
-                    3 => prop_assert_eq!(streams.find(stream), map.contains_key(&stream)),
+                    3 => {
+                        prop_assert_eq!(streams.find(stream), map.contains_key(&stream));
+                        if map.contains_key(&stream) {
+                            prop_assert_eq!(streams.found_mut(), map.get_mut(&stream));
+                        }
+                    }
                     _ => prop_assert_eq!(streams.contains(stream), map.contains_key(&stream)),
                 }
                 prop_assert_eq!(streams.len(), map.len());

@@ -65,23 +65,20 @@ impl Model {
     }
 
     pub(super) fn handle_frame(&mut self, call: CallId, at: KtimeNs, frame: &AudioFrame) {
-        let Some(stream) = self.streams.get(&call) else {
-            return;
-        };
-        let lacks_counter = stream.lacks_counter();
-        if !stream.identified {
-            self.identify(call, true);
-        }
         match frame.audio_bytes {
             // An end marker without audio is no frame.
-            Some(0) => {}
+            Some(0) => self.identify(call, true),
             Some(_) => {
-                if lacks_counter {
+                if !self.send_frame(call, at, frame) {
+                    self.identify(call, true);
                     self.give_counter(call);
+                    self.send_frame(call, at, frame);
                 }
-                self.send_frame(call, at, frame);
             }
-            None => self.handle_frames_lost(call, SkipReason::Unreadable),
+            None => {
+                self.identify(call, true);
+                self.handle_frames_lost(call, SkipReason::Unreadable);
+            }
         }
         if frame.is_final == Some(true) {
             self.finish_stream(call, at, None);
@@ -119,10 +116,14 @@ impl Model {
         }
     }
 
-    fn send_frame(&mut self, call: CallId, at: KtimeNs, frame: &AudioFrame) {
+    /// Takes a frame with audio; false where its stream has yet to be identified, or lacks its counter.
+    fn send_frame(&mut self, call: CallId, at: KtimeNs, frame: &AudioFrame) -> bool {
         let Some(stream) = self.streams.get_mut(&call) else {
-            return;
+            return true;
         };
+        if !stream.identified || stream.lacks_counter() {
+            return false;
+        }
         let prebuffer_ns = u64::from(self.settings.prebuffer_ms) * 1_000_000;
         let first = stream.waits_for_model();
         let queued = stream.queued;
@@ -136,6 +137,7 @@ impl Model {
         if awaits_resume {
             self.observe_resumed(call, at);
         }
+        true
     }
 
     fn finish_stream(&mut self, call: CallId, at: KtimeNs, end: Option<CallEnd>) {

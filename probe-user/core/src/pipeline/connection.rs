@@ -61,6 +61,14 @@ impl Connection {
         self.protocol.name()
     }
 
+    /// The same, while what it says may make it another one.
+    pub(super) fn unsettled_name(&self) -> Option<&'static str> {
+        match &self.protocol {
+            Protocol::Undetermined(_) | Protocol::WebSocket(..) => Some(self.protocol.name()),
+            Protocol::Http2(..) | Protocol::Redis(..) | Protocol::Other => None,
+        }
+    }
+
     pub(super) fn take_verdict(&mut self) -> Option<Verdict> {
         self.verdict.take()
     }
@@ -326,26 +334,40 @@ impl Course<'_> {
 fn feed(side: Side, parser: &mut impl Parser, chunk: &Chunk<'_>, stage: &mut Stage<'_>) {
     let at = chunk.at();
     parser.begin(chunk, &mut FlowSink::new(side, stage, None));
-    let mut elided = stage.tap.is_some().then(|| Elided::new(chunk));
+    if stage.tap.is_some() {
+        return feed_and_keep(side, parser, chunk, stage);
+    }
+    for piece in chunk.pieces() {
+        let mut sink = FlowSink::new(side, stage, None);
+        match piece {
+            Piece::Bytes(bytes) => parser.bytes(chunk.direction, at, bytes, &mut sink),
+            Piece::Hole(length, reason) => {
+                parser.hole(chunk.direction, at, u64::from(length), reason, &mut sink);
+            }
+        }
+    }
+}
+
+/// The same where there is a tap.
+#[inline(never)]
+fn feed_and_keep(side: Side, parser: &mut impl Parser, chunk: &Chunk<'_>, stage: &mut Stage<'_>) {
+    let at = chunk.at();
+    let mut elided = Elided::new(chunk);
     for piece in chunk.pieces() {
         match piece {
             Piece::Bytes(bytes) => {
-                let mut sink = FlowSink::new(side, stage, elided.as_mut());
+                let mut sink = FlowSink::new(side, stage, Some(&mut elided));
                 parser.bytes(chunk.direction, at, bytes, &mut sink);
-                if let Some(elided) = &mut elided {
-                    elided.finish_bytes(bytes);
-                }
+                elided.finish_bytes(bytes);
             }
             Piece::Hole(length, reason) => {
                 let mut sink = FlowSink::new(side, stage, None);
                 parser.hole(chunk.direction, at, u64::from(length), reason, &mut sink);
-                if let Some(elided) = &mut elided {
-                    elided.hole(length, reason);
-                }
+                elided.hole(length, reason);
             }
         }
     }
-    if let (Some(tap), Some(elided)) = (&mut stage.tap, elided) {
+    if let Some(tap) = &mut stage.tap {
         tap.record(&Record::Chunk(elided.into_chunk(chunk)));
     }
 }

@@ -155,7 +155,7 @@ impl Pipeline {
         let Some(process) = self.processes.get(&connection.tgid()) else {
             return;
         };
-        let protocol = connection.protocol_name();
+        let before = connection.unsettled_name();
         let mut stage = Stage {
             profile: &self.profile,
             process,
@@ -171,8 +171,10 @@ impl Pipeline {
             tap: reborrow(&mut tap),
         };
         step(connection, &mut stage);
-        if connection.protocol_name() != protocol {
-            self.counters.connection_changed(connection, protocol);
+        if let Some(before) = before
+            && connection.protocol_name() != before
+        {
+            self.counters.connection_changed(connection, before);
             if connection.redis_side().is_some() {
                 self.redis.handle_told(connection.opened());
                 self.redis_changed = true;
@@ -191,16 +193,17 @@ impl Pipeline {
                 self.diagnosis.handle_blocked(blocked);
             }
         }
-        for event in self.events.drain(..) {
-            self.model.handle(&event);
+        for event in &self.events {
+            self.model.handle(event);
             if self.diagnosis.is_on() {
-                self.diagnosis.handle_event(&event);
-                if let Some(frame) = self.model.sent_frame(&event) {
+                self.diagnosis.handle_event(event);
+                if let Some(frame) = self.model.sent_frame(event) {
                     self.diagnosis.handle_frame(&frame);
                 }
             }
-            self.orchestrator.handle(&event);
+            self.orchestrator.handle(event);
         }
+        self.events.clear();
         while let Some(late) = self.model.poll_late() {
             self.diagnosis.handle_late(late);
         }

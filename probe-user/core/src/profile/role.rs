@@ -114,6 +114,11 @@ impl FieldRole {
         Self::TimestampMs,
     ];
 
+    /// Whether it is content, of which only the length is ever read.
+    pub fn is_content(self) -> bool {
+        matches!(self, Self::Text | Self::Audio | Self::Remark)
+    }
+
     /// As written in a profile.
     pub fn as_str(self) -> &'static str {
         match self {

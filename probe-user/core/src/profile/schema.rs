@@ -65,6 +65,13 @@ pub struct FieldDescription {
     pub role: FieldRole,
 }
 
+impl FieldDescription {
+    /// Whether its content is kept as a text: an identifier, and never what is spoken.
+    pub fn is_text(&self) -> bool {
+        self.kind == FieldKind::String && self.role != FieldRole::None && !self.role.is_content()
+    }
+}
+
 /// Types of fields (protobuf language guide, "Scalar Value Types"), by how they are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FieldKind {

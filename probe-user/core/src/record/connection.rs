@@ -175,20 +175,18 @@ impl Chunk<'_> {
     pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
         let mut position = 0_usize;
         let mut rest: &[u8] = &self.bytes;
-        let mut holes = self.holes.iter().peekable();
+        let mut holes = self.holes.as_slice();
         std::iter::from_fn(move || {
-            if let Some(hole) =
-                holes.next_if(|hole| hole.at as usize <= position || rest.is_empty())
-            {
-                position += hole.length as usize;
-                return Some(Piece::Hole(hole.length, hole.reason));
-            }
-            if rest.is_empty() {
-                return None;
-            }
-            let take = holes
-                .peek()
-                .map_or(rest.len(), |hole| hole.at as usize - position);
+            let take = match holes {
+                [hole, after @ ..] if hole.at as usize <= position || rest.is_empty() => {
+                    holes = after;
+                    position += hole.length as usize;
+                    return Some(Piece::Hole(hole.length, hole.reason));
+                }
+                [hole, ..] => hole.at as usize - position,
+                [] if rest.is_empty() => return None,
+                [] => rest.len(),
+            };
             let (piece, after) = rest.split_at(take.min(rest.len()));
             rest = after;
             position += piece.len();

@@ -1,5 +1,6 @@
 //! The calls of one connection: from first frame to end.
 
+mod doubt;
 mod naming;
 mod tell;
 
@@ -27,10 +28,6 @@ const MAX_CLOSED: usize = 256;
 
 /// Deframers kept for calls to come, with their buffers.
 const MAX_SPARE: usize = 16;
-
-/// How long after a gap a call is believed to go on without a frame from its server, in
-/// nanoseconds. Speech streams send many frames a second, and models load in less.
-const DOUBT_NS: u64 = 30_000_000_000;
 
 /// The open calls of one connection.
 pub(super) struct Calls {
@@ -178,7 +175,7 @@ impl Calls {
             return;
         }
         let (id, profile) = (self.id(stream), &*self.profile);
-        let Some(call) = self.open.get_mut(stream) else {
+        let Some(call) = self.open.found_mut() else {
             return;
         };
         let schema = call.schema(origin);
@@ -201,7 +198,9 @@ impl Calls {
                 .as_deref_mut()
                 .is_some_and(|inference| told(&run.outcome, inference, place, at));
             tell(id, origin, run.outcome, at, keeper.sink());
-            if let Some(masked) = deframer.take_masked() {
+            if looks.is_some()
+                && let Some(masked) = deframer.take_masked()
+            {
                 keeper.replace(start, &masked);
             }
             if let (true, Some(inference)) = (told, inference.as_deref_mut())
@@ -211,7 +210,9 @@ impl Calls {
                 looks = looks_of(inference);
             }
         }
-        self.tell_commanded(at, keeper.sink());
+        if self.inference.is_some() {
+            self.tell_commanded(at, keeper.sink());
+        }
     }
 
     /// Missing bytes of a DATA frame.
@@ -227,7 +228,7 @@ impl Calls {
             return;
         }
         let id = self.id(stream);
-        let Some(call) = self.open.get_mut(stream) else {
+        let Some(call) = self.open.found_mut() else {
             return;
         };
         let Some(deframer) = call.deframers.get_mut(side(origin)) else {
@@ -249,7 +250,9 @@ impl Calls {
                 inference.shape(stream, origin, shape, at);
             }
         }
-        self.tell_commanded(at, sink);
+        if self.inference.is_some() {
+            self.tell_commanded(at, sink);
+        }
     }
 
     /// An unknown number of bytes of a DATA frame cannot be read.
@@ -313,55 +316,6 @@ impl Calls {
         }
     }
 
-    /// An unknown number of one side's frames is missing.
-    pub(super) fn frames_lost(&mut self, origin: Origin, at: KtimeNs, sink: &mut dyn Sink) {
-        self.incomplete = true;
-        self.infer();
-        if let Some(inference) = &mut self.inference {
-            inference.frames_lost();
-        }
-        if !self.open.is_empty() {
-            self.doubt_ends = Some(at.plus(DOUBT_NS));
-        }
-        for (stream, call) in self.open.iter_mut() {
-            call.doubtful = true;
-            if let Some(inference) = &mut self.inference {
-                inference.lost(stream, origin);
-            }
-            let ended = origin == Origin::Client && call.requests_ended;
-            if let Some(deframer) = call.deframers.get_mut(side(origin))
-                && deframer.lose()
-                && !ended
-            {
-                let call = CallId {
-                    connection: self.connection,
-                    stream,
-                };
-                sink.event(Event::MessagesLost { call, at, origin });
-            }
-        }
-    }
-
-    /// Time passes: weighs what was seen until then, and gives up calls whose end must have been in
-    /// a gap. Once for a moment, however many pieces the bytes of that moment come in: a capture cuts
-    /// them where it leaves some out, and has to give the same names.
-    pub(super) fn advance(&mut self, at: KtimeNs, sink: &mut dyn Sink) {
-        if self.advanced == Some(at) {
-            return;
-        }
-        self.advanced = Some(at);
-        self.settle(at, sink);
-        if self.doubt_ends.is_none_or(|ends| at < ends) {
-            return;
-        }
-        self.doubt_ends = None;
-        let doubtful = self.open.iter().filter(|(_, call)| call.doubtful);
-        let doubtful: Vec<u32> = doubtful.map(|(stream, _)| stream).collect();
-        for stream in doubtful {
-            self.end(stream, CallEnd::Unknown, at, sink);
-        }
-    }
-
     /// The connection ended.
     pub(super) fn close(&mut self, at: KtimeNs, sink: &mut dyn Sink) {
         while let Some(stream) = self.open.first() {
@@ -382,6 +336,7 @@ impl Calls {
 
     /// The call that a frame belongs to. One whose start was missed starts here; frames of a call
     /// that is over, or that a server has made up, belong to none.
+    #[inline]
     fn seen(
         &mut self,
         origin: Origin,
@@ -389,19 +344,26 @@ impl Calls {
         at: KtimeNs,
         sink: &mut dyn Sink,
     ) -> Option<&mut Call> {
-        if !self.open.find(stream) {
-            if !self.incomplete || self.closed.contains(&stream) {
-                return None;
-            }
-            self.start(stream, &Headers::UNREADABLE, false, at, sink);
+        if !self.open.find(stream) && !self.start_unseen(stream, at, sink) {
+            return None;
         }
         self.uses += 1;
-        let call = self.open.get_mut(stream)?;
+        let call = self.open.found_mut()?;
         call.last_use = self.uses;
         if origin == Origin::Server {
             call.doubtful = false;
         }
         Some(call)
+    }
+
+    /// Starts a call whose start may have been missed, and finds it; false where that cannot be.
+    #[cold]
+    fn start_unseen(&mut self, stream: u32, at: KtimeNs, sink: &mut dyn Sink) -> bool {
+        if !self.incomplete || self.closed.contains(&stream) {
+            return false;
+        }
+        self.start(stream, &Headers::UNREADABLE, false, at, sink);
+        self.open.find(stream)
     }
 
     /// Starts a call; `whole` tells whether its first frame was seen.

@@ -65,7 +65,7 @@ pub(super) struct Windows {
     connection: Window,
     /// Of a stream that begins, bytes; `None` for unknown.
     initial: Option<i64>,
-    streams: Streams<Stream>,
+    streams: Streams<Box<Stream>>,
     /// The last stream that was opened: numbers only grow (RFC 9113, 5.1.1).
     last: u32,
 }
@@ -118,10 +118,8 @@ impl Windows {
             }
             Part::EndStream { stream } if is_own => drop(self.streams.remove(stream)),
             Part::Reset { stream, .. } => drop(self.streams.remove(stream)),
-            Part::DataStart { stream, charge, .. } | Part::DataLost { stream, charge }
-                if is_own =>
-            {
-                self.send(stream, i64::from(charge), at, sink);
+            Part::DataStart { stream, charge, .. } | Part::DataLost { stream, charge } => {
+                self.data(origin, stream, charge, at, sink);
             }
             Part::WindowUpdate { stream, bytes } if !is_own => {
                 let bytes = bytes.map(i64::from);
@@ -143,6 +141,21 @@ impl Windows {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A DATA frame of `origin` takes so many bytes (RFC 9113, 6.9.1).
+    #[inline]
+    pub(super) fn data(
+        &mut self,
+        origin: Origin,
+        stream: u32,
+        charge: u32,
+        at: KtimeNs,
+        sink: &mut dyn Sink,
+    ) {
+        if origin == self.own && charge > 0 {
+            self.send(stream, i64::from(charge), at, sink);
         }
     }
 
@@ -170,15 +183,20 @@ impl Windows {
         }
         let window = self.initial.map(|bytes| Window::new(bytes, at));
         let window = window.unwrap_or_default();
-        self.streams.insert(stream, Stream { window, sent: at });
+        self.streams
+            .insert(stream, Box::new(Stream { window, sent: at }));
     }
 
     /// DATA of the watched side.
     fn send(&mut self, stream: u32, bytes: i64, at: KtimeNs, sink: &mut dyn Sink) {
-        if bytes == 0 {
-            return;
-        }
         if let Some(found) = self.streams.get_mut(stream) {
+            // As a rule both are large before and after.
+            if self.connection.is_large(bytes) && found.window.is_large(bytes) {
+                self.connection.shrink(bytes);
+                found.window.shrink(bytes);
+                found.sent = at;
+                return;
+            }
             let mut tell = |(from, until), by| {
                 sink.blocked(Blocked {
                     connection: self.id,
@@ -250,6 +268,20 @@ impl Window {
         }
         // Records of the two directions may overlap by a call's time.
         self.changes.push_back((at.max(last_at), size));
+    }
+
+    /// Whether it is and was large enough for anything, or is unknown, and is still so with so many bytes less.
+    fn is_large(&self, bytes: i64) -> bool {
+        let is_large = |size: i64| size >= ENOUGH_BYTES;
+        self.bytes
+            .is_none_or(|before| is_large(before.saturating_sub(bytes)))
+            && self.changes.len() <= 1
+            && self.changes.back().is_none_or(|(_, size)| is_large(*size))
+    }
+
+    /// One that [`Self::is_large`] changes by so many bytes, which changes nothing else.
+    fn shrink(&mut self, bytes: i64) {
+        self.bytes = self.bytes.map(|before| before.saturating_sub(bytes));
     }
 
     /// Only its present size matters from now on.

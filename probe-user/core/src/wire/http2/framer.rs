@@ -1,16 +1,9 @@
 //! The frame parser of one direction.
 
 use super::PREFACE;
-use super::header::{FrameHeader, HEADER_BYTES, MAX_HEADER_BLOCK_BYTES, flag, kind};
+use super::header::{FrameHeader, HEADER_BYTES, MAX_HEADER_BLOCK_BYTES, flag, kind, setting};
 use super::part::{Loss, Part, Step};
 use super::resync::Search;
-
-/// Octets of one setting: identifier and value (RFC 9113, 6.5.1).
-const SETTING_BYTES: usize = 6;
-
-/// Settings that are read (RFC 9113, 6.5.2).
-const HEADER_TABLE_SIZE: u16 = 1;
-const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// Parser of one direction. Call [`Framer::step`] until it gives `None`, then come with more bytes.
 #[derive(Debug)]
@@ -168,6 +161,7 @@ impl Framer {
             State::Data => {
                 let bytes = input.get(..content as usize).unwrap_or(input);
                 self.left -= bytes.len() as u32;
+                self.end_data();
                 let part = Part::Data {
                     stream: self.frame.stream,
                     bytes,
@@ -213,6 +207,7 @@ impl Framer {
                 let content = u64::from(self.left.saturating_sub(self.padding));
                 let used = length.min(content) as u32;
                 self.left -= used;
+                self.end_data();
                 let part = Part::DataHole {
                     stream,
                     length: used,
@@ -250,6 +245,15 @@ impl Framer {
                 self.left -= length as u32;
                 Some((length, Part::Nothing))
             }
+        }
+    }
+
+    /// Ends a DATA frame that nothing follows; others are settled.
+    #[inline]
+    fn end_data(&mut self) {
+        if self.left == 0 && !self.frame.has(flag::END_STREAM) {
+            self.state = State::Header;
+            self.have = 0;
         }
     }
 
@@ -386,7 +390,7 @@ impl Framer {
             kind::HEADERS | kind::PUSH_PROMISE if prefix > 0 => State::BlockPrefix(prefix),
             kind::HEADERS | kind::PUSH_PROMISE | kind::CONTINUATION => State::Block,
             kind::RST_STREAM | kind::WINDOW_UPDATE => State::Fixed(4),
-            kind::SETTINGS if self.left > 0 => State::Fixed(SETTING_BYTES),
+            kind::SETTINGS if self.left > 0 => State::Fixed(setting::BYTES),
             kind::GOAWAY => State::Fixed(8),
             kind::PING | kind::PRIORITY => State::Rest(true),
             _ => State::Rest(false),
@@ -480,12 +484,12 @@ impl Framer {
             },
             _ => {
                 if self.left > 0 {
-                    self.state = State::Fixed(SETTING_BYTES);
+                    self.state = State::Fixed(setting::BYTES);
                 }
                 let value = u32::from_be_bytes([o2, o3, o4, o5]);
                 match u16::from_be_bytes([o0, o1]) {
-                    HEADER_TABLE_SIZE => Part::TableSize(value),
-                    INITIAL_WINDOW_SIZE => Part::InitialWindow(value),
+                    setting::HEADER_TABLE_SIZE => Part::TableSize(value),
+                    setting::INITIAL_WINDOW_SIZE => Part::InitialWindow(value),
                     _ => Part::Nothing,
                 }
             }

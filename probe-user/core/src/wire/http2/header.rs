@@ -51,6 +51,15 @@ pub mod flag {
     pub const PRIORITY: u8 = 0x20;
 }
 
+/// Settings that are read (RFC 9113, 6.5.2).
+pub(super) mod setting {
+    /// Octets of one: identifier and value (RFC 9113, 6.5.1).
+    pub(in super::super) const BYTES: usize = 6;
+
+    pub(in super::super) const HEADER_TABLE_SIZE: u16 = 1;
+    pub(in super::super) const INITIAL_WINDOW_SIZE: u16 = 4;
+}
+
 /// A frame header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FrameHeader {

@@ -59,7 +59,8 @@ impl Decoder {
     /// Starts a message of `length` bytes. Without a schema its structure is walked, and nothing is
     /// read of it: the message is then not intact.
     pub fn start(&mut self, schema: Option<MessageIndex>, length: u32) {
-        for (_, value) in self.message.fields.drain(..) {
+        // Backwards: the first text is the first to be taken again.
+        while let Some((_, value)) = self.message.fields.pop() {
             if let Value::Text(text) = value
                 && self.spare.len() < MAX_SPARE_TEXTS
             {
@@ -296,10 +297,7 @@ impl Decoder {
                 role: FieldRole::None,
                 ..
             }) => {}
-            Some(Field {
-                role: role @ (FieldRole::Text | FieldRole::Audio | FieldRole::Remark),
-                ..
-            }) => self.push(role, Value::Length(length)),
+            Some(Field { role, .. }) if role.is_content() => self.push(role, Value::Length(length)),
             Some(Field {
                 role,
                 kind: FieldKind::String,
