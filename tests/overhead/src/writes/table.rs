@@ -1,6 +1,6 @@
 //! The table of calls.
 
-use super::{Attachment, Figures, Round};
+use super::{Attachment, Figures, ROUNDS, Round};
 use crate::condition::{Condition, TIERS};
 use crate::sample::{Spread, spread};
 
@@ -19,8 +19,8 @@ const SUBJECTS: [(&str, Value); 4] = [
 /// over the repetitions.
 pub(super) fn print(figures: &Figures) {
     println!(
-        "One call, {} repetitions, conditions in turn; median (quartiles). {} rounds measured again: \
-         another voxprobe ran.",
+        "One call, {} repetitions of {ROUNDS} rounds, conditions in turn; median (quartiles) of the best rounds. {} \
+         measured again: another voxprobe ran.",
         figures.repetitions.len(),
         figures.disturbed
     );
